@@ -1,3 +1,132 @@
-//! Developer commands.
+//! Developer commands: what a person types, and what continuous integration runs.
+//!
+//! Owns the ways to build, check and certify this repository. It must not know whisper.cpp, a socket or a session: it
+//! starts other programs and reads files, so that `cargo xtask` compiles in seconds on a bare machine.
 
-fn main() {}
+mod arrows;
+mod bring;
+mod certify;
+mod facts;
+mod r#gen;
+mod links;
+mod parts;
+mod parts_all;
+mod process;
+mod runner;
+mod tidy;
+mod tools;
+mod workspace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Developer commands of the Lastword repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the reference server and certify it with real speech; the exit code is that of `lastword`.
+    Certify(certify::CertifyArgs),
+    /// Run every check of the repository, part by part, each within its own time.
+    Test(TestArgs),
+    /// Write the generated files (schemas, requirement consts, tables in the prose).
+    Gen(GenArgs),
+    /// Check the house rules that are about files: headers, length, forbidden words, links.
+    Tidy,
+    /// Check which crate may depend on which.
+    Arrows,
+    /// Bring the build tools that are missing, and say where each was found.
+    Tools(tools::ToolsArgs),
+}
+
+#[derive(Args)]
+struct TestArgs {
+    /// Also run the parts that need Node, PyPI clients, a nightly compiler or much time.
+    #[arg(long)]
+    all: bool,
+    /// Exit non-zero when a part of `--all` could not be run.
+    #[arg(long)]
+    strict: bool,
+    /// Run these parts only (comma-separated names; see `--list`).
+    #[arg(long, value_delimiter = ',', value_name = "PART")]
+    only: Vec<String>,
+    /// List the parts, their time budgets and what they check, and run nothing.
+    #[arg(long)]
+    list: bool,
+    /// How long each fuzz target runs in the part `fuzz`.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    fuzz_seconds: u64,
+    /// Let missing build tools be installed with the system's package manager (apt-get).
+    #[arg(long)]
+    install_system: bool,
+}
+
+#[derive(Args)]
+struct GenArgs {
+    /// Write nothing; exit 1 if a generated file is not up to date.
+    #[arg(long)]
+    check: bool,
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    let workspace = Workspace::find()?;
+    match cli.command {
+        Command::Certify(args) => certify::run(&workspace, &args),
+        Command::Test(args) => run_parts(&workspace, &args),
+        Command::Gen(args) => r#gen::run(&workspace.root, args.check),
+        Command::Tidy => Ok(report("tidy", &tidy::check_tree(&workspace.root)?)),
+        Command::Arrows => Ok(report("arrows", &arrows::check_workspace(&workspace)?)),
+        Command::Tools(args) => tools::run(&workspace, &args),
+    }
+}
+
+fn run_parts(workspace: &Workspace, args: &TestArgs) -> Result<ExitCode> {
+    let context = parts::Context {
+        workspace,
+        fuzz_seconds: args.fuzz_seconds,
+        install_system: args.install_system,
+        cargo_tools: workspace.tools_dir().join("bin"),
+    };
+    let parts = parts::select(&args.only, args.all)?;
+    if args.list {
+        print!("{}", runner::list(&parts));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let log_dir: PathBuf = workspace.target_dir.join("test-logs");
+    let mut console = std::io::stdout();
+    let report = runner::run(&context, &parts, &log_dir, &mut console, process::interrupt_flag()?)?;
+    print!("{}", report.summary());
+    Ok(if report.is_green(args.strict) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn report(rule_set: &str, violations: &[String]) -> ExitCode {
+    for violation in violations {
+        println!("{violation}");
+    }
+    if violations.is_empty() {
+        println!("{rule_set}: in order");
+        return ExitCode::SUCCESS;
+    }
+    println!("{rule_set}: {} violation(s)", violations.len());
+    ExitCode::FAILURE
+}

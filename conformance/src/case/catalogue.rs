@@ -1,0 +1,177 @@
+//! Owns the embedded case files and their strict reading. A wrong file is a defect of this crate and caught by its tests;
+//! the same reader serves case files that somebody writes.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use lastword_spec::requirements;
+use serde::Deserialize;
+
+use super::{Case, Need, Step, Unexercised, Within};
+
+macro_rules! embedded {
+    ($($file:literal)*) => { &[$(($file, include_str!(concat!("../../cases/", $file)))),*] };
+}
+
+/// The case files, in the order in which a report shows their areas.
+const FILES: &[(&str, &str)] = embedded! {
+    "connection.toml" "config.toml" "order.toml" "audio.toml" "results.toml" "keepalive.toml" "progress.toml"
+    "flush.toml" "end.toml" "messages.toml" "closing.toml" "limits.toml" "security.toml"
+};
+
+/// The cases of this version, in order.
+#[must_use]
+pub fn catalogue() -> &'static [Case] {
+    static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
+        FILES
+            .iter()
+            .flat_map(|(file, text)| parse(file, text).unwrap_or_else(|error| unreachable!("embedded case file: {error}")))
+            .collect()
+    });
+    &CASES
+}
+
+/// Why a case file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}: {detail}")]
+pub struct CatalogueError {
+    /// The file.
+    pub file: String,
+    /// What is wrong and where.
+    pub detail: String,
+}
+
+/// Reads a case file. Members that are not known are refused, at every level.
+///
+/// # Errors
+/// The text is not TOML, a member is unknown or wrong, a requirement does not exist, or two cases share a name.
+pub fn parse(file: &str, text: &str) -> Result<Vec<Case>, CatalogueError> {
+    let wrong = |detail: String| CatalogueError { file: file.to_owned(), detail };
+    let read: CaseFile = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+    let mut seen = BTreeSet::new();
+    read.case
+        .into_iter()
+        .map(|entry| {
+            let id = entry.id.clone();
+            if !seen.insert(id.clone()) {
+                return Err(wrong(format!("{id} stands here twice")));
+            }
+            entry.into_case().map_err(|detail| wrong(format!("{id}: {detail}")))
+        })
+        .collect()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CaseFile {
+    case: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    id: String,
+    title: String,
+    covers: Vec<String>,
+    #[serde(default)]
+    needs: Vec<Need>,
+    #[serde(default = "one")]
+    attempts: u32,
+    #[serde(default)]
+    unexercised: Option<String>,
+    #[serde(default)]
+    negative: bool,
+    #[serde(default)]
+    timer: Option<Within>,
+    steps: Vec<Step>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl Entry {
+    fn into_case(self) -> Result<Case, String> {
+        let parts: Vec<&str> = self.id.split('/').collect();
+        if parts.len() != 3 || parts[0] != "server" || parts.iter().any(|part| !is_plain(part)) {
+            return Err("a name is server/AREA/WHAT, in lower-case letters, digits and dashes".into());
+        }
+        let covers = self
+            .covers
+            .iter()
+            .map(|id| requirements::find(id).map(|found| found.id).ok_or_else(|| format!("there is no requirement {id}")))
+            .collect::<Result<Vec<_>, _>>()?;
+        if covers.is_empty() || self.steps.is_empty() || self.attempts == 0 {
+            return Err("a case covers something, does something, and does it at least once".into());
+        }
+        Ok(Case {
+            id: self.id,
+            title: self.title,
+            covers,
+            needs: self.needs,
+            attempts: self.attempts,
+            unexercised: self.unexercised.map_or(Unexercised::NotTested, Unexercised::Inconclusive),
+            negative: self.negative,
+            timer: self.timer,
+            steps: self.steps,
+        })
+    }
+}
+
+fn is_plain(part: &str) -> bool {
+    !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_file_of_the_folder_is_embedded_and_readable() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/cases");
+        let on_disk: BTreeSet<String> = std::fs::read_dir(folder)
+            .expect("the folder of the cases")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(on_disk, FILES.iter().map(|(file, _)| (*file).to_owned()).collect());
+        for (file, text) in FILES {
+            let cases = parse(file, text).unwrap_or_else(|error| panic!("{error}"));
+            assert!(!cases.is_empty());
+        }
+    }
+
+    #[test]
+    fn names_are_unique_across_files_and_carry_the_area_of_their_file() {
+        let mut seen = BTreeSet::new();
+        for (file, text) in FILES {
+            for case in parse(file, text).expect("a case file") {
+                assert_eq!(format!("{}.toml", case.area()), *file, "{}", case.id);
+                assert!(seen.insert(case.id.clone()), "{} twice", case.id);
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_member_an_unknown_requirement_and_a_second_name_are_refused() {
+        let good = r#"
+            [[case]]
+            id = "server/end/x"
+            title = "t"
+            covers = ["END-S2"]
+            steps = [{ start = {} }, { finish = {} }]
+        "#;
+        assert_eq!(parse("x.toml", good).expect("good").len(), 1);
+        for (from, to) in [
+            ("title", "tittle"),
+            ("END-S2", "END-S99"),
+            ("start = {}", "start = { confg = {} }"),
+            ("finish = {}", "finnish = {}"),
+            ("server/end/x", "end/x"),
+            ("[\"END-S2\"]", "[]"),
+        ] {
+            let bad = good.replace(from, to);
+            assert!(parse("x.toml", &bad).is_err(), "{to}");
+        }
+        assert!(parse("x.toml", &format!("{good}{good}")).is_err());
+    }
+}

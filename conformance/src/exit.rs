@@ -1,0 +1,48 @@
+//! Owns the exit codes of the `lastword` command and which of them wins. Knows nothing of how a run came to its end.
+
+/// Everything that was to be decided was decided, and nothing broke a MUST.
+pub const PASS: u8 = 0;
+/// The subject broke a MUST.
+pub const VIOLATION: u8 = 1;
+/// The command line, or a file it names, is wrong; or the subject cannot be started or reached at all.
+pub const USAGE: u8 = 2;
+/// Something remained undecided, or nothing was decided.
+pub const UNDECIDED: u8 = 3;
+/// The known-failure file is stale: it lists what passes, what does not exist, or what has expired.
+pub const STALE_LIST: u8 = 4;
+/// A defect of the harness itself.
+pub const INTERNAL: u8 = 70;
+
+/// The code of a run that met all of these: 70, then 1, 4, 3, 0. A usage error ends a run before it starts.
+#[must_use]
+pub fn strongest(codes: impl IntoIterator<Item = u8>) -> u8 {
+    codes.into_iter().max_by_key(|code| rank(*code)).unwrap_or(PASS)
+}
+
+fn rank(code: u8) -> u8 {
+    match code {
+        PASS => 0,
+        UNDECIDED => 1,
+        STALE_LIST => 2,
+        VIOLATION => 3,
+        USAGE => 4,
+        _ => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_defect_outranks_a_violation_and_that_a_stale_list_and_that_the_undecided() {
+        let order = [INTERNAL, VIOLATION, STALE_LIST, UNDECIDED, PASS];
+        for (index, stronger) in order.iter().enumerate() {
+            for weaker in &order[index..] {
+                assert_eq!(strongest([*weaker, *stronger]), *stronger);
+                assert_eq!(strongest([*stronger, *weaker]), *stronger);
+            }
+        }
+        assert_eq!(strongest([]), PASS);
+    }
+}

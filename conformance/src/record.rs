@@ -1,0 +1,243 @@
+//! Owns the record of one case: every frame of every connection with its time, in one order, and the monitor that is fed
+//! with it. Who waits, waits here. Knows nothing of what is to be decided.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use lastword_judge::{Monitor, Obligation, Options};
+use lastword_spec::close::CloseCode;
+use lastword_spec::limits::Limits;
+use lastword_spec::message::Ready;
+use lastword_spec::trace::{Eof, Event, EventKind, Header, MAX_HEAD_BYTES, Side, Trace};
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+
+/// The record of one case.
+pub struct Recorder {
+    started: Instant,
+    inner: Mutex<Inner>,
+    version: watch::Sender<u64>,
+}
+
+struct Inner {
+    trace: Trace,
+    monitor: Monitor,
+    /// What the server said, parsed where it is JSON, by its number in the trace.
+    said: Vec<Said>,
+    /// Messages that a wait has already been answered with.
+    taken: BTreeSet<usize>,
+    over: BTreeSet<u32>,
+    closed_by: BTreeSet<(u32, Side)>,
+    last_us: BTreeMap<u32, u64>,
+}
+
+struct Said {
+    conn: u32,
+    event: usize,
+    message: Map<String, Value>,
+}
+
+impl Recorder {
+    /// An empty record that starts now.
+    #[must_use]
+    pub fn new(header: Header, options: &Options) -> Self {
+        let monitor = Monitor::new(&header, options);
+        let inner = Inner {
+            trace: Trace { header, events: Vec::new() },
+            monitor,
+            said: Vec::new(),
+            taken: BTreeSet::new(),
+            over: BTreeSet::new(),
+            closed_by: BTreeSet::new(),
+            last_us: BTreeMap::new(),
+        };
+        Self { started: Instant::now(), inner: Mutex::new(inner), version: watch::Sender::new(0) }
+    }
+
+    /// Writes down what just happened.
+    pub fn note(&self, conn: u32, kind: EventKind) {
+        let mut inner = self.lock();
+        // The clock is read under the lock, so that times never fall.
+        let t_us = self.now_us();
+        let index = inner.trace.events.len();
+        if let EventKind::Text { from: Side::Server, text } = &kind
+            && let Ok(Value::Object(message)) = serde_json::from_str(text)
+        {
+            inner.said.push(Said { conn, event: index, message });
+        }
+        if let EventKind::Eof { .. } | EventKind::Refused { .. } | EventKind::ConnectFailed { .. } = &kind {
+            inner.over.insert(conn);
+        }
+        if let EventKind::Close { from, .. } = &kind {
+            inner.closed_by.insert((conn, *from));
+        }
+        if !matches!(kind, EventKind::Control { .. } | EventKind::GaveUp { .. } | EventKind::Note(_)) {
+            inner.last_us.insert(conn, t_us);
+        }
+        let event = Event { t_us, conn, kind };
+        inner.monitor.observe(&event);
+        inner.trace.events.push(event);
+        drop(inner);
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    /// Writes down a binary message without its samples.
+    pub fn note_audio(&self, conn: u32, from: Side, bytes: &[u8]) {
+        let head = bytes[..bytes.len().min(MAX_HEAD_BYTES)].to_vec();
+        self.note(conn, EventKind::Audio { from, bytes: bytes.len() as u64, head });
+    }
+
+    /// Takes the first message of the server on this connection that has these members and was not taken before.
+    #[must_use]
+    pub fn take(&self, conn: u32, wanted: &Map<String, Value>) -> bool {
+        let mut inner = self.lock();
+        let found = inner
+            .said
+            .iter()
+            .find(|said| said.conn == conn && !inner.taken.contains(&said.event) && has(&said.message, wanted))
+            .map(|said| said.event);
+        found.is_some_and(|event| inner.taken.insert(event))
+    }
+
+    /// Whether the server has sent, on any connection, a message with these members.
+    #[must_use]
+    pub fn has_said(&self, wanted: &Map<String, Value>) -> bool {
+        self.lock().said.iter().any(|said| has(&said.message, wanted))
+    }
+
+    /// Whether the connection is over for good.
+    #[must_use]
+    pub fn is_over(&self, conn: u32) -> bool {
+        self.lock().over.contains(&conn)
+    }
+
+    /// Whether the server has sent its Close, or is gone.
+    #[must_use]
+    pub fn is_closed(&self, conn: u32) -> bool {
+        let inner = self.lock();
+        inner.over.contains(&conn) || inner.closed_by.contains(&(conn, Side::Server))
+    }
+
+    /// Whether the harness has sent a Close.
+    #[must_use]
+    pub fn client_has_closed(&self, conn: u32) -> bool {
+        self.lock().closed_by.contains(&(conn, Side::Client))
+    }
+
+    /// What the server owes on this connection, oldest first.
+    #[must_use]
+    pub fn owed_by_server(&self, conn: u32) -> Vec<Obligation> {
+        let mut owed = self.lock().monitor.owed(conn);
+        owed.retain(|obligation| obligation.debtor == Side::Server);
+        owed
+    }
+
+    /// The bounds that hold on this connection.
+    #[must_use]
+    pub fn limits(&self, conn: u32) -> Limits {
+        self.lock().monitor.limits(conn)
+    }
+
+    /// `ready`, once it has come.
+    #[must_use]
+    pub fn ready(&self, conn: u32) -> Option<Ready> {
+        self.lock().monitor.ready(conn).cloned()
+    }
+
+    /// Microseconds since the record began.
+    #[must_use]
+    pub fn now_us(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// When something last happened on this connection, in microseconds of the record.
+    #[must_use]
+    pub fn last_us(&self, conn: u32) -> u64 {
+        self.lock().last_us.get(&conn).copied().unwrap_or(0)
+    }
+
+    /// The moment of the record as a moment of the clock.
+    #[must_use]
+    pub fn instant(&self, t_us: u64) -> Instant {
+        self.started + Duration::from_micros(t_us)
+    }
+
+    /// Something to wait on: it changes with every event.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    /// The trace so far.
+    #[must_use]
+    pub fn trace(&self) -> Trace {
+        self.lock().trace.clone()
+    }
+
+    /// The code of the Close, or the end, as one word for a person.
+    #[must_use]
+    pub fn ending(&self, conn: u32) -> Option<String> {
+        let inner = self.lock();
+        inner.trace.events.iter().rev().filter(|event| event.conn == conn).find_map(|event| match &event.kind {
+            EventKind::Close { from, code, .. } => Some(match code {
+                Some(CloseCode(code)) => format!("Close {code} from the {from}"),
+                None => format!("a Close without a code from the {from}"),
+            }),
+            EventKind::Eof { how: Eof::Reset, .. } => Some("a reset".to_owned()),
+            EventKind::Refused { status, .. } => Some(format!("HTTP {status}")),
+            EventKind::ConnectFailed { error } => Some(error.clone()),
+            _ => None,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a message has all these members, at every level.
+fn has(message: &Map<String, Value>, wanted: &Map<String, Value>) -> bool {
+    wanted.iter().all(|(name, value)| match (message.get(name), value) {
+        (Some(Value::Object(inner)), Value::Object(wanted)) => has(inner, wanted),
+        (Some(found), value) => found == value,
+        (None, _) => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(value: Value) -> Map<String, Value> {
+        let Value::Object(map) = value else { panic!("an object") };
+        map
+    }
+
+    #[test]
+    fn a_message_answers_one_wait_only_and_only_on_its_connection() {
+        let recorder = Recorder::new(Header::new(Side::Server), &Options::default());
+        let text = r#"{"type":"flushed","id":"a"}"#.to_owned();
+        recorder.note(3, EventKind::Text { from: Side::Server, text: text.clone() });
+        recorder.note(4, EventKind::Text { from: Side::Client, text });
+        let wanted = object(serde_json::json!({"type": "flushed"}));
+        assert!(!recorder.take(4, &wanted), "what the harness sent is no answer");
+        assert!(recorder.take(3, &wanted));
+        assert!(!recorder.take(3, &wanted));
+        assert!(recorder.has_said(&wanted));
+    }
+
+    #[test]
+    fn times_never_fall_although_many_write() {
+        let recorder = Recorder::new(Header::new(Side::Server), &Options::default());
+        std::thread::scope(|scope| {
+            for conn in 0..4 {
+                let recorder = &recorder;
+                scope.spawn(move || (0..200).for_each(|_| recorder.note(conn, EventKind::Ping { from: Side::Client })));
+            }
+        });
+        let trace = recorder.trace();
+        assert_eq!(trace.events.len(), 800);
+        assert!(trace.events.windows(2).all(|pair| pair[0].t_us <= pair[1].t_us));
+    }
+}

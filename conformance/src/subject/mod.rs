@@ -1,0 +1,8 @@
+//! Owns what a subject is to the harness: an address with credentials, and perhaps a process of ours behind it.
+//! Knows nothing of sessions.
+
+mod process;
+mod target;
+
+pub use process::{Process, ProcessError, free_port};
+pub use target::{Target, TargetError};

@@ -1,0 +1,146 @@
+//! Owns a subject that the harness starts itself: its process group, the end of its stderr, and its certain end.
+//! Knows nothing of WebSockets; whether the subject serves is asked elsewhere.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::Command;
+
+/// A running subject. Dropping it kills the whole group.
+pub struct Process {
+    child: Box<dyn ChildWrapper>,
+    tail: Arc<Mutex<VecDeque<String>>>,
+}
+
+/// Why a subject could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// There is no such command, or it may not be run.
+    #[error("cannot start `{command}`: {cause}")]
+    Start {
+        /// The program.
+        command: String,
+        /// Why.
+        cause: String,
+    },
+    /// The command has no place for the port.
+    #[error("the command after `--` has no `{{port}}` in it: the subject must be told on which port to listen")]
+    NoPort,
+    /// No port could be had.
+    #[error("cannot find a free port: {0}")]
+    FreePort(std::io::Error),
+}
+
+/// How many lines of the subject's output are kept for a message.
+const TAIL_LINES: usize = 20;
+
+/// A loopback port that nobody listens on now. Somebody may take it before the subject does; the subject then says so.
+///
+/// # Errors
+/// The system has none.
+pub fn free_port() -> Result<u16, ProcessError> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(ProcessError::FreePort)
+}
+
+impl Process {
+    /// Starts a command in a process group of its own, with `{port}` replaced in every argument.
+    ///
+    /// # Errors
+    /// The command cannot be started or names no port. The caller's fault.
+    pub fn start(command: &[OsString], port: u16) -> Result<Self, ProcessError> {
+        let arguments: Vec<OsString> = command.iter().map(|argument| with_port(argument, port)).collect();
+        if arguments == command {
+            return Err(ProcessError::NoPort);
+        }
+        let (program, rest) = arguments.split_first().ok_or(ProcessError::NoPort)?;
+        let mut process = Command::new(program);
+        process.args(rest).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut wrap = CommandWrap::from(process);
+        wrap.wrap(KillOnDrop);
+        #[cfg(unix)]
+        wrap.wrap(process_wrap::tokio::ProcessGroup::leader());
+        #[cfg(windows)]
+        wrap.wrap(process_wrap::tokio::JobObject);
+        let mut child = wrap.spawn().map_err(|error| ProcessError::Start {
+            command: program.to_string_lossy().into_owned(),
+            cause: error.to_string(),
+        })?;
+        let tail = Arc::new(Mutex::new(VecDeque::new()));
+        if let Some(stdout) = child.stdout().take() {
+            keep_tail(stdout, Arc::clone(&tail));
+        }
+        if let Some(stderr) = child.stderr().take() {
+            keep_tail(stderr, Arc::clone(&tail));
+        }
+        Ok(Self { child, tail })
+    }
+
+    /// The process id, as long as it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// How it exited, if it has.
+    pub fn exited(&mut self) -> Option<String> {
+        match self.child.try_wait() {
+            Ok(Some(status)) => Some(status.to_string()),
+            Ok(None) => None,
+            Err(error) => Some(format!("its state cannot be read: {error}")),
+        }
+    }
+
+    /// The last lines it wrote.
+    #[must_use]
+    pub fn tail(&self) -> Vec<String> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Ends the whole group and waits until it is gone: kindly at first, then not.
+    pub async fn reap(mut self) {
+        #[cfg(unix)]
+        {
+            const SIGTERM: i32 = 15;
+            let _ = self.child.signal(SIGTERM);
+            if tokio::time::timeout(GRACE, self.child.wait()).await.is_ok() {
+                // Stragglers of the group outlive their leader; they are not left behind either.
+                let _ = self.child.start_kill();
+                return;
+            }
+        }
+        let _ = self.child.start_kill();
+        let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
+    }
+}
+
+const GRACE: Duration = Duration::from_secs(2);
+
+fn with_port(argument: &OsString, port: u16) -> OsString {
+    match argument.to_str() {
+        Some(text) => text.replace("{port}", &port.to_string()).into(),
+        None => argument.clone(),
+    }
+}
+
+/// Reads the subject's output for as long as it lives: a full pipe must not be what stops it.
+fn keep_tail(output: impl AsyncRead + Unpin + Send + 'static, tail: Arc<Mutex<VecDeque<String>>>) {
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(output).split(b'\n');
+        while let Ok(Some(line)) = lines.next_segment().await {
+            let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+            if tail.len() == TAIL_LINES {
+                tail.pop_front();
+            }
+            tail.push_back(String::from_utf8_lossy(&line).trim_end().to_owned());
+        }
+    });
+}

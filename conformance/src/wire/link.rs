@@ -1,0 +1,154 @@
+//! Owns one open connection: a writer that the case drives and a reader that always runs, so that neither side ever waits
+//! for the harness to read. Every frame is noted before it is sent and as soon as it is received.
+
+use std::sync::Arc;
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use lastword_spec::close::CloseCode;
+use lastword_spec::trace::{Eof, EventKind, Side};
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
+
+use super::connect::Socket;
+use crate::record::Recorder;
+
+/// One thing to send.
+#[derive(Clone, Debug)]
+pub enum Outgoing {
+    /// A text message.
+    Text(String),
+    /// A binary message.
+    Binary(Bytes),
+    /// A text frame with any bytes.
+    RawText(Vec<u8>),
+    /// A Close.
+    Close(Option<u16>),
+}
+
+/// An open connection. Dropping it cuts the transport.
+pub struct Link {
+    conn: u32,
+    recorder: Arc<Recorder>,
+    writer: SplitSink<Socket, Message>,
+    reader: JoinHandle<()>,
+}
+
+impl Link {
+    /// Starts to read; what is received is noted under this number.
+    #[must_use]
+    pub fn new(conn: u32, socket: Socket, recorder: Arc<Recorder>) -> Self {
+        let (writer, stream) = socket.split();
+        let reader = tokio::spawn(read(conn, stream, Arc::clone(&recorder)));
+        Self { conn, recorder, writer, reader }
+    }
+
+    /// The number of the connection in the record.
+    #[must_use]
+    pub fn conn(&self) -> u32 {
+        self.conn
+    }
+
+    /// Sends these as one write to the transport, as far as they fit into the write buffer. `false`: the transport took no
+    /// more; the reader notes why.
+    pub async fn send(&mut self, messages: Vec<Outgoing>) -> bool {
+        for message in messages {
+            self.note(&message);
+            if self.writer.feed(encode(message)).await.is_err() {
+                return false;
+            }
+        }
+        self.writer.flush().await.is_ok()
+    }
+
+    /// Cuts the transport and notes it.
+    pub fn cut(self) {
+        self.recorder.note(self.conn, EventKind::Eof { from: Side::Client, how: Eof::Fin });
+    }
+
+    fn note(&self, message: &Outgoing) {
+        let from = Side::Client;
+        match message {
+            Outgoing::Text(text) => self.recorder.note(self.conn, EventKind::Text { from, text: text.clone() }),
+            Outgoing::Binary(bytes) => self.recorder.note_audio(self.conn, from, bytes),
+            Outgoing::RawText(bytes) => {
+                let text = String::from_utf8_lossy(bytes).into_owned();
+                self.recorder.note(self.conn, EventKind::Text { from, text });
+            }
+            Outgoing::Close(code) => self.recorder.note(
+                self.conn,
+                EventKind::Close { from, code: code.map(CloseCode), reason: String::new() },
+            ),
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+fn encode(message: Outgoing) -> Message {
+    match message {
+        Outgoing::Text(text) => Message::text(text),
+        Outgoing::Binary(bytes) => Message::Binary(bytes),
+        Outgoing::RawText(bytes) => Message::Frame(Frame::message(bytes, OpCode::Data(Data::Text), true)),
+        Outgoing::Close(code) => Message::Close(code.map(|code| CloseFrame { code: code.into(), reason: "".into() })),
+    }
+}
+
+async fn read(conn: u32, mut stream: SplitStream<Socket>, recorder: Arc<Recorder>) {
+    let from = Side::Server;
+    loop {
+        let kind = match stream.next().await {
+            Some(Ok(Message::Text(text))) => EventKind::Text { from, text: text.as_str().to_owned() },
+            Some(Ok(Message::Binary(bytes))) => {
+                recorder.note_audio(conn, from, &bytes);
+                continue;
+            }
+            Some(Ok(Message::Ping(_))) => EventKind::Ping { from },
+            Some(Ok(Message::Pong(_))) => EventKind::Pong { from },
+            Some(Ok(Message::Close(frame))) => {
+                note_close(conn, frame.as_ref(), &recorder);
+                continue;
+            }
+            Some(Ok(Message::Frame(_))) => continue,
+            Some(Err(error)) => EventKind::Eof { from, how: how(conn, &error, &recorder) },
+            None => EventKind::Eof { from, how: Eof::Fin },
+        };
+        let over = matches!(kind, EventKind::Eof { .. });
+        recorder.note(conn, kind);
+        if over {
+            return;
+        }
+    }
+}
+
+/// The library answers a Close by itself, with the same code; that is noted as what it is.
+fn note_close(conn: u32, frame: Option<&CloseFrame>, recorder: &Recorder) {
+    let code = frame.map(|frame| CloseCode(frame.code.into()));
+    let reason = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
+    let answers_ours = recorder.client_has_closed(conn);
+    recorder.note(conn, EventKind::Close { from: Side::Server, code, reason });
+    if !answers_ours {
+        recorder.note(conn, EventKind::Close { from: Side::Client, code, reason: String::new() });
+    }
+}
+
+fn how(conn: u32, error: &Error, recorder: &Recorder) -> Eof {
+    match error {
+        Error::ConnectionClosed | Error::AlreadyClosed => Eof::Fin,
+        Error::Io(io) if io.kind() == std::io::ErrorKind::UnexpectedEof => Eof::Fin,
+        Error::Io(_) => Eof::Reset,
+        Error::Protocol(tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => Eof::Fin,
+        // What the library cannot read is the server's breach of the WebSocket protocol; the words help to find it.
+        other => {
+            recorder.note(conn, EventKind::Note(format!("the WebSocket library gave up: {other}")));
+            Eof::Reset
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Owns the sockets: dialling, TLS, the WebSocket upgrade, and one connection's reading and writing. Every frame is written
+//! down before anybody looks at it. Knows nothing of what a message means.
+
+mod connect;
+mod link;
+mod tls;
+mod upgrade;
+
+pub use connect::{Dialler, Opened};
+pub use link::{Link, Outgoing};
+pub use tls::{Roots, TlsError};

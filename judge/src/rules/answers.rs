@@ -1,0 +1,227 @@
+//! The debts of single answers: which errors (and `updated`) the server owes to which messages, oldest first, and what it
+//! said without owing it. Who is to blame in the end is decided by `blame` when the session is over.
+
+use std::collections::VecDeque;
+
+use lastword_spec::finding::FindingKind;
+use lastword_spec::message::{ErrorMessage, Updated};
+use lastword_spec::registry::RequirementId;
+use lastword_spec::requirements as req;
+use lastword_spec::table::{ServerInput, State};
+
+use crate::conn::{At, Conn};
+use crate::oddity::Oddity;
+
+/// A non-fatal error that is owed to one message.
+#[derive(Clone, Debug)]
+pub(crate) struct Pending {
+    pub(crate) at: At,
+    pub(crate) code: &'static str,
+    pub(crate) id: Option<String>,
+    /// The member that the error must name.
+    pub(crate) param: Option<String>,
+    pub(crate) clause: RequirementId,
+    /// Where the session stood in the order of the bytes.
+    pub(crate) phase: State,
+    /// The error may come or not.
+    pub(crate) optional: bool,
+    /// Sent between `config` and `ready`.
+    pub(crate) early: bool,
+    /// The message was too long: several answers will do.
+    pub(crate) oversize: bool,
+    pub(crate) input: Option<ServerInput>,
+}
+
+impl Pending {
+    pub(crate) fn new(at: At, code: &'static str, clause: RequirementId, phase: State) -> Self {
+        Self {
+            at,
+            code,
+            id: None,
+            param: None,
+            clause,
+            phase,
+            optional: false,
+            early: false,
+            oversize: false,
+            input: None,
+        }
+    }
+}
+
+/// A non-fatal error that answers nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Stray {
+    pub(crate) at: At,
+    pub(crate) code: String,
+    pub(crate) id: Option<String>,
+}
+
+/// The memory of this area.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    pub(crate) pending: VecDeque<Pending>,
+    pub(crate) strays: Vec<Stray>,
+    pub(crate) updates: VecDeque<(At, String)>,
+    pub(crate) updates_done: Vec<String>,
+    /// Codes that are due once a session and have been owed.
+    pub(crate) once: Vec<&'static str>,
+    /// Answers that came, by code.
+    pub(crate) answered: Vec<(&'static str, At)>,
+    pub(crate) bad_messages: u32,
+    /// A fatal error that the client provoked: where, which code, by which requirement.
+    pub(crate) fatal_due: Option<(At, &'static str, RequirementId)>,
+    pub(crate) oversize_text: Option<At>,
+    pub(crate) longest_text_bytes: u64,
+    /// The last message of the client that no parser takes.
+    pub(crate) hostile: Option<At>,
+    pub(crate) fatal: Option<(At, ErrorMessage)>,
+    pub(crate) last_nonfatal: Option<(At, String)>,
+    pub(crate) codes: Vec<String>,
+    /// The last event of the client that the server has surely read.
+    pub(crate) read_upto: usize,
+    pub(crate) extension: Option<At>,
+    pub(crate) odd_form: Option<At>,
+}
+
+impl Answers {
+    pub(crate) fn note_oddity(&mut self, at: At, oddity: Oddity) {
+        if oddity.extension {
+            self.extension = Some(at);
+        }
+        if oddity.form || oddity.unknown_member {
+            self.odd_form = Some(at);
+        }
+    }
+
+    /// The server has read this event of the client, and by the order of the bytes all before it.
+    pub(crate) fn read(&mut self, event: usize) {
+        self.read_upto = self.read_upto.max(event);
+    }
+}
+
+/// A non-fatal error: settles the oldest debt that it fits, or is remembered as answering nothing.
+pub(crate) fn settle_by(conn: &mut Conn, at: At, error: &ErrorMessage) {
+    if by_update(conn, at, error) || by_flush(conn, at, error) {
+        return;
+    }
+    let fits = |pending: &Pending| {
+        let same_code = pending.code == error.code.as_str()
+            || (pending.oversize && error.code == "message_too_large")
+            || (pending.phase == State::AwaitConfig && pending.param.is_some() && error.code == "invalid_state");
+        let same_id = match (&pending.id, &error.id) {
+            (Some(asked), Some(given)) => asked == given,
+            (None, Some(_)) => false,
+            _ => true,
+        };
+        same_code && same_id
+    };
+    match conn.answers.pending.iter().position(fits).and_then(|index| conn.answers.pending.remove(index)) {
+        Some(pending) => answered(conn, at, pending, error),
+        None => {
+            let stray = Stray { at, code: error.code.as_str().to_owned(), id: error.id.clone() };
+            conn.answers.strays.push(stray);
+        }
+    }
+}
+
+fn answered(conn: &mut Conn, at: At, pending: Pending, error: &ErrorMessage) {
+    conn.answers.read(pending.at.event);
+    conn.answers.answered.push((pending.code, at));
+    conn.credit(match pending.phase {
+        State::AwaitConfig if !matches!(pending.code, "bad_message" | "unknown_type") => {
+            conn.config.rejected_before = true;
+            return;
+        }
+        _ => pending.clause,
+    });
+    if pending.clause == req::MSG_S6 {
+        conn.credit(req::MSG_S4);
+        let named = error.param.as_deref();
+        if named != pending.param.as_deref() {
+            let wanted = pending.param.as_deref().unwrap_or_default();
+            let text = format!("answered a `bad_message` whose `param` does not name the member at fault, `{wanted}`");
+            conn.convict_with(FindingKind::WrongAnswer, req::MSG_S6, at, &[pending.at.event], text);
+        }
+    }
+    if let (Some(id), None) = (&pending.id, &error.id) {
+        let text = format!("refused the message with id {id:?} without repeating the id");
+        conn.convict_with(FindingKind::WrongAnswer, pending.clause, at, &[pending.at.event], text);
+    }
+    if conn.answers.hostile.is_some_and(|hostile| hostile.event <= pending.at.event) {
+        conn.credit(req::SEC_S3);
+    }
+}
+
+/// An error that answers an `update`: as good as `updated`.
+fn by_update(conn: &mut Conn, at: At, error: &ErrorMessage) -> bool {
+    let Some(id) = error.id.as_deref() else {
+        let unserved = error.code == "unsupported_option" && !conn.answers.updates.is_empty();
+        if unserved && let Some((asked, id)) = conn.answers.updates.pop_front() {
+            let text = format!("refused the update {id:?} without repeating its id");
+            conn.convict_with(FindingKind::WrongAnswer, req::UPD_S1, at, &[asked.event], text);
+        }
+        return unserved;
+    };
+    let Some(index) = conn.answers.updates.iter().position(|(_, asked)| asked == id) else {
+        if conn.answers.updates_done.iter().any(|done| done == id) && error.code != "invalid_state" {
+            conn.convict(FindingKind::DuplicateAnswer, req::UPD_S1, at, format!("answered the update {id:?} twice"));
+            return true;
+        }
+        return false;
+    };
+    let (asked, id) = conn.answers.updates.remove(index).expect("the position was just found");
+    conn.answers.read(asked.event);
+    conn.credit(req::UPD_S1);
+    let served = conn.ready.as_ref().is_some_and(|(_, ready)| ready.capabilities.update == Some(true));
+    if !served && error.code != "unsupported_option" {
+        let text = format!(
+            "does not offer `update` and refused one with `{}` instead of `unsupported_option`",
+            error.code.as_str()
+        );
+        conn.convict_with(FindingKind::WrongAnswer, req::UPD_S1, at, &[asked.event], text);
+    }
+    conn.answers.updates_done.push(id);
+    true
+}
+
+/// An error that answers a flush which had to be served.
+fn by_flush(conn: &mut Conn, at: At, error: &ErrorMessage) -> bool {
+    let Some(id) = error.id.as_deref() else { return false };
+    let Some(index) = conn.flush.open.iter().position(|flush| flush.id == id) else { return false };
+    let flush = conn.flush.open.remove(index).expect("the position was just found");
+    conn.flush.refused.push(flush.id.clone());
+    let early = flush.early && error.code == "invalid_state";
+    let (kind, clause) = if early {
+        (FindingKind::WronglyRefused, req::STA_S3)
+    } else {
+        (FindingKind::WrongAnswer, req::FLU_S2)
+    };
+    let text = format!("answered the flush {id:?} with the error `{}` instead of `flushed`", error.code.as_str());
+    conn.convict_with(kind, clause, at, &[flush.at.event], text);
+    true
+}
+
+/// `updated`.
+pub(crate) fn updated(conn: &mut Conn, at: At, message: &Updated) {
+    let Some(index) = conn.answers.updates.iter().position(|(_, id)| *id == message.id) else {
+        let twice = conn.answers.updates_done.contains(&message.id);
+        let kind = if twice { FindingKind::DuplicateAnswer } else { FindingKind::IllegalMessage };
+        let pending = conn.answers.pending.iter().position(|pending| pending.id.as_ref() == Some(&message.id));
+        match pending.and_then(|index| conn.answers.pending.remove(index)) {
+            Some(pending) => {
+                let text = format!("served the update {:?}, which was illegal where it came", message.id);
+                conn.convict_with(FindingKind::WronglyAccepted, pending.clause, at, &[pending.at.event], text);
+            }
+            None => conn.convict(kind, req::UPD_S1, at, format!("sent `updated` for {:?} unasked", message.id)),
+        }
+        return;
+    };
+    let (asked, id) = conn.answers.updates.remove(index).expect("the position was just found");
+    conn.answers.read(asked.event);
+    conn.answers.updates_done.push(id);
+    conn.credit(req::UPD_S1);
+    if let Some((_, ready)) = &mut conn.ready {
+        ready.config = message.config.clone();
+    }
+}

@@ -1,0 +1,166 @@
+//! Audio as it was sent (AUD): what had to be accepted, what had to be refused, and what was unusual about it. Whether the
+//! server's counters agree is the business of `counters`.
+
+use lastword_spec::message::AudioFormat;
+use lastword_spec::requirements as req;
+use lastword_spec::table::{ServerInput, State};
+
+use crate::conn::{At, Conn};
+use crate::oddity;
+
+/// The audio that a client sent on one connection. Bytes of whole binary messages.
+#[derive(Debug, Default)]
+pub(crate) struct Sent {
+    /// Had to be accepted.
+    pub(crate) accepted_bytes: u64,
+    pub(crate) accepted_frames: u64,
+    /// Of these: sent between `config` and `ready`.
+    pub(crate) early_bytes: u64,
+    /// Of these: of unusual length, below 10 ms or above 1,000 ms.
+    pub(crate) unusual_bytes: u64,
+    pub(crate) unusual_frames: u64,
+    /// Of these: looking like a command.
+    pub(crate) command_bytes: u64,
+    pub(crate) command_frames: u64,
+    /// Of these: sent since the first flush.
+    pub(crate) since_flush_bytes: u64,
+    pub(crate) longest_frame_bytes: u64,
+    /// Before `config`.
+    pub(crate) before_config: Refused,
+    /// Not whole sample groups.
+    pub(crate) broken: Refused,
+    /// After the sentinel, not empty.
+    pub(crate) after_end: Vec<(At, u64)>,
+    /// Empty ones, by where they came.
+    pub(crate) empty: Vec<At>,
+    pub(crate) empty_after_end: u64,
+    pub(crate) oversize: Option<At>,
+    /// Sent when the server no longer had to listen.
+    pub(crate) unheard: u64,
+    /// The first frame began with a container's magic number.
+    pub(crate) container: Option<At>,
+    /// The most audio that was ever sent and not known to be worked off, in milliseconds.
+    pub(crate) backlog_ms: u64,
+}
+
+/// Frames that had to be refused.
+#[derive(Debug, Default)]
+pub(crate) struct Refused {
+    pub(crate) frames: u64,
+    pub(crate) bytes: u64,
+    pub(crate) last: Option<At>,
+}
+
+impl Refused {
+    fn add(&mut self, at: At, bytes: u64) {
+        self.frames += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.last = Some(at);
+    }
+}
+
+impl Sent {
+    /// What had to be accepted, in milliseconds of one channel. `None` where the encoding has no fixed size.
+    pub(crate) fn accepted_ms(&self, format: &AudioFormat) -> Option<u64> {
+        to_ms(self.accepted_bytes, format)
+    }
+}
+
+/// Bytes of whole sample groups as milliseconds, rounded down.
+pub(crate) fn to_ms(bytes: u64, format: &AudioFormat) -> Option<u64> {
+    let group = format.bytes_per_sample_group().filter(|group| *group > 0)?;
+    let samples = u128::from(bytes / group);
+    Some(u64::try_from(samples * 1_000 / u128::from(format.sample_rate_hz.max(1))).unwrap_or(u64::MAX))
+}
+
+/// Bytes as milliseconds, rounded up: no result reaches further.
+pub(crate) fn to_ms_up(bytes: u64, format: &AudioFormat) -> Option<u64> {
+    let group = format.bytes_per_sample_group().filter(|group| *group > 0)?;
+    let samples = u128::from(bytes / group);
+    Some(u64::try_from((samples * 1_000).div_ceil(u128::from(format.sample_rate_hz.max(1)))).unwrap_or(u64::MAX))
+}
+
+/// The input of the server's table that a binary message is.
+pub(crate) fn classify(conn: &Conn, phase: State, bytes: u64) -> ServerInput {
+    let group = conn.format().bytes_per_sample_group().unwrap_or(1).max(1);
+    if bytes == 0 {
+        ServerInput::EmptyAudio
+    } else if bytes > conn.limits.max_frame_bytes {
+        ServerInput::OversizeAudio
+    } else if phase != State::AwaitConfig && bytes % group != 0 {
+        ServerInput::BrokenAudio
+    } else {
+        ServerInput::Audio
+    }
+}
+
+/// Remembers a binary message.
+pub(crate) fn note(conn: &mut Conn, at: At, phase: State, input: ServerInput, bytes: u64, head: &[u8]) {
+    let format = conn.format();
+    let flushed_before = conn.flush.first.is_some();
+    let early = conn.is_early();
+    let sent = &mut conn.audio;
+    match (phase, input) {
+        (_, ServerInput::EmptyAudio) => {
+            sent.empty.push(at);
+            sent.empty_after_end += u64::from(phase == State::Draining);
+        }
+        (State::Draining, _) => {
+            sent.after_end.push((at, bytes));
+            if input == ServerInput::OversizeAudio {
+                sent.oversize = Some(at);
+            }
+        }
+        (_, ServerInput::OversizeAudio) => sent.oversize = Some(at),
+        (State::AwaitConfig, _) => sent.before_config.add(at, bytes),
+        (_, ServerInput::BrokenAudio) => sent.broken.add(at, bytes),
+        _ => {
+            if sent.accepted_frames == 0 && oddity::is_container(head) {
+                sent.container = Some(at);
+            }
+            let add = |on: bool| if on { (bytes, 1) } else { (0, 0) };
+            let (unusual, unusual_count) = add(is_unusual(bytes, &format));
+            let (command, command_count) = add(oddity::looks_like_command(head));
+            sent.accepted_bytes = sent.accepted_bytes.saturating_add(bytes);
+            sent.accepted_frames += 1;
+            sent.early_bytes += add(early).0;
+            sent.since_flush_bytes += add(flushed_before).0;
+            sent.unusual_bytes += unusual;
+            sent.unusual_frames += unusual_count;
+            sent.command_bytes += command;
+            sent.command_frames += command_count;
+            sent.longest_frame_bytes = sent.longest_frame_bytes.max(bytes);
+            let sent_ms = to_ms(sent.accepted_bytes, &format).unwrap_or(0);
+            sent.backlog_ms = sent.backlog_ms.max(sent_ms.saturating_sub(conn.progress.worked_off_ms));
+        }
+    }
+}
+
+fn is_unusual(bytes: u64, format: &AudioFormat) -> bool {
+    match to_ms(bytes, format) {
+        Some(ms) => ms < 10 || ms > 1_000,
+        None => false,
+    }
+}
+
+/// What a session that ended with true counters proves about audio.
+pub(crate) fn credit(conn: &mut Conn, complete: bool) {
+    let default_form = conn.format() == AudioFormat::default();
+    let sent = &conn.audio;
+    let some = sent.accepted_bytes > 0;
+    let proofs = [
+        (complete && some && default_form, req::AUD_S1),
+        (sent.broken.frames > 0, req::AUD_S2),
+        (!sent.empty.is_empty(), req::AUD_S3),
+        (sent.unusual_frames > 0, req::AUD_S4),
+        (sent.command_frames > 0, req::AUD_S5),
+        (sent.before_config.frames > 0, req::STA_S2),
+        (sent.early_bytes > 0, req::STA_S3),
+        (complete && some, req::BP_S2),
+        (complete && sent.backlog_ms > conn.limits.max_buffered_audio_ms, req::BP_S1),
+        (sent.longest_frame_bytes == conn.limits.max_frame_bytes, req::LIM_S2),
+    ];
+    for (_, id) in proofs.into_iter().filter(|(proved, _)| *proved) {
+        conn.credit(id);
+    }
+}

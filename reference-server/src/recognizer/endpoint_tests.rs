@@ -1,0 +1,186 @@
+//! What the endpointer promises, on made signals.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const MS: usize = SAMPLES_PER_MS as usize;
+
+/// A square wave of the given height: its RMS is the height.
+fn tone(ms: usize, height: i16) -> Vec<i16> {
+    (0..ms * MS).map(|i| if i / 20 % 2 == 0 { height } else { -height }).collect()
+}
+
+fn silence(ms: usize) -> Vec<i16> {
+    vec![0; ms * MS]
+}
+
+fn speech(ms: usize) -> Vec<i16> {
+    tone(ms, 3_000)
+}
+
+fn config(silence_ms: u64, max_segment_ms: u64) -> EndpointConfig {
+    EndpointConfig { silence_ms, max_segment_ms, ..EndpointConfig::default() }
+}
+
+fn run(config: EndpointConfig, samples: &[i16]) -> Vec<EndpointEvent> {
+    let mut endpointer = Endpointer::new(config);
+    let mut out = Vec::new();
+    endpointer.push(samples, &mut out);
+    endpointer.flush(&mut out);
+    out
+}
+
+fn spans(events: &[EndpointEvent]) -> Vec<SegmentSpan> {
+    events
+        .iter()
+        .filter_map(|event| match event {
+            EndpointEvent::Cut(span) => Some(span.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn ms(range: &Range<u64>) -> Range<u64> {
+    range.start / SAMPLES_PER_MS..range.end / SAMPLES_PER_MS
+}
+
+#[test]
+fn one_utterance_is_one_segment_with_audio_around_its_speech() {
+    let samples = [silence(400), speech(600), silence(900)].concat();
+    let events = run(config(500, 9_000), &samples);
+    assert_eq!(events[0], EndpointEvent::SpeechStarted(ms_to_samples(400)));
+    assert_eq!(events[1], EndpointEvent::SpeechEnded(ms_to_samples(1_000)));
+    let span = &spans(&events)[0];
+    assert_eq!((ms(&span.audio), ms(&span.speech)), (150..1_200, 400..1_000));
+    assert_eq!(events.len(), 3);
+}
+
+#[test]
+fn a_pause_shorter_than_silence_ms_does_not_end_a_segment_and_one_as_long_does() {
+    let with_pause = |pause_ms| [speech(300), silence(pause_ms), speech(300)].concat();
+    assert_eq!(spans(&run(config(500, 9_000), &with_pause(490))).len(), 1);
+    assert_eq!(spans(&run(config(500, 9_000), &with_pause(500))).len(), 2);
+    assert_eq!(spans(&run(config(160, 9_000), &with_pause(160))).len(), 2);
+}
+
+#[test]
+fn the_end_is_known_while_audio_flows_and_not_only_at_the_flush() {
+    let mut endpointer = Endpointer::new(config(200, 9_000));
+    let mut out = Vec::new();
+    endpointer.push(&[speech(300), silence(190)].concat(), &mut out);
+    assert_eq!(out, [EndpointEvent::SpeechStarted(0)]);
+    endpointer.push(&silence(10), &mut out);
+    assert_eq!(out[1], EndpointEvent::SpeechEnded(ms_to_samples(300)));
+    assert_eq!(out.len(), 3);
+}
+
+#[test]
+fn silence_and_quiet_noise_are_no_segment() {
+    assert_eq!(run(config(500, 9_000), &silence(3_000)), []);
+    assert_eq!(run(config(500, 9_000), &tone(3_000, 100)), [], "RMS 0.003 is below the threshold of 0.004");
+    assert_eq!(spans(&run(config(500, 9_000), &tone(3_000, 140))).len(), 1, "RMS 0.0043 is above it");
+}
+
+#[test]
+fn clicks_of_one_or_two_frames_open_nothing_unless_the_audio_ends_in_them() {
+    let click = [silence(300), speech(20), silence(300)].concat();
+    assert_eq!(run(config(500, 9_000), &click), []);
+    let at_the_end = [silence(300), speech(5)].concat();
+    let found = spans(&run(config(500, 9_000), &at_the_end));
+    assert_eq!(ms(&found[0].speech), 300..305, "nobody knows what would have followed");
+}
+
+#[test]
+fn no_endpointing_keeps_one_segment_over_every_pause() {
+    let samples = [speech(300), silence(4_000), speech(300)].concat();
+    let events = run(EndpointConfig { mode: EndpointMode::None, ..config(200, 9_000) }, &samples);
+    assert_eq!(ms(&spans(&events)[0].speech), 0..4_600);
+    assert_eq!(spans(&events).len(), 1);
+}
+
+#[test]
+fn a_long_segment_is_cut_at_the_quietest_place_near_its_end() {
+    let samples = [speech(1_700), tone(100, 500), speech(1_000)].concat();
+    let found = spans(&run(config(500, 2_000), &samples));
+    let audio: Vec<_> = found.iter().map(|span| ms(&span.audio)).collect();
+    assert_eq!(audio.len(), 2);
+    assert!(audio[0].end > 1_700 && audio[0].end <= 1_800, "cut at {} ms", audio[0].end);
+    assert_eq!(audio[1], audio[0].end..2_800, "nothing between the two parts is lost");
+}
+
+#[test]
+fn a_flush_in_mid_speech_splits_without_loss_or_overlap() {
+    let mut endpointer = Endpointer::new(config(500, 9_000));
+    let mut out = Vec::new();
+    endpointer.push(&speech(505), &mut out);
+    endpointer.flush(&mut out);
+    endpointer.push(&speech(300), &mut out);
+    endpointer.flush(&mut out);
+    let audio: Vec<_> = spans(&out).iter().map(|span| ms(&span.audio)).collect();
+    assert_eq!(audio, [0..505, 505..805]);
+}
+
+#[test]
+fn a_flush_with_nothing_to_flush_says_nothing() {
+    let mut endpointer = Endpointer::new(config(500, 9_000));
+    let mut out = Vec::new();
+    endpointer.flush(&mut out);
+    endpointer.push(&silence(1_003), &mut out);
+    endpointer.flush(&mut out);
+    endpointer.flush(&mut out);
+    assert_eq!(out, []);
+    assert_eq!(endpointer.settled_until(), ms_to_samples(1_003));
+}
+
+/// Stretches of speech, hum and silence.
+fn signal() -> impl Strategy<Value = Vec<i16>> {
+    let stretch =
+        (1usize..900, prop_oneof![Just(0i16), Just(90), Just(3_000)]).prop_map(|(ms, height)| tone(ms, height));
+    proptest::collection::vec(stretch, 1..10).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn the_division_into_pushes_changes_nothing(samples in signal(), size in 1usize..5_000, silence_ms in 10u64..700) {
+        let config = config(silence_ms, 1_500);
+        let whole = run(config, &samples);
+        let mut endpointer = Endpointer::new(config);
+        let mut out = Vec::new();
+        let mut settled = 0;
+        for part in samples.chunks(size) {
+            endpointer.push(part, &mut out);
+            prop_assert!(endpointer.settled_until() >= settled, "settled fell");
+            settled = endpointer.settled_until();
+            prop_assert!(endpointer.needed_from() <= settled);
+        }
+        endpointer.flush(&mut out);
+        prop_assert_eq!(out, whole);
+        prop_assert_eq!(endpointer.position(), samples.len() as u64);
+    }
+
+    #[test]
+    fn segments_are_ordered_disjoint_bounded_and_hold_every_run_of_voiced_frames(samples in signal(), silence_ms in 10u64..700) {
+        let config = config(silence_ms, 1_500);
+        let found = spans(&run(config, &samples));
+        let mut until = 0;
+        for span in &found {
+            prop_assert!(span.audio.start >= until, "overlap");
+            prop_assert!(span.audio.start <= span.speech.start && span.speech.start <= span.speech.end);
+            prop_assert!(span.speech.end <= span.audio.end && span.audio.end <= samples.len() as u64);
+            prop_assert!(span.audio.end - span.audio.start <= ms_to_samples(1_500));
+            until = span.audio.end;
+        }
+        let voiced: Vec<bool> = samples
+            .chunks(FRAME_SAMPLES)
+            .map(|frame| mean_square(frame) >= config.rms_threshold * config.rms_threshold)
+            .collect();
+        for (index, run) in voiced.windows(ONSET_FRAMES as usize).enumerate() {
+            let at = (index * FRAME_SAMPLES) as u64;
+            let inside = found.iter().any(|span| span.speech.contains(&at));
+            prop_assert!(inside || !run.iter().all(|voiced| *voiced), "voiced frames at sample {} are in no segment", at);
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The trace format: what happened on the connections of one case, as the judge reads it. Owns the types and the file
+//! format (JSON lines, version 1); it knows nothing of what is right or wrong in a trace, and does no I/O.
+
+mod line;
+
+use serde::{Deserialize, Serialize};
+
+pub use crate::table::Side;
+#[cfg(feature = "schema")]
+pub(crate) use line::{EventLine, HeaderLine};
+pub use line::{read, write, write_event, write_header};
+
+use crate::close::CloseCode;
+
+/// The version of the format, the value of `lastword_trace` in the first line.
+pub const TRACE_VERSION: u64 = 1;
+
+/// The longest line that is read, in bytes.
+pub const MAX_LINE_BYTES: usize = 16 << 20;
+
+/// The most events that are read.
+pub const MAX_EVENTS: usize = 1_000_000;
+
+/// The most leading bytes of a binary message that are kept.
+pub const MAX_HEAD_BYTES: usize = 4;
+
+/// Everything that happened in one case, in the order of time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Trace {
+    /// The first line.
+    pub header: Header,
+    /// The other lines. Times never fall.
+    pub events: Vec<Event>,
+}
+
+/// What the trace is of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Header {
+    /// Who is under test; the other side is the harness.
+    pub subject: Side,
+    /// The case that was run.
+    pub case: Option<String>,
+    /// The seed from which the case made its choices.
+    pub seed: Option<u64>,
+    /// A remark for a person.
+    pub note: Option<String>,
+    /// What the bounds of the protocol are multiplied with in judging this trace, in percent; 100 unless the machine was
+    /// measured to be slower.
+    pub time_scale_percent: u64,
+    /// The requirement IDs a judge must find broken, no more and no fewer; empty for a trace without a fault. `None`: the
+    /// file does not say.
+    pub expect: Option<Vec<String>>,
+}
+
+impl Header {
+    /// A header that says no more than who is under test.
+    #[must_use]
+    pub fn new(subject: Side) -> Self {
+        Self { subject, case: None, seed: None, note: None, time_scale_percent: 100, expect: None }
+    }
+}
+
+/// One thing that happened on one connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Event {
+    /// Microseconds since the start of the trace, on the clock of the harness: when it sent, or when it received.
+    pub t_us: u64,
+    /// The connection, by a number the harness gave it. Numbers need not start at 0 or be dense.
+    pub conn: u32,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// The WebSocket upgrade succeeded.
+    Open(Open),
+    /// The server refused the upgrade.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The value of `Retry-After`.
+        retry_after: Option<String>,
+    },
+    /// No HTTP answer at all.
+    ConnectFailed {
+        /// What the transport said.
+        error: String,
+    },
+    /// A text message, whole, as it came: it need not be JSON.
+    Text {
+        /// Who sent it.
+        from: Side,
+        /// Its text.
+        text: String,
+    },
+    /// A binary message from whichever side; its samples are not kept.
+    Audio {
+        /// Who sent it.
+        from: Side,
+        /// Its length in bytes.
+        bytes: u64,
+        /// Its first bytes, [`MAX_HEAD_BYTES`] at most; may be left out.
+        head: Vec<u8>,
+    },
+    /// A Close frame.
+    Close {
+        /// Who sent it.
+        from: Side,
+        /// Its code; `None` for a Close without one.
+        code: Option<CloseCode>,
+        /// Its reason; empty for none.
+        reason: String,
+    },
+    /// The transport ended.
+    Eof {
+        /// Whose half ended.
+        from: Side,
+        /// How.
+        how: Eof,
+    },
+    /// A Ping.
+    Ping {
+        /// Who sent it.
+        from: Side,
+    },
+    /// A Pong.
+    Pong {
+        /// Who sent it.
+        from: Side,
+    },
+    /// A session on another connection, run to its end to see whether the subject still serves.
+    Control {
+        /// Whether it completed.
+        ok: bool,
+        /// How long it took, in milliseconds.
+        took_ms: u64,
+    },
+    /// The harness stopped waiting.
+    GaveUp {
+        /// How long it had waited since the last event on this connection, in milliseconds.
+        after_ms: u64,
+    },
+    /// A remark for a person; it means nothing to a judge.
+    Note(String),
+}
+
+impl EventKind {
+    /// Who did it, where that is one of the two sides.
+    #[must_use]
+    pub fn from(&self) -> Option<Side> {
+        match self {
+            Self::Text { from, .. }
+            | Self::Audio { from, .. }
+            | Self::Close { from, .. }
+            | Self::Eof { from, .. }
+            | Self::Ping { from }
+            | Self::Pong { from } => Some(*from),
+            Self::Open(_)
+            | Self::Refused { .. }
+            | Self::ConnectFailed { .. }
+            | Self::Control { .. }
+            | Self::GaveUp { .. }
+            | Self::Note(_) => None,
+        }
+    }
+}
+
+/// How a connection was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Open {
+    /// The subprotocol tokens that the client offered.
+    pub offered: Vec<String>,
+    /// The token that the server selected.
+    pub selected: Option<String>,
+    /// What this connection is for in the case.
+    pub label: Option<String>,
+    /// The speech that is sent on it, by the name of its file.
+    pub speech: Option<String>,
+    /// The URL, without secrets.
+    pub url: Option<String>,
+}
+
+/// How a transport ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(inline))]
+#[serde(rename_all = "snake_case")]
+pub enum Eof {
+    /// In order: the peer will send no more.
+    Fin,
+    /// By a reset or another error of the transport.
+    Reset,
+}
+
+/// Why a text is no trace, and where. A trace is evidence, perhaps from a stranger: nothing of it is used then.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("trace line {line}{}: {detail}", self.place())]
+pub struct TraceError {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The member at fault as a dotted path; empty for the line itself.
+    pub path: String,
+    /// What is wrong and what would be right, in words.
+    pub detail: String,
+}
+
+impl TraceError {
+    fn place(&self) -> String {
+        if self.path.is_empty() { String::new() } else { format!(", `{}`", self.path) }
+    }
+}

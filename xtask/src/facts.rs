@@ -1,0 +1,123 @@
+//! Owns the list of what is generated from what: prose and state table to constants, registry, tables in the prose, schemas.
+//! Knows nothing of writing or comparing (that is `gen`), nor of how a text is made (that is `lastword-spec`).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use lastword_spec::generate;
+use lastword_spec::prose::{self, ProseRequirement};
+
+use crate::r#gen::Files;
+
+const PROSE: &str = "spec/v1";
+const CASES: &str = "conformance/cases";
+const TRACES: &str = "judge/traces";
+
+/// The typed constants of the requirements.
+pub(crate) fn requirement_constants(root: &Path) -> Result<Files> {
+    Ok(vec![(PathBuf::from("spec/src/requirements.rs"), generate::requirements_rs(&requirements(root)?))])
+}
+
+/// The registry for readers who have no Rust.
+pub(crate) fn requirement_registry(root: &Path) -> Result<Files> {
+    let cases = counted_cases(root)?;
+    let registry = generate::requirements_json(&requirements(root)?, &cases);
+    Ok(vec![(PathBuf::from("spec/v1/requirements.json"), registry)])
+}
+
+/// The generated tables and diagrams inside the prose.
+pub(crate) fn prose_tables(root: &Path) -> Result<Files> {
+    let mut files = Vec::new();
+    for (name, page) in pages(root)? {
+        let path = Path::new(PROSE).join(&name);
+        files.push((path, generate::fill_prose(&page).map_err(|why| anyhow!("{PROSE}/{name}: {why}"))?));
+    }
+    Ok(files)
+}
+
+/// JSON Schemas and the AsyncAPI document.
+pub(crate) fn schemas(_root: &Path) -> Result<Files> {
+    let files = lastword_spec::schema::generate();
+    Ok(files.into_iter().map(|(path, content)| (PathBuf::from(path), content)).collect())
+}
+
+fn requirements(root: &Path) -> Result<Vec<ProseRequirement>> {
+    let mut all: Vec<ProseRequirement> = Vec::new();
+    for (name, page) in pages(root)? {
+        let found = prose::read(&name, &page).map_err(|why| anyhow!("{PROSE}/{why}"))?;
+        for one in found {
+            let twice = all.iter().find(|known| known.id == one.id);
+            ensure!(
+                twice.is_none(),
+                "{} stands twice: {} and {}",
+                one.id,
+                twice.map_or("", |known| &known.section),
+                one.section
+            );
+            all.push(one);
+        }
+    }
+    Ok(all)
+}
+
+fn pages(root: &Path) -> Result<Vec<(String, String)>> {
+    let names = names_in(&root.join(PROSE), ".md")?;
+    let read = |name: String| {
+        let page =
+            fs::read_to_string(root.join(PROSE).join(&name)).with_context(|| format!("cannot read {PROSE}/{name}"))?;
+        Ok((name, page.replace("\r\n", "\n")))
+    };
+    names.into_iter().map(read).collect()
+}
+
+/// For each requirement the cases that count for it: a case counts only where a trace that breaks the requirement is kept,
+/// which the judge's tests hold to be answered with exactly that requirement.
+fn counted_cases(root: &Path) -> Result<BTreeMap<String, Vec<String>>> {
+    let traces = names_in(&root.join(TRACES), ".jsonl")?;
+    let has_trace =
+        |id: &str| traces.iter().any(|name| name.strip_prefix(id).is_some_and(|rest| rest.starts_with("--")));
+    let mut counted: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for name in names_in(&root.join(CASES), ".toml")? {
+        let path = root.join(CASES).join(&name);
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {CASES}/{name}"))?;
+        let file: CaseFile = toml::from_str(&text).with_context(|| format!("{CASES}/{name}"))?;
+        for case in file.case {
+            for id in case.covers.into_iter().filter(|id| has_trace(id)) {
+                counted.entry(id).or_default().push(case.id.clone());
+            }
+        }
+    }
+    for cases in counted.values_mut() {
+        cases.sort();
+        cases.dedup();
+    }
+    Ok(counted)
+}
+
+/// What the registry needs of a case file; the rest is the runner's.
+#[derive(serde::Deserialize)]
+struct CaseFile {
+    #[serde(default)]
+    case: Vec<CaseHead>,
+}
+
+#[derive(serde::Deserialize)]
+struct CaseHead {
+    id: String,
+    #[serde(default)]
+    covers: Vec<String>,
+}
+
+fn names_in(folder: &Path, ending: &str) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(ending) {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}

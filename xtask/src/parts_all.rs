@@ -1,0 +1,182 @@
+//! The parts that only `cargo xtask test --all` runs: they need Node, PyPI clients, cargo plugins, nightly, or much time.
+//!
+//! Owns what each needs and how it is had. A part whose needs cannot be met says so and is NOT RUN, loudly.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::bring;
+use crate::certify::{self, Programs};
+use crate::parts::{Context, FUZZ_MANIFEST, Part, Plan, Step, Tier, has_fuzz, own_step};
+use crate::tools::Host;
+
+/// The parts, in the order they run.
+pub(crate) fn parts() -> Vec<Part> {
+    let part = |name, about, budget_s, plan| Part {
+        name,
+        about,
+        budget_s,
+        tier: Tier::All,
+        needs_build_tools: false,
+        shows: |_| false,
+        plan,
+    };
+    vec![
+        part("deny", "licences, bans and sources of all dependencies", 2400, deny),
+        part("asyncapi", "the AsyncAPI document, read by @asyncapi/parser", 600, asyncapi),
+        Part {
+            needs_build_tools: true,
+            shows: |_| true,
+            ..part("openai-client", "PyPI's openai client transcribes a fixture", 1800, openai_client)
+        },
+        Part {
+            needs_build_tools: true,
+            shows: |_| true,
+            ..part("python-server", "an independent server on Python's websockets is certified", 1800, python_server)
+        },
+        Part {
+            shows: |line| ["$ rustup", "Done ", "stat::average"].iter().any(|start| line.starts_with(start)),
+            ..part("fuzz", "every fuzz target, under nightly", 4 * 3600, fuzz)
+        },
+    ]
+}
+
+fn deny(context: &Context<'_>) -> Plan {
+    let mut steps: Vec<Step> = cargo_plugin(context, "cargo-deny", CARGO_DENY).into_iter().collect();
+    let mut check = with_plugins(context, context.workspace.cargo());
+    check.args(["deny", "--locked", "check", "licenses", "bans", "sources"]);
+    steps.push(check.into());
+    Plan::Run(steps)
+}
+
+fn asyncapi(context: &Context<'_>) -> Plan {
+    let document = context.workspace.root.join("schemas").join("v1").join("asyncapi.yaml");
+    if !document.is_file() {
+        return Plan::NotRun("there is no schemas/v1/asyncapi.yaml".to_owned());
+    }
+    let Some(node) = Host::from_env().find("node") else {
+        return Plan::NotRun("no node on PATH; install Node.js".to_owned());
+    };
+    let mut validate = context.workspace.program(node);
+    validate.arg(script(context, "validate_asyncapi.mjs")).arg(bring::npm_dir(context.workspace)).arg(document);
+    Plan::Run(vec![own_step(context, &["tools", "--npm"]).bringing("@asyncapi/parser"), validate.into()])
+}
+
+fn openai_client(context: &Context<'_>) -> Plan {
+    let programs = Programs::expected(context.workspace);
+    let root = &context.workspace.root;
+    let mut transcribe = context.workspace.program(bring::python_clients_path(context.workspace));
+    transcribe
+        .arg(script(context, "openai_client.py"))
+        .args([OsString::from("--server"), programs.server.into()])
+        .args([OsString::from("--model"), root.join(certify::FIXTURE_MODEL).into()])
+        .args([OsString::from("--audio"), root.join(certify::FIXTURE_AUDIO).into()]);
+    Plan::Run(vec![
+        own_step(context, &["tools", "--clients"]).bringing("the PyPI clients"),
+        certify::build_command(context.workspace, "release").into(),
+        transcribe.into(),
+    ])
+}
+
+fn python_server(context: &Context<'_>) -> Plan {
+    let server = context.workspace.root.join(PYTHON_SERVER);
+    if !server.is_file() {
+        return Plan::NotRun(format!("there is no {PYTHON_SERVER}"));
+    }
+    let python = bring::python_clients_path(context.workspace);
+    let subject = [python.into_os_string(), server.into_os_string(), "{port}".into()];
+    let out = context.workspace.target_dir.join("certify-python");
+    let mut judged = certify::foreign_command(&Programs::expected(context.workspace), &out, &subject);
+    judged.current_dir(&context.workspace.root);
+    Plan::Run(vec![
+        own_step(context, &["tools", "--clients"]).bringing("the PyPI clients"),
+        certify::build_command(context.workspace, "release").into(),
+        make_folder(context, &out.join("logs")),
+        judged.into(),
+    ])
+}
+
+fn fuzz(context: &Context<'_>) -> Plan {
+    if !has_fuzz(context) {
+        return Plan::NotRun(format!("there is no {FUZZ_MANIFEST}"));
+    }
+    // Through rustup: inside `cargo xtask`, `cargo` is already one fixed toolchain and knows no `+nightly`.
+    let Some(rustup) = Host::from_env().find("rustup") else {
+        return Plan::NotRun("no rustup on PATH to reach a nightly compiler with".to_owned());
+    };
+    let nightly = |arguments: &[&str]| {
+        let mut command = with_plugins(context, context.workspace.program(&rustup));
+        command.args(["run", "nightly"]).args(arguments);
+        command
+    };
+    if !succeeds(nightly(&["rustc", "--version"])) {
+        return Plan::NotRun("no nightly compiler; run: rustup toolchain install nightly --profile minimal".to_owned());
+    }
+    let targets = match fuzz_targets(context) {
+        Ok(targets) if targets.is_empty() => return Plan::NotRun(format!("{FUZZ_MANIFEST} has no target")),
+        Ok(targets) => targets,
+        Err(error) => return Plan::NotRun(format!("{FUZZ_MANIFEST} cannot be read: {error}")),
+    };
+    let mut steps: Vec<Step> = cargo_plugin(context, "cargo-fuzz", CARGO_FUZZ).into_iter().collect();
+    for target in targets {
+        let mut run = nightly(&["cargo", "fuzz", "run", "--fuzz-dir", "fuzz", &target]);
+        // The first folder takes what is found; the committed seeds are only read.
+        let (corpus, seeds) = (format!("fuzz/corpus/{target}"), format!("fuzz/seeds/{target}"));
+        run.arg(&corpus);
+        if context.workspace.root.join(&seeds).is_dir() {
+            run.arg(&seeds);
+        }
+        run.arg("--").arg(format!("-max_total_time={}", context.fuzz_seconds)).arg("-print_final_stats=1");
+        steps.extend([make_folder(context, corpus.as_ref()), run.into()]);
+    }
+    Plan::Run(steps)
+}
+
+fn fuzz_targets(context: &Context<'_>) -> Result<Vec<String>, cargo_metadata::Error> {
+    let mut command = cargo_metadata::MetadataCommand::new();
+    let metadata = command.manifest_path(context.workspace.root.join(FUZZ_MANIFEST)).no_deps().exec()?;
+    let targets = metadata.packages.iter().flat_map(|package| &package.targets);
+    Ok(targets.filter(|target| target.is_bin()).map(|target| target.name.clone()).collect())
+}
+
+/// The step that installs a cargo plugin under the target folder; none if it is there already.
+fn cargo_plugin(context: &Context<'_>, name: &'static str, version: &str) -> Option<Step> {
+    let brought = context.cargo_tools.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    if Host::from_env().find(name).is_some() || brought.is_file() {
+        return None;
+    }
+    let mut install = context.workspace.cargo();
+    install.args(["install", name, "--version", version, "--locked", "--root"]).arg(context.workspace.tools_dir());
+    // Its build must not land among ours, nor be cleaned with them.
+    install.arg("--target-dir").arg(context.workspace.tools_dir().join("build"));
+    Some(Step::from(install).bringing(name))
+}
+
+fn with_plugins(context: &Context<'_>, mut command: Command) -> Command {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = std::iter::once(context.cargo_tools.clone()).chain(std::env::split_paths(&path));
+    if let Ok(path) = std::env::join_paths(dirs) {
+        command.env("PATH", path);
+    }
+    command
+}
+
+fn make_folder(context: &Context<'_>, folder: &Path) -> Step {
+    let mut command = context.workspace.program("mkdir");
+    command.arg("-p").arg(folder);
+    command.into()
+}
+
+fn succeeds(mut command: Command) -> bool {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn script(context: &Context<'_>, name: &str) -> PathBuf {
+    context.workspace.root.join("xtask").join("scripts").join(name)
+}
+
+const CARGO_DENY: &str = "0.20.2";
+const CARGO_FUZZ: &str = "0.13.2";
+const PYTHON_SERVER: &str = "conformance/tests/subjects/python_websockets/server.py";
