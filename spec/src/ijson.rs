@@ -66,7 +66,8 @@ pub enum IjsonErrorKind {
 /// # Errors
 /// The first fault in the order of the bytes. It is the sender's.
 pub fn scan(text: &str) -> Result<TopLevel<'_>, IjsonError> {
-    let mut scanner = Scanner { text, bytes: text.as_bytes(), at: 0, message_type: TypeMember::Missing, type_span: 0..0 };
+    let mut scanner =
+        Scanner { text, bytes: text.as_bytes(), at: 0, message_type: TypeMember::Missing, type_span: 0..0 };
     match scanner.message() {
         Ok(()) => Ok(TopLevel { message_type: scanner.message_type, type_span: scanner.type_span }),
         Err(fault) => Err(fault.into_error(text)),
@@ -86,7 +87,9 @@ impl<'a> Scanner<'a> {
         self.white_space();
         match self.peek() {
             Some(b'{') => self.object(1)?,
-            Some(b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => return self.fault(IjsonErrorKind::NotObject),
+            Some(b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
+                return self.fault(IjsonErrorKind::NotObject);
+            }
             _ => return self.fault(IjsonErrorKind::NotJson),
         }
         self.white_space();
@@ -323,8 +326,7 @@ type Scanned = Result<(), Box<Fault>>;
 
 /// Up to 16 digits can be within the bound, and 16 digits fit a `u64`.
 fn integer_in_range(digits: &[u8]) -> bool {
-    digits.len() <= 16
-        && digits.iter().fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0')) <= MAX_INTEGER
+    digits.len() <= 16 && digits.iter().fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0')) <= MAX_INTEGER
 }
 
 fn hex_code_unit(digits: &[u8]) -> Option<u32> {

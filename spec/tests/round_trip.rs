@@ -1,8 +1,8 @@
 //! Encoding and decoding are inverse, for every message.
 
-mod common;
+#[path = "common/strategies.rs"]
+mod strategies;
 
-use common::strategies;
 use lastword_spec::codec::{self, Decoded};
 use lastword_spec::message::{ClientMessage, Keepalive, Probability, ServerMessage};
 use proptest::prelude::*;

@@ -29,10 +29,11 @@ pub(crate) fn requirement_registry(root: &Path) -> Result<Files> {
 
 /// The generated tables and diagrams inside the prose.
 pub(crate) fn prose_tables(root: &Path) -> Result<Files> {
+    let messages = lastword_spec::schema::message_tables();
     let mut files = Vec::new();
     for (name, page) in pages(root)? {
         let path = Path::new(PROSE).join(&name);
-        files.push((path, generate::fill_prose(&page).map_err(|why| anyhow!("{PROSE}/{name}: {why}"))?));
+        files.push((path, generate::fill_prose(&page, &messages).map_err(|why| anyhow!("{PROSE}/{name}: {why}"))?));
     }
     Ok(files)
 }

@@ -6,6 +6,7 @@ mod link;
 mod tls;
 mod upgrade;
 
+pub(crate) use connect::WRONG_TOKEN;
 pub use connect::{Dialler, Opened};
 pub use link::{Link, Outgoing};
 pub use tls::{Roots, TlsError};

@@ -1,7 +1,6 @@
 //! What a stream promises: order, nothing lost, an account that comes to nothing, and an end in every case. Paused time, no sleeps
 //! but the scripted engine's own.
 
-use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 
 use proptest::prelude::*;
@@ -63,33 +62,40 @@ async fn play(recognizer: &Recognizer, samples: Vec<i16>, options: StreamOptions
     rest(events).await
 }
 
-/// An engine that answers when the test says so.
+type HeldDecode = (DecodeRequest, Tick, oneshot::Sender<Result<Decoded, EngineError>>);
+
+/// An engine that answers when the test says so, and decodes nothing twice: it refuses every partial.
 struct Held {
-    decodes: Mutex<Vec<(DecodeRequest, Tick, oneshot::Sender<Result<Decoded, EngineError>>)>>,
-    interims_refused: AtomicUsize,
+    decodes: mpsc::UnboundedSender<HeldDecode>,
+    interims_refused: Arc<AtomicUsize>,
+}
+
+/// The test's side of [`Held`].
+struct Holder {
+    decodes: mpsc::UnboundedReceiver<HeldDecode>,
+    interims_refused: Arc<AtomicUsize>,
 }
 
 impl Held {
-    fn recognizer() -> (Arc<Self>, Recognizer) {
-        let held = Arc::new(Self { decodes: Mutex::default(), interims_refused: AtomicUsize::new(0) });
+    fn recognizer() -> (Holder, Recognizer) {
+        let (sender, decodes) = mpsc::unbounded_channel();
+        let interims_refused = Arc::new(AtomicUsize::new(0));
+        let held = Self { decodes: sender, interims_refused: Arc::clone(&interims_refused) };
         let info = scripted(ScriptedCost::default()).info().clone();
-        (Arc::clone(&held), Recognizer::new(info, held))
+        (Holder { decodes, interims_refused }, Recognizer::new(info, Arc::new(held)))
     }
+}
 
-    async fn next(&self) -> (DecodeRequest, Tick, oneshot::Sender<Result<Decoded, EngineError>>) {
-        loop {
-            if let Some(decode) = self.decodes.lock().expect("unpoisoned").pop() {
-                return decode;
-            }
-            tokio::task::yield_now().await;
-        }
+impl Holder {
+    async fn next(&mut self) -> HeldDecode {
+        self.decodes.recv().await.expect("a decode")
     }
 }
 
 impl Decoder for Held {
     fn decode(&self, request: DecodeRequest, tick: Tick) -> DecodeFuture {
         let (answer, receiver) = oneshot::channel();
-        self.decodes.lock().expect("unpoisoned").push((request, tick, answer));
+        self.decodes.send((request, tick, answer)).expect("the test listens");
         Box::pin(async move { receiver.await.unwrap_or(Err(EngineError::ShutDown)) })
     }
 
@@ -164,7 +170,7 @@ async fn words_carry_the_times_of_the_engine_within_their_segment() {
 
 #[tokio::test(start_paused = true)]
 async fn words_without_times_share_the_speech_by_their_length_and_are_marked_as_estimated() {
-    let (held, recognizer) = Held::recognizer();
+    let (mut held, recognizer) = Held::recognizer();
     let (input, events) = recognizer.open(StreamOptions { words: true, ..StreamOptions::default() }).expect("a stream");
     input.push([silence(100), speech(1, 1_000)].concat());
     input.finish();
@@ -212,7 +218,7 @@ async fn no_audio_and_silence_end_at_once_without_a_final() {
 
 #[tokio::test(start_paused = true)]
 async fn progress_comes_from_the_work_and_never_from_a_dead_engine() {
-    let (held, recognizer) = Held::recognizer();
+    let (mut held, recognizer) = Held::recognizer();
     let (input, mut events) = recognizer.open(StreamOptions::default()).expect("a stream");
     input.push(speech(1, 1_000));
     input.finish();
@@ -228,7 +234,7 @@ async fn progress_comes_from_the_work_and_never_from_a_dead_engine() {
 
 #[tokio::test(start_paused = true)]
 async fn speech_is_noticed_and_counted_while_the_engine_is_busy_and_the_account_comes_to_nothing() {
-    let (held, recognizer) = Held::recognizer();
+    let (mut held, recognizer) = Held::recognizer();
     let (input, mut events) = recognizer.open(StreamOptions::default()).expect("a stream");
     let backlog = input.backlog();
     input.push([speech(1, 1_000), silence(600)].concat());
@@ -258,7 +264,7 @@ async fn the_segment_that_is_being_spoken_never_counts_as_backlog() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_decode_ends_the_stream_with_failed_and_wakes_who_waits_for_room() {
-    let (held, recognizer) = Held::recognizer();
+    let (mut held, recognizer) = Held::recognizer();
     let (input, mut events) = recognizer.open(StreamOptions::default()).expect("a stream");
     let backlog = input.backlog();
     input.push([speech(1, 1_000), silence(600)].concat());
@@ -278,7 +284,7 @@ async fn a_failed_decode_ends_the_stream_with_failed_and_wakes_who_waits_for_roo
 
 #[tokio::test(start_paused = true)]
 async fn an_engine_that_vanishes_is_failed_and_not_silence() {
-    let (held, recognizer) = Held::recognizer();
+    let (mut held, recognizer) = Held::recognizer();
     let (input, events) = recognizer.open(StreamOptions::default()).expect("a stream");
     input.push(speech(1, 1_000));
     input.finish();
@@ -289,7 +295,7 @@ async fn an_engine_that_vanishes_is_failed_and_not_silence() {
 #[tokio::test(start_paused = true)]
 async fn dropping_either_end_cancels_the_decode() {
     for drop_input in [true, false] {
-        let (held, recognizer) = Held::recognizer();
+        let (mut held, recognizer) = Held::recognizer();
         let (input, events) = recognizer.open(StreamOptions::default()).expect("a stream");
         input.push([speech(1, 1_000), silence(600)].concat());
         let (_, _, mut answer) = held.next().await;
@@ -326,7 +332,7 @@ async fn partials_are_left_out_when_not_wanted_and_when_the_engine_is_busy() {
     let events = play(&scripted(ScriptedCost::default()), samples(), options).await;
     assert!(!events.iter().any(|event| matches!(event, EngineEvent::Partial(_))));
 
-    let (held, recognizer) = Held::recognizer();
+    let (mut held, recognizer) = Held::recognizer();
     let playing = tokio::spawn(async move { play(&recognizer, samples(), StreamOptions::default()).await });
     let (_, _, answer) = held.next().await;
     answer.send(Ok(word("one"))).expect("awaited");

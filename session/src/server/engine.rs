@@ -3,11 +3,11 @@
 
 use core::time::Duration;
 
-use lastword_spec::message::{AudioFormat, EffectiveConfig};
+use lastword_spec::message::{AudioFormat, EffectiveConfig, Flushed, Progress, ServerMessage};
 use lastword_spec::table::State;
 
 use super::input::Input;
-use super::{EngineResult, Refusal, ServerSession};
+use super::{EngineResult, OpenFlush, Refusal, ServerOutput, ServerSession};
 use crate::fault::ApiMisuse;
 
 /// Where the engine of a session stands.
@@ -31,8 +31,8 @@ pub(super) struct Account {
     pub(super) heard_at: Duration,
     pub(super) owed: bool,
     pub(super) processed_ms: u64,
-    /// What it said waits for it, kept up with what was accepted since. `None`: it has not said.
-    pub(super) waiting_ms: Option<u64>,
+    /// What it said waits for it, and the bytes accepted by then. `None`: it has not said.
+    pub(super) backlog: Option<(u64, u64)>,
     pub(super) progress_seq: u64,
     pub(super) progress_at: Option<Duration>,
 }
@@ -152,10 +152,13 @@ impl ServerSession {
 
     // [BP-S1]
     pub(super) fn buffer_is_full(&self) -> bool {
-        let waiting_ms = self.engine.waiting_ms.unwrap_or_else(|| {
-            let open_segment_ms = self.config().map_or(0, |config| config.endpointing.max_segment_ms);
-            self.audio_received_ms().saturating_sub(self.engine.processed_ms).saturating_sub(open_segment_ms)
-        });
+        let waiting_ms = match self.engine.backlog {
+            Some((waiting_ms, accepted_bytes)) => waiting_ms + self.bytes_to_ms(self.accepted_bytes - accepted_bytes),
+            None => {
+                let open_segment_ms = self.config().map_or(0, |config| config.endpointing.max_segment_ms);
+                self.audio_received_ms().saturating_sub(self.engine.processed_ms).saturating_sub(open_segment_ms)
+            }
+        };
         waiting_ms >= self.limits.max_buffered_audio_ms
     }
 
@@ -175,5 +178,106 @@ impl ServerSession {
         let default = AudioFormat::default();
         let format = self.config().map_or(&default, |config| &config.audio);
         (format.bytes_per_sample_group().unwrap_or(1) * u64::from(format.sample_rate_hz)).max(1)
+    }
+}
+
+/// What the engine tells.
+impl ServerSession {
+    pub(super) fn send_partial(&mut self, now: Duration, result: EngineResult) -> Result<State, ApiMisuse> {
+        let message = self.results.partial(result, self.audio_received_ms())?;
+        self.heard(now);
+        self.send_all(message);
+        Ok(self.state)
+    }
+
+    pub(super) fn send_final(&mut self, now: Duration, result: EngineResult) -> Result<State, ApiMisuse> {
+        let messages = self.results.final_(result, self.audio_received_ms())?;
+        self.heard(now);
+        self.send_all(messages);
+        Ok(self.state)
+    }
+
+    pub(super) fn send_speech_started(&mut self, now: Duration, channel: u32, start_ms: u64) -> State {
+        self.heard(now);
+        let message = self.results.speech_started(channel, start_ms, self.audio_received_ms());
+        self.send_all(message);
+        self.state
+    }
+
+    pub(super) fn send_speech_ended(&mut self, now: Duration, channel: u32, end_ms: u64) -> State {
+        self.heard(now);
+        let message = self.results.speech_ended(channel, end_ms, self.audio_received_ms());
+        self.send_all(message);
+        self.state
+    }
+
+    pub(super) fn close_flush(&mut self, now: Duration, token: u64) -> Result<State, ApiMisuse> {
+        if self.flushes.front().is_none_or(|flush| flush.token != token) {
+            return Err(ApiMisuse::FlushOutOfOrder { token });
+        }
+        self.heard(now);
+        self.answer_oldest_flush();
+        Ok(self.state)
+    }
+
+    pub(super) fn answer_oldest_flush(&mut self) {
+        let Some(OpenFlush { id, position_ms, .. }) = self.flushes.pop_front() else { return };
+        let finals = self.results.close_before(position_ms, self.audio_received_ms());
+        self.send_all(finals);
+        self.send(ServerMessage::Flushed(Flushed { id }));
+    }
+
+    pub(super) fn progress(&mut self, now: Duration, audio_processed_ms: u64) -> State {
+        let owed = self.engine_owes();
+        self.heard(now);
+        self.note_processed(audio_processed_ms);
+        let interval_ms = match self.state {
+            State::Configuring => self.limits.progress_interval_ms.min(2_000),
+            _ => self.limits.progress_interval_ms,
+        };
+        let due = self.engine.progress_at.is_none_or(|at| now >= at + Duration::from_millis(interval_ms / 2));
+        if owed && due {
+            self.engine.progress_at = Some(now);
+            self.engine.progress_seq += 1;
+            self.send(ServerMessage::Progress(Progress {
+                seq: self.engine.progress_seq,
+                audio_processed_ms: self.engine.processed_ms,
+            }));
+        }
+        self.state
+    }
+
+    pub(super) fn note_backlog(&mut self, now: Duration, waiting_ms: u64) -> State {
+        self.heard(now);
+        self.engine.backlog = Some((waiting_ms, self.accepted_bytes));
+        self.state
+    }
+
+    /// A sign of the engine.
+    pub(super) fn heard(&mut self, now: Duration) {
+        self.engine.heard_at = now;
+    }
+
+    // [PRG-S3]
+    pub(super) fn note_processed(&mut self, audio_processed_ms: u64) {
+        self.engine.processed_ms = audio_processed_ms.max(self.engine.processed_ms).min(self.audio_received_ms());
+    }
+
+    pub(super) fn finish_engine(&mut self) {
+        if self.engine.stage == Stage::Running {
+            self.engine.stage = Stage::Finishing;
+            self.push(ServerOutput::FinishEngine);
+        }
+    }
+
+    /// Gives the engine and the slot back. Spec: REC-S2.
+    pub(super) fn release(&mut self) {
+        match self.engine.stage {
+            Stage::None => return,
+            Stage::Running | Stage::Finishing => self.push(ServerOutput::CancelEngine),
+            Stage::Over => {}
+        }
+        self.engine.stage = Stage::None;
+        self.push(ServerOutput::Release);
     }
 }

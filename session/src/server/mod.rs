@@ -1,7 +1,8 @@
-//! Owns the server's side of a session: its public face. The parts: [`step`] is the state machine, [`act`] what its arms do,
-//! [`input`] what bytes are, [`negotiate`] the answer to a `config`, [`results`] the account of segments. Must not know I/O.
+//! Owns the server's side of a session: its public face. The parts: [`step`] is the state machine, [`act`] and [`end`] what its arms
+//! do, [`engine`] what the engine tells, [`input`] what bytes are, [`negotiate`] the answer to a `config`, [`results`] the account of segments. Must not know I/O.
 
 mod act;
+mod end;
 mod engine;
 mod input;
 mod negotiate;
@@ -23,7 +24,7 @@ pub use self::negotiate::Refusal;
 pub use self::policy::{ServerPolicy, Token};
 pub use self::results::EngineResult;
 pub use self::timer::ServerTimer;
-use self::act::Failure;
+use self::end::Failure;
 use self::input::Input;
 use self::negotiate::Agreement;
 use self::results::Results;

@@ -83,9 +83,7 @@ impl DecodeError {
             IjsonErrorKind::NotJson => (DecodeErrorKind::NotJson, "not JSON".to_owned()),
             IjsonErrorKind::NotObject => (DecodeErrorKind::NotObject, "a message is one JSON object".to_owned()),
             IjsonErrorKind::DuplicateKey => (DecodeErrorKind::DuplicateKey, "the key stands here twice".to_owned()),
-            IjsonErrorKind::TooDeep => {
-                (DecodeErrorKind::TooDeep, format!("nested deeper than {MAX_DEPTH} levels"))
-            }
+            IjsonErrorKind::TooDeep => (DecodeErrorKind::TooDeep, format!("nested deeper than {MAX_DEPTH} levels")),
             IjsonErrorKind::NumberRange => {
                 (DecodeErrorKind::NumberRange, format!("the number is beyond ±{MAX_INTEGER} or no double"))
             }
@@ -163,7 +161,8 @@ impl Fault {
             };
         }
         if let Some(rest) = wording.strip_prefix("unknown field ") {
-            let detail = format!("is not known here, only {}", split_expected(rest).map_or("others", |(_, known)| known));
+            let detail =
+                format!("is not known here, only {}", split_expected(rest).map_or("others", |(_, known)| known));
             return Self { kind: DecodeErrorKind::BadValue, path, detail };
         }
         let detail = match wording.strip_prefix("invalid value: ") {

@@ -234,14 +234,4 @@ pub struct ErrorMessage {
     pub id: Option<String>,
 }
 
-object_only!(
-    Ready,
-    Capabilities,
-    Flushed,
-    Updated,
-    SessionEnded,
-    KeepaliveAck,
-    Progress,
-    Warning,
-    ErrorMessage,
-);
+object_only!(Ready, Capabilities, Flushed, Updated, SessionEnded, KeepaliveAck, Progress, Warning, ErrorMessage,);

@@ -189,7 +189,9 @@ fn in_order(value: &Value) -> serde_norway::Value {
     match value {
         Value::Object(object) => {
             let members = write::ordered(object).into_iter();
-            serde_norway::Value::Mapping(members.map(|(name, member)| (name.as_str().into(), in_order(member))).collect())
+            serde_norway::Value::Mapping(
+                members.map(|(name, member)| (name.as_str().into(), in_order(member))).collect(),
+            )
         }
         Value::Array(items) => serde_norway::Value::Sequence(items.iter().map(in_order).collect()),
         Value::String(text) => text.as_str().into(),

@@ -4,6 +4,7 @@
 
 mod asyncapi;
 mod direction;
+mod tables;
 mod write;
 
 use schemars::generate::SchemaSettings;
@@ -16,6 +17,7 @@ use crate::message::{self, ClientMessage, ServerMessage};
 use crate::table::Side;
 use crate::trace::{EventLine, HeaderLine};
 use direction::Direction;
+pub use tables::message_tables;
 
 /// The generated files of `schemas/v1/`: path from the root of the repository, and content. Sorted by path.
 #[must_use]
@@ -233,7 +235,10 @@ pub(crate) fn no_audio_at_top_level(schema: &mut Schema) {
 pub(crate) fn exactly_one_thing(schema: &mut Schema) {
     let by_a_side = ["text", "audio", "close", "eof", "ping", "pong"];
     let others = ["open", "refused", "connect_failed", "control", "gave_up", "note"];
-    let with_from = by_a_side.map(|thing| json!({ "required": [thing, "from"] }));
-    let without = others.map(|thing| json!({ "required": [thing], "properties": { "from": false } }));
-    schema.insert("oneOf".into(), with_from.into_iter().chain(without).collect());
+    let things = by_a_side.iter().chain(&others).map(|thing| json!({ "required": [thing] }));
+    schema.insert("oneOf".into(), things.collect());
+    let needs_from: Map<String, Value> = by_a_side.iter().map(|thing| ((*thing).into(), json!(["from"]))).collect();
+    schema.insert("dependentRequired".into(), needs_from.into());
+    let acts = by_a_side.map(|thing| json!({ "required": [thing] }));
+    schema.insert("dependentSchemas".into(), json!({ "from": { "anyOf": acts } }));
 }

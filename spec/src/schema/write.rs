@@ -20,8 +20,24 @@ pub(super) fn ordered(object: &Map<String, Value>) -> Vec<(&String, &Value)> {
 
 fn rank(name: &str) -> usize {
     const FIRST: &[&str] = &[
-        "asyncapi", "$schema", "$id", "$comment", "$ref", "info", "title", "name", "description", "summary", "type", "const",
-        "state", "input", "answer", "code", "next", "ids",
+        "asyncapi",
+        "$schema",
+        "$id",
+        "$comment",
+        "$ref",
+        "info",
+        "title",
+        "name",
+        "description",
+        "summary",
+        "type",
+        "const",
+        "state",
+        "input",
+        "answer",
+        "code",
+        "next",
+        "ids",
     ];
     const LAST: &[&str] = &["required", "properties", "$defs", "components", "x-lastword-state-table"];
     let first = FIRST.iter().position(|known| *known == name);

@@ -1,9 +1,9 @@
-//! Owns the client's state table: one row for each pair of state and input.
+//! Owns the client's state table: one row for each pair of state and input, and what it may send of its own accord.
 //! Knows nothing of the other side's table, nor of any machine.
 
 use super::Answer::*;
 use super::ClientInput::*;
-use super::{Row, State, ClientInput};
+use super::{ClientInput, Row, ServerInput, State};
 use crate::requirements::*;
 
 /// What a client does with each input in each state.
@@ -135,4 +135,17 @@ pub static CLIENT_ROWS: &[Row<ClientInput>] = &[
     Row { state: State::Closed, input: Garbage, answer: Nothing, next: State::Closed, ids: &[] },
     Row { state: State::Closed, input: Close, answer: Nothing, next: State::Closed, ids: &[] },
     Row { state: State::Closed, input: Loss, answer: Nothing, next: State::Closed, ids: &[] },
+];
+
+/// What a client may send of its own accord: in this state, this, and the state it is in then. Everything else is illegal for it to send.
+/// A Close may be sent in every state and leads to Closed.
+#[rustfmt::skip]
+pub static CLIENT_SENDS: &[Row<ServerInput>] = &[
+    Row { state: State::AwaitConfig, input: ServerInput::Config, answer: Nothing, next: State::Configuring, ids: &[CFG_C1] },
+    Row { state: State::Streaming, input: ServerInput::Audio, answer: Nothing, next: State::Streaming, ids: &[AUD_1, CFG_C2] },
+    Row { state: State::Streaming, input: ServerInput::Keepalive, answer: Nothing, next: State::Streaming, ids: &[KA_C1, KA_C3] },
+    Row { state: State::Streaming, input: ServerInput::KeepaliveSeq, answer: Nothing, next: State::Streaming, ids: &[KA_C3, KA_C4] },
+    Row { state: State::Streaming, input: ServerInput::Flush, answer: Nothing, next: State::Streaming, ids: &[FLU_C1, FLU_C2] },
+    Row { state: State::Streaming, input: ServerInput::Update, answer: Nothing, next: State::Streaming, ids: &[UPD_C1] },
+    Row { state: State::Streaming, input: ServerInput::EndOfStream, answer: Nothing, next: State::Draining, ids: &[END_C1, END_C2] },
 ];

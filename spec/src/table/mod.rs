@@ -6,7 +6,7 @@ mod client;
 mod debts;
 mod server;
 
-pub use client::CLIENT_ROWS;
+pub use client::{CLIENT_ROWS, CLIENT_SENDS};
 pub use debts::{Bound, DEBTS, Debt};
 pub use server::SERVER_ROWS;
 

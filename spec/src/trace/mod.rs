@@ -2,13 +2,14 @@
 //! format (JSON lines, version 1); it knows nothing of what is right or wrong in a trace, and does no I/O.
 
 mod line;
+mod shape;
 
 use serde::{Deserialize, Serialize};
 
 pub use crate::table::Side;
-#[cfg(feature = "schema")]
-pub(crate) use line::{EventLine, HeaderLine};
 pub use line::{read, write, write_event, write_header};
+#[cfg(feature = "schema")]
+pub(crate) use shape::{EventLine, HeaderLine};
 
 use crate::close::CloseCode;
 

@@ -8,16 +8,16 @@ use serde_json::Value;
 enum Tree {
     /// A scalar as it is spelt; need not be JSON.
     Raw(String),
-    Array(Vec<Tree>),
+    Array(Vec<Self>),
     /// Keys as they are spelt, with their quotes.
-    Object(Vec<(String, Tree)>),
+    Object(Vec<(String, Self)>),
 }
 
 /// Draws a number below its argument, which is at least 1.
-pub type Choose<'a> = dyn FnMut(usize) -> usize + 'a;
+pub(crate) type Choose<'a> = dyn FnMut(usize) -> usize + 'a;
 
 /// The text with `count` mutations. A text that is not JSON comes back as it is.
-pub fn mutate(text: &str, count: usize, choose: &mut Choose<'_>) -> String {
+pub(crate) fn mutate(text: &str, count: usize, choose: &mut Choose<'_>) -> String {
     let Ok(value) = serde_json::from_str::<Value>(text) else {
         return text.to_owned();
     };
@@ -30,18 +30,95 @@ pub fn mutate(text: &str, count: usize, choose: &mut Choose<'_>) -> String {
 }
 
 const SPELLINGS: &[&str] = &[
-    "0", "-0", "0.0", "-0.0", "1", "1.0", "1e2", "1E+2", "100e-2", "0.5", "1.5", "-1", "2", "60001", "4294967295", "4294967296",
-    "9007199254740991", "9007199254740992", "-9007199254740992", "9007199254740991.0", "18446744073709551615",
-    "18446744073709551616", "18446744073709551616.0", "1e19", "1e308", "1e400", "-1e400", "1e-400", "00", "01", "+1", ".5", "1.",
-    "1e", "0x10", "NaN", "Infinity", "-", "true", "false", "null", "True", "nul", "\"\"", "\"1\"", "\"text\"", "\"\\u0000\"",
-    "\"\\u00e9\\n\"", "\"\\ud83d\\ude00\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\u0041\"", "\"\\ud800\\ud800\"",
-    "\"\\udc00\\ud800\"", "\"\\uD8\"", "\"\\x\"", "\"\u{1f600}\"", "\"\u{1}\"", "'x'", "[]", "{}", "[[]]", "[null]", "[1,]", "{,}",
-    "\"config\"", "\"final\"", "",
+    "0",
+    "-0",
+    "0.0",
+    "-0.0",
+    "1",
+    "1.0",
+    "1e2",
+    "1E+2",
+    "100e-2",
+    "0.5",
+    "1.5",
+    "-1",
+    "2",
+    "60001",
+    "4294967295",
+    "4294967296",
+    "9007199254740991",
+    "9007199254740992",
+    "-9007199254740992",
+    "9007199254740991.0",
+    "18446744073709551615",
+    "18446744073709551616",
+    "18446744073709551616.0",
+    "1e19",
+    "1e308",
+    "1e400",
+    "-1e400",
+    "1e-400",
+    "00",
+    "01",
+    "+1",
+    ".5",
+    "1.",
+    "1e",
+    "0x10",
+    "NaN",
+    "Infinity",
+    "-",
+    "true",
+    "false",
+    "null",
+    "True",
+    "nul",
+    "\"\"",
+    "\"1\"",
+    "\"text\"",
+    "\"\\u0000\"",
+    "\"\\u00e9\\n\"",
+    "\"\\ud83d\\ude00\"",
+    "\"\\ud800\"",
+    "\"\\udc00\"",
+    "\"\\ud800\\u0041\"",
+    "\"\\ud800\\ud800\"",
+    "\"\\udc00\\ud800\"",
+    "\"\\uD8\"",
+    "\"\\x\"",
+    "\"\u{1f600}\"",
+    "\"\u{1}\"",
+    "'x'",
+    "[]",
+    "{}",
+    "[[]]",
+    "[null]",
+    "[1,]",
+    "{,}",
+    "\"config\"",
+    "\"final\"",
+    "",
 ];
 
 const KEYS: &[&str] = &[
-    "\"type\"", "\"\\u0074ype\"", "\"id\"", "\"seq\"", "\"audio\"", "\"channels\"", "\"sample_rate\"", "\"sample_rate_hz\"",
-    "\"encoding\"", "\"config\"", "\"limits\"", "\"token\"", "\"x_new\"", "\"\"", "\"\\u0000\"", "\"a.b\"", "\"\\ud800\"", "key",
+    "\"type\"",
+    "\"\\u0074ype\"",
+    "\"id\"",
+    "\"seq\"",
+    "\"audio\"",
+    "\"channels\"",
+    "\"sample_rate\"",
+    "\"sample_rate_hz\"",
+    "\"encoding\"",
+    "\"config\"",
+    "\"limits\"",
+    "\"token\"",
+    "\"x_new\"",
+    "\"\"",
+    "\"\\u0000\"",
+    "\"a.b\"",
+    "\"\\ud800\"",
+    "key",
 ];
 
 fn mutate_node(node: &mut Tree, choose: &mut Choose<'_>) {
@@ -135,7 +212,10 @@ impl Tree {
         match value {
             Value::Array(items) => Self::Array(items.iter().map(Self::from_value).collect()),
             Value::Object(members) => Self::Object(
-                members.iter().map(|(key, member)| (Value::from(key.as_str()).to_string(), Self::from_value(member))).collect(),
+                members
+                    .iter()
+                    .map(|(key, member)| (Value::from(key.as_str()).to_string(), Self::from_value(member)))
+                    .collect(),
             ),
             scalar => Self::Raw(scalar.to_string()),
         }

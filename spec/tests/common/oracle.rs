@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// What the second opinion is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opinion {
+pub(crate) enum Opinion {
     /// A message of a known type.
     Message,
     /// Well-formed, of a type that the schemas do not know.
@@ -20,18 +20,18 @@ pub enum Opinion {
 }
 
 /// The validators of one side's messages, by type.
-pub struct Oracle {
+pub(crate) struct Oracle {
     messages: Vec<(String, Validator)>,
 }
 
 impl Oracle {
     /// Takes `(type, schema)` pairs.
-    pub fn new(schemas: impl IntoIterator<Item = (String, Value)>) -> Self {
+    pub(crate) fn new(schemas: impl IntoIterator<Item = (String, Value)>) -> Self {
         Self { messages: schemas.into_iter().map(|(name, schema)| (name, validator(&schema))).collect() }
     }
 
     /// The opinion on a text of at most `max_text_bytes`.
-    pub fn opinion(&self, text: &str, max_text_bytes: usize) -> Opinion {
+    pub(crate) fn opinion(&self, text: &str, max_text_bytes: usize) -> Opinion {
         let Some(Value::Object(message)) = parse_ijson(text).filter(|_| text.len() <= max_text_bytes) else {
             return Opinion::Refused;
         };
@@ -47,7 +47,7 @@ impl Oracle {
 }
 
 /// A validator that also knows `x-max-bytes`, for which JSON Schema has no word.
-pub fn validator(schema: &Value) -> Validator {
+pub(crate) fn validator(schema: &Value) -> Validator {
     jsonschema::options()
         .with_keyword("x-max-bytes", |_, limit, _| Ok(Box::new(MaxBytes(limit.as_u64().unwrap_or(0)))))
         .build(schema)
@@ -68,7 +68,7 @@ impl<'i> Keyword<'i> for MaxBytes {
 }
 
 /// The value of a text that is JSON and keeps the side conditions of the protocol's I-JSON.
-pub fn parse_ijson(text: &str) -> Option<Value> {
+pub(crate) fn parse_ijson(text: &str) -> Option<Value> {
     let value: Value = serde_json::from_str(text).ok()?;
     serde_json::from_str::<UniqueKeys>(text).ok()?;
     (depth(&value) <= 16 && integer_literals_in_range(text)).then_some(value)
@@ -76,7 +76,7 @@ pub fn parse_ijson(text: &str) -> Option<Value> {
 
 /// A copy in which a number spelt with fraction or exponent is no integer to JSON Schema either, which goes by value:
 /// `1.0` and `1e2` are refused where an integer is due, and keep to their side of 0..1 where a number is.
-pub fn integer_spelling(value: &Value) -> Value {
+pub(crate) fn integer_spelling(value: &Value) -> Value {
     match value {
         Value::Number(number) if number.is_f64() => match number.as_f64() {
             Some(float) if float.fract() != 0.0 => value.clone(),

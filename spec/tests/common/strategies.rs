@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-pub fn client_message() -> impl Strategy<Value = ClientMessage> {
+pub(crate) fn client_message() -> impl Strategy<Value = ClientMessage> {
     prop_oneof![
         config().prop_map(|config| ClientMessage::Config(Box::new(config))),
         option::of(integer()).prop_map(|seq| ClientMessage::Keepalive(Keepalive { seq })),
@@ -23,7 +23,7 @@ pub fn client_message() -> impl Strategy<Value = ClientMessage> {
     ]
 }
 
-pub fn server_message() -> impl Strategy<Value = ServerMessage> {
+pub(crate) fn server_message() -> impl Strategy<Value = ServerMessage> {
     prop_oneof![
         ready().prop_map(|ready| ServerMessage::Ready(Box::new(ready))),
         partial().prop_map(ServerMessage::Partial),
@@ -33,7 +33,8 @@ pub fn server_message() -> impl Strategy<Value = ServerMessage> {
         session_ended().prop_map(ServerMessage::SessionEnded),
         (integer(), any::<u32>())
             .prop_map(|(start_ms, channel)| ServerMessage::SpeechStarted(SpeechStarted { start_ms, channel })),
-        (integer(), any::<u32>()).prop_map(|(end_ms, channel)| ServerMessage::SpeechEnded(SpeechEnded { end_ms, channel })),
+        (integer(), any::<u32>())
+            .prop_map(|(end_ms, channel)| ServerMessage::SpeechEnded(SpeechEnded { end_ms, channel })),
         integer().prop_map(|seq| ServerMessage::KeepaliveAck(KeepaliveAck { seq })),
         (integer(), integer())
             .prop_map(|(seq, audio_processed_ms)| ServerMessage::Progress(Progress { seq, audio_processed_ms })),
@@ -44,10 +45,12 @@ pub fn server_message() -> impl Strategy<Value = ServerMessage> {
 }
 
 fn config() -> impl Strategy<Value = Config> {
-    let options = (option::of(text()), texts(), option::of(text()), option::of(vocabulary(&["transcribe", "translate"])));
-    let audio = option::of((option::of(encoding()), option::of(1..=u32::MAX), option::of(1..=u32::MAX)).prop_map(
-        |(encoding, sample_rate_hz, channels)| AudioRequest { encoding, sample_rate_hz, channels },
-    ));
+    let options =
+        (option::of(text()), texts(), option::of(text()), option::of(vocabulary(&["transcribe", "translate"])));
+    let audio = option::of(
+        (option::of(encoding()), option::of(1..=u32::MAX), option::of(1..=u32::MAX))
+            .prop_map(|(encoding, sample_rate_hz, channels)| AudioRequest { encoding, sample_rate_hz, channels }),
+    );
     let switches = (option::of(any::<bool>()), option::of(any::<bool>()), option::of(any::<bool>()));
     let rest = (option::of(endpointing_request()), texts(), option::of(text()), texts());
     (options, audio, switches, rest).prop_map(|(options, audio, switches, rest)| Config {
@@ -68,9 +71,8 @@ fn config() -> impl Strategy<Value = Config> {
 
 fn endpointing_request() -> impl Strategy<Value = EndpointingRequest> {
     let mode = option::of(vocabulary(&["vad", "none"]).prop_map(EndpointingMode::from));
-    (mode, option::of(1..=60_000_u64), option::of(1_000..=600_000_u64)).prop_map(|(mode, silence_ms, max_segment_ms)| {
-        EndpointingRequest { mode, silence_ms, max_segment_ms }
-    })
+    (mode, option::of(1..=60_000_u64), option::of(1_000..=600_000_u64))
+        .prop_map(|(mode, silence_ms, max_segment_ms)| EndpointingRequest { mode, silence_ms, max_segment_ms })
 }
 
 fn effective_config() -> impl Strategy<Value = EffectiveConfig> {
@@ -141,17 +143,19 @@ fn partial() -> impl Strategy<Value = Partial> {
 fn final_result() -> impl Strategy<Value = Final> {
     let numbers = (integer(), integer(), integer(), any::<u32>());
     let names = (option::of(text()), option::of(text()));
-    (numbers, text(), option::of(probability()), words(), names).prop_map(|(numbers, text, confidence, words, names)| Final {
-        segment_id: numbers.0,
-        text,
-        start_ms: numbers.1,
-        end_ms: numbers.2,
-        confidence,
-        words,
-        language: names.0,
-        speaker: names.1,
-        channel: numbers.3,
-    })
+    (numbers, text(), option::of(probability()), words(), names).prop_map(
+        |(numbers, text, confidence, words, names)| Final {
+            segment_id: numbers.0,
+            text,
+            start_ms: numbers.1,
+            end_ms: numbers.2,
+            confidence,
+            words,
+            language: names.0,
+            speaker: names.1,
+            channel: numbers.3,
+        },
+    )
 }
 
 fn words() -> impl Strategy<Value = Option<Vec<Word>>> {
@@ -163,14 +167,16 @@ fn words() -> impl Strategy<Value = Option<Vec<Word>>> {
 fn session_ended() -> impl Strategy<Value = SessionEnded> {
     let reason = vocabulary(&["completed", "idle_timeout", "bad_message"]).prop_map(EndReason::from);
     let counters = (integer(), integer(), integer(), integer());
-    (reason, any::<bool>(), counters, option::of(text())).prop_map(|(reason, complete, counters, message)| SessionEnded {
-        reason,
-        complete,
-        audio_received_ms: counters.0,
-        audio_processed_ms: counters.1,
-        rejected_frames: counters.2,
-        finals: counters.3,
-        message,
+    (reason, any::<bool>(), counters, option::of(text())).prop_map(|(reason, complete, counters, message)| {
+        SessionEnded {
+            reason,
+            complete,
+            audio_received_ms: counters.0,
+            audio_processed_ms: counters.1,
+            rejected_frames: counters.2,
+            finals: counters.3,
+            message,
+        }
     })
 }
 

@@ -304,10 +304,8 @@ class Session:
             if self.deadline is not None and now >= self.deadline:
                 self.send_progress()
             self.deadline = min(now + DRAIN_STEP_S, self.drain_until)
-        elif self.fault == "never-ends":
+        elif self.fault == "never-ends" or (self.fault == "waits-for-audio-after-end" and not self.late_frame_came):
             self.send_results(self.recogniser.finish())
-            self.deadline = None
-        elif self.fault == "waits-for-audio-after-end" and not self.late_frame_came:
             self.deadline = None
         else:
             self.end()

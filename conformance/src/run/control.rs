@@ -1,0 +1,269 @@
+//! Owns control sessions: the plainest possible session on a connection of its own, which shows whether the subject still
+//! serves. One is shared by everybody who asks while none has started yet.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use lastword_judge::{Judgement, judge};
+use lastword_spec::finding::Culprit;
+use lastword_spec::trace::{EventKind, Side, Trace};
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use super::env::{Env, Session};
+use super::gate::SessionPermit;
+use crate::audio_frames;
+use crate::case::{Audio, Open};
+use crate::record::Recorder;
+use crate::wire::Outgoing;
+
+/// What came of a control session.
+#[derive(Clone, Debug)]
+pub(crate) struct Control {
+    /// It ran to `session_ended{complete:true}`, and the judge had nothing to say.
+    pub(crate) ok: bool,
+    /// The subject answered at all: `ready` or an overload answer.
+    pub(crate) answered: bool,
+    /// It was turned away for want of capacity.
+    pub(crate) overloaded: bool,
+    /// Why it is not ok.
+    pub(crate) why: Option<String>,
+    /// How long it took.
+    pub(crate) took_ms: u64,
+    /// When it started.
+    pub(crate) started: Instant,
+    /// What happened in it.
+    pub(crate) trace: Arc<Trace>,
+    /// What the judge said.
+    pub(crate) judgement: Arc<Judgement>,
+}
+
+/// Runs control sessions and remembers the last.
+pub(crate) struct Controls {
+    env: OnceLock<Weak<Env>>,
+    state: Mutex<State>,
+    finished: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    running: bool,
+    last: Option<Control>,
+    usual_ms: Option<u64>,
+    broken: Option<String>,
+}
+
+/// How long a control session waits for its next message.
+const SILENCE: Duration = Duration::from_secs(5);
+/// How long it may take in all.
+const BOUND: Duration = Duration::from_secs(25);
+/// How long a suspect's control waits for the right to open a session.
+const PERMIT: Duration = Duration::from_millis(1_500);
+/// Differences below this say nothing about the machine.
+const NOISE_MS: u64 = 250;
+/// The name under which its trace is kept.
+pub(crate) const CONTROL: &str = "server/control/session";
+
+impl Controls {
+    pub(crate) fn new() -> Self {
+        Self { env: OnceLock::new(), state: Mutex::new(State::default()), finished: watch::Sender::new(0) }
+    }
+
+    /// Tells it its run; once, before the first session.
+    pub(crate) fn attach(&self, env: &Arc<Env>) {
+        let _ = self.env.set(Arc::downgrade(env));
+    }
+
+    /// What a session usually takes on this subject, and whether one can succeed at all.
+    pub(crate) fn calibrated(&self, usual_ms: Option<u64>, broken: Option<String>) {
+        let mut state = self.lock();
+        state.usual_ms = usual_ms;
+        state.broken = broken;
+    }
+
+    /// The last control session.
+    pub(crate) fn last(&self) -> Option<Control> {
+        self.lock().last.clone()
+    }
+
+    /// Why no control session can succeed on this subject, if calibration has shown that.
+    pub(crate) fn broken(&self) -> Option<String> {
+        self.lock().broken.clone()
+    }
+
+    /// How much slower than usual a session was, in percent, at least 100.
+    pub(crate) fn scale_percent(&self, took_ms: u64) -> u64 {
+        let usual = self.lock().usual_ms.unwrap_or(took_ms);
+        ((took_ms + NOISE_MS) * 100 / (usual + NOISE_MS)).clamp(100, 1_000)
+    }
+
+    /// The scale that the last control session measured.
+    pub(crate) fn current_scale_percent(&self) -> u64 {
+        let last = self.last().filter(|control| control.ok).map(|control| control.took_ms);
+        last.map_or(100, |took_ms| self.scale_percent(took_ms))
+    }
+
+    /// A control session that started after this call. Shared with everybody who asked before it started.
+    pub(crate) async fn fresh(&self) -> Option<Control> {
+        let asked = Instant::now();
+        let mut finished = self.finished.subscribe();
+        loop {
+            if self.claim() {
+                let env = self.env.get().and_then(Weak::upgrade)?;
+                let control = match env.gate.session_within(PERMIT).await {
+                    Some(permit) => Some(session(&env, permit).await),
+                    None => None,
+                };
+                self.finish(control.clone());
+                return control;
+            }
+            if finished.changed().await.is_err() {
+                return None;
+            }
+            if let Some(control) = self.last().filter(|control| control.started >= asked) {
+                return Some(control);
+            }
+        }
+    }
+
+    /// Runs one with nobody else asking, with all the patience it needs for a permit.
+    pub(crate) async fn alone(&self) -> Option<Control> {
+        let env = self.env.get().and_then(Weak::upgrade)?;
+        let permit = env.gate.session().await;
+        let control = session(&env, permit).await;
+        self.finish(Some(control.clone()));
+        Some(control)
+    }
+
+    fn claim(&self) -> bool {
+        let mut state = self.lock();
+        let free = !state.running;
+        state.running = true;
+        free
+    }
+
+    fn finish(&self, control: Option<Control>) {
+        let mut state = self.lock();
+        state.running = false;
+        if control.is_some() {
+            state.last = control;
+        }
+        drop(state);
+        self.finished.send_modify(|count| *count += 1);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One control session: config, ready, one word of speech, the sentinel, `session_ended`.
+async fn session(env: &Arc<Env>, permit: SessionPermit) -> Control {
+    let started = Instant::now();
+    let recorder = Arc::new(Recorder::new(env.header(CONTROL, 100), &env.options()));
+    let why = match env.open(0, &Open::default(), Some("word".to_owned()), &recorder, permit).await {
+        None => Some(recorder.ending(0).unwrap_or_else(|| "no connection".to_owned())),
+        Some(session) => converse(env, session, &recorder).await.err(),
+    };
+    let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let trace = recorder.trace();
+    let judgement = judge(&trace, &env.options());
+    let fault = judgement.findings.iter().find(|finding| finding.culprit == Culprit::Server).map(lastword_judge::render);
+    if let Some(ready) = recorder.ready(0) {
+        let _ = env.ready.set(ready);
+    }
+    let overloaded = is_overload(&trace);
+    let why = why.or(fault);
+    Control {
+        ok: why.is_none(),
+        answered: overloaded || recorder.ready(0).is_some(),
+        overloaded,
+        why,
+        took_ms,
+        started,
+        trace: Arc::new(trace),
+        judgement: Arc::new(judgement),
+    }
+}
+
+async fn converse(env: &Arc<Env>, mut session: Session, recorder: &Arc<Recorder>) -> Result<(), String> {
+    let bound = Instant::now() + BOUND;
+    let config = config_message(env.dialler.target().token.as_deref(), &Map::new());
+    send(&mut session, vec![Outgoing::Text(config)], bound).await?;
+    wait(recorder, "ready", bound).await?;
+    let audio = Audio { speech: Some("word".to_owned()), ..Audio::default() };
+    let mut messages = audio_frames::frames(&audio, &env.speech, 1, |_| None);
+    messages.push(Outgoing::Text(r#"{"type":"end_of_stream"}"#.to_owned()));
+    send(&mut session, messages, bound).await?;
+    wait(recorder, "session_ended", bound).await?;
+    let complete = Map::from_iter([("type".to_owned(), json!("session_ended")), ("complete".to_owned(), json!(true))]);
+    if !recorder.has_said(&complete) {
+        return Err("the control session ended incomplete".to_owned());
+    }
+    let closed = until(recorder, Instant::now() + SILENCE, bound, |recorder| recorder.is_over(0)).await;
+    if closed { Ok(()) } else { Err("the control session was not closed".to_owned()) }
+}
+
+async fn send(session: &mut Session, messages: Vec<Outgoing>, bound: Instant) -> Result<(), String> {
+    match timeout_at(bound, session.link.send(messages)).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("the control session's connection ended".to_owned()),
+        Err(_) => Err("the control session could not be written to".to_owned()),
+    }
+}
+
+async fn wait(recorder: &Arc<Recorder>, wanted: &str, bound: Instant) -> Result<(), String> {
+    let message = Map::from_iter([("type".to_owned(), Value::from(wanted))]);
+    let came = until(recorder, Instant::now() + SILENCE, bound, |recorder| recorder.has_said(&message)).await;
+    if came {
+        return Ok(());
+    }
+    Err(match recorder.ending(0) {
+        Some(ending) => format!("the control session got no {wanted}, but {ending}"),
+        None => format!("the control session got no {wanted} within {} s", SILENCE.as_secs()),
+    })
+}
+
+/// Waits; every message of the server extends the silence that is allowed.
+async fn until(recorder: &Arc<Recorder>, mut silence: Instant, bound: Instant, done: impl Fn(&Recorder) -> bool) -> bool {
+    let mut changes = recorder.changes();
+    loop {
+        if done(recorder) {
+            return true;
+        }
+        if recorder.is_over(0) {
+            return false;
+        }
+        match timeout_at(silence.min(bound), changes.changed()).await {
+            Ok(Ok(())) => silence = Instant::now() + SILENCE,
+            Ok(Err(_)) | Err(_) => return done(recorder),
+        }
+    }
+}
+
+/// The `config` message with these members, and the credential of the run.
+pub(crate) fn config_message(token: Option<&str>, members: &Map<String, Value>) -> String {
+    let mut message = Map::from_iter([("type".to_owned(), Value::from("config"))]);
+    if let Some(token) = token {
+        message.insert("token".to_owned(), Value::from(token));
+    }
+    message.extend(members.clone());
+    Value::Object(message).to_string()
+}
+
+/// Whether the subject said that it has no room.
+pub(crate) fn is_overload(trace: &Trace) -> bool {
+    trace.events.iter().any(|event| match &event.kind {
+        EventKind::Refused { status, .. } => matches!(status, 503 | 429),
+        EventKind::Close { from: Side::Server, code, .. } => code.is_some_and(|code| code.0 == 1013),
+        EventKind::Text { from: Side::Server, text } => is_overload_error(text),
+        _ => false,
+    })
+}
+
+fn is_overload_error(text: &str) -> bool {
+    let Ok(Value::Object(message)) = serde_json::from_str(text) else { return false };
+    message.get("type").is_some_and(|kind| kind == "error")
+        && message.get("code").is_some_and(|code| code == "overloaded" || code == "rate_limited")
+}

@@ -1,0 +1,88 @@
+//! Owns what the parts of a run share: the subject, the speech, the limits and what has been learnt so far.
+
+use std::sync::{Arc, OnceLock};
+
+use lastword_judge::Options;
+use lastword_spec::message::Ready;
+use lastword_spec::trace::{EventKind, Header, Open as Opening, Side};
+
+use super::control::Controls;
+use super::gate::{Gate, SessionPermit};
+use super::patience::Patience;
+use crate::case::Open;
+use crate::record::Recorder;
+use crate::speech::Speech;
+use crate::wire::{Dialler, Link, Opened};
+
+/// What the parts of a run share.
+pub(crate) struct Env {
+    pub(crate) dialler: Dialler,
+    pub(crate) speech: Speech,
+    pub(crate) gate: Gate,
+    pub(crate) patience: Patience,
+    pub(crate) controls: Controls,
+    pub(crate) seed: u64,
+    /// No wait is longer.
+    pub(crate) max_wait_ms: u64,
+    /// The first `ready` of the run.
+    pub(crate) ready: OnceLock<Ready>,
+}
+
+/// A connection and the right to have it.
+pub(crate) struct Session {
+    pub(crate) link: Link,
+    _permit: SessionPermit,
+}
+
+impl Env {
+    /// A header for a record of this run.
+    pub(crate) fn header(&self, case: &str, scale_percent: u64) -> Header {
+        let mut header = Header::new(Side::Server);
+        header.case = Some(case.to_owned());
+        header.seed = Some(self.seed);
+        header.time_scale_percent = scale_percent;
+        header
+    }
+
+    /// What the judge is told beside a trace.
+    pub(crate) fn options(&self) -> Options {
+        let secrets = self.dialler.target().token.iter().cloned().collect();
+        Options { time_scale_percent: 100, secrets }
+    }
+
+    /// Opens a connection and notes what came of it; `None` where there is none.
+    pub(crate) async fn open(
+        &self,
+        conn: u32,
+        open: &Open,
+        speech: Option<String>,
+        recorder: &Arc<Recorder>,
+        permit: SessionPermit,
+    ) -> Option<Session> {
+        match self.dialler.open(&open.offer, open.authorization).await {
+            Opened::Socket { socket, selected } => {
+                recorder.note(
+                    conn,
+                    EventKind::Open(Opening {
+                        offered: open.offer.clone(),
+                        selected,
+                        label: open.label.clone(),
+                        speech,
+                        url: Some(self.dialler.target().shown()),
+                    }),
+                );
+                Some(Session { link: Link::new(conn, *socket, Arc::clone(recorder)), _permit: permit })
+            }
+            Opened::Refused { status, retry_after } => {
+                // A trace has no opening without an upgrade, so what was offered is told as a remark.
+                recorder.note(conn, EventKind::Note(format!("offered subprotocols: [{}]", open.offer.join(", "))));
+                recorder.note(conn, EventKind::Refused { status, retry_after });
+                None
+            }
+            Opened::Failed(error) => {
+                recorder.note(conn, EventKind::ConnectFailed { error });
+                None
+            }
+        }
+    }
+}

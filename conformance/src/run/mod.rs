@@ -1,0 +1,111 @@
+//! Owns the course of a run: calibration, the cases side by side, the second look at every failure, and the transcripts.
+//! It hands back results; printing them and mapping them to an exit code is not its business.
+
+mod applicable;
+mod calibrate;
+mod confirm;
+mod control;
+mod env;
+mod gate;
+mod patience;
+mod player;
+mod pool;
+mod result;
+mod stimulus;
+mod transcribe;
+mod unit;
+mod wait;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+pub use calibrate::Calibration;
+pub use result::{CaseResult, Confirmation, Run};
+pub use transcribe::{Transcript, Transcripts};
+
+use self::control::Controls;
+use self::env::Env;
+use self::gate::Gate;
+use self::patience::Patience;
+use crate::case::Case;
+use crate::speech::Speech;
+use crate::wire::Dialler;
+
+/// What is to be done, and within which limits.
+pub struct Plan {
+    /// How the subject is reached.
+    pub dialler: Dialler,
+    /// What is said to it.
+    pub speech: Speech,
+    /// The cases, in the order of the report.
+    pub cases: Vec<&'static Case>,
+    /// How many cases run side by side at most.
+    pub jobs: usize,
+    /// How many sessions are open at most; `None` for as many as there are cases.
+    pub max_sessions: Option<usize>,
+    /// How many connections are opened a second at most.
+    pub rate: Option<f64>,
+    /// How many seconds of audio the cases send at most.
+    pub audio_budget_s: Option<u64>,
+    /// The order in which cases are tried.
+    pub seed: u64,
+    /// The longest wait, in milliseconds.
+    pub max_wait_ms: u64,
+    /// Whether the recordings are transcribed after the cases.
+    pub transcribe: bool,
+    /// Texts that a subject with stub words must give, by the name of a recording.
+    pub expect: Vec<(String, String)>,
+}
+
+/// Who wants to see a run go on.
+pub trait Observer: Send + Sync {
+    /// Calibration is over.
+    fn calibrated(&self, calibration: &Calibration);
+    /// A case was decided.
+    fn finished(&self, result: &CaseResult, done: usize, total: usize);
+    /// Something else goes on.
+    fn note(&self, what: &str);
+}
+
+/// Carries out a plan.
+pub async fn run(plan: Plan, observer: &dyn Observer) -> Run {
+    let started = Instant::now();
+    let sessions = plan.max_sessions.unwrap_or(plan.jobs * 2 + 8).max(1);
+    let env = Arc::new(Env {
+        dialler: plan.dialler,
+        speech: plan.speech,
+        gate: Gate::new(sessions, plan.rate, plan.audio_budget_s.map(|seconds| seconds * 1_000)),
+        patience: Patience::default(),
+        controls: Controls::new(),
+        seed: plan.seed,
+        max_wait_ms: plan.max_wait_ms,
+        ready: OnceLock::new(),
+    });
+    env.controls.attach(&env);
+    let calibration = calibrate::calibrate(&env).await;
+    observer.calibrated(&calibration);
+    let jobs = plan.jobs.min(sessions).max(1);
+    let (mut results, jobs_at_end) = if calibration.reachable {
+        pool::run_all(&env, &plan.cases, jobs, observer).await
+    } else {
+        let why = calibration.broken.clone().unwrap_or_else(|| "no connection".to_owned());
+        (plan.cases.iter().map(|case| result::unreachable(case, &why)).collect(), jobs)
+    };
+    confirm::confirm(&env, &mut results, observer).await;
+    let transcripts = if plan.transcribe && calibration.broken.is_none() {
+        observer.note("transcribing the recordings");
+        Some(transcribe::transcribe(&env, jobs_at_end, &plan.expect).await)
+    } else {
+        None
+    };
+    Run {
+        results,
+        planned: plan.cases.len(),
+        calibration,
+        transcripts,
+        jobs_at_end,
+        connections: env.gate.dialled(),
+        audio_ms: env.gate.audio_spent_ms(),
+        took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    }
+}

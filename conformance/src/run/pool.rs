@@ -1,0 +1,122 @@
+//! Owns how cases run side by side: as many as allowed, fewer when the subject says that it has no room. A case that hangs or
+//! breaks costs that case only.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use lastword_spec::finding::Verdict;
+use tokio::task::JoinSet;
+
+use super::env::Env;
+use super::result::{CaseResult, skipped};
+use super::unit::{self, Unit};
+use super::{Observer, applicable};
+use crate::case::Case;
+
+/// How often a case is tried again that was turned away although nothing else ran.
+const TRIES_ALONE: u32 = 3;
+
+/// Runs every case; the results stand in the order of the cases. Also says how many ran side by side in the end.
+pub(super) async fn run_all(
+    env: &Arc<Env>,
+    cases: &[&'static Case],
+    jobs: usize,
+    observer: &dyn Observer,
+) -> (Vec<CaseResult>, usize) {
+    let mut results: Vec<Option<CaseResult>> = vec![None; cases.len()];
+    let mut queue = VecDeque::new();
+    let mut done = 0;
+    for index in order(cases, env.seed) {
+        match applicable::skip(env, cases[index]) {
+            Some((verdict, why)) => {
+                let result = skipped(cases[index], verdict, &why);
+                done += 1;
+                observer.finished(&result, done, cases.len());
+                results[index] = Some(result);
+            }
+            None => queue.push_back(index),
+        }
+    }
+    let mut limit = jobs;
+    let mut turned_away: BTreeMap<usize, u32> = BTreeMap::new();
+    let mut running = JoinSet::new();
+    let mut by_task = BTreeMap::new();
+    while !queue.is_empty() || !running.is_empty() {
+        while running.len() < limit
+            && let Some(index) = queue.pop_front()
+        {
+            let (env, case) = (Arc::clone(env), cases[index]);
+            let alone = limit == 1;
+            let task = running.spawn(async move { (index, alone, unit::run(&env, case).await) });
+            by_task.insert(task.id(), index);
+        }
+        let Some(finished) = running.join_next_with_id().await else { continue };
+        let result = match finished {
+            Ok((_, (index, _, Unit::Done(result)))) => (index, *result),
+            Ok((_, (index, alone, Unit::Overloaded))) => {
+                if !alone {
+                    let halved = (limit / 2).max(1);
+                    if halved < limit {
+                        observer.note(&format!("the subject has no room: {halved} cases side by side from here on"));
+                    }
+                    limit = halved;
+                    queue.push_back(index);
+                    continue;
+                }
+                let tries = turned_away.entry(index).or_default();
+                *tries += 1;
+                if *tries < TRIES_ALONE {
+                    queue.push_back(index);
+                    continue;
+                }
+                let why = "the subject said that it has no room, also when nothing else ran";
+                (index, skipped(cases[index], Verdict::Inconclusive, why))
+            }
+            Err(error) => {
+                let Some(index) = by_task.get(&error.id()).copied() else { continue };
+                let why = format!("the harness broke off: {error}");
+                (index, skipped(cases[index], Verdict::HarnessError, &why))
+            }
+        };
+        done += 1;
+        observer.finished(&result.1, done, cases.len());
+        results[result.0] = Some(result.1);
+    }
+    (results.into_iter().flatten().collect(), limit)
+}
+
+/// Cases that wait for timers first, the longest of them before all; the others by the seed.
+fn order(cases: &[&'static Case], seed: u64) -> Vec<usize> {
+    let mut indices: Vec<usize> = (0..cases.len()).collect();
+    let mut state = seed ^ 0x9e37_79b9_7f4a_7c15;
+    let mut keyed: Vec<(bool, u64, usize)> = indices
+        .drain(..)
+        .map(|index| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (cases[index].timer.is_none(), state, index)
+        })
+        .collect();
+    keyed.sort_unstable();
+    keyed.into_iter().map(|(_, _, index)| index).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::catalogue;
+
+    #[test]
+    fn cases_with_timers_start_first_and_the_order_follows_the_seed_and_loses_nobody() {
+        let cases: Vec<&'static Case> = catalogue().iter().collect();
+        let first = order(&cases, 1);
+        assert_eq!(first, order(&cases, 1));
+        assert_ne!(first, order(&cases, 2));
+        let mut sorted = first.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..cases.len()).collect::<Vec<_>>());
+        let timers = cases.iter().filter(|case| case.timer.is_some()).count();
+        assert!(first[..timers].iter().all(|index| cases[*index].timer.is_some()));
+    }
+}

@@ -1,0 +1,113 @@
+//! Owns what is known of each case when a run is over.
+
+use std::sync::Arc;
+
+use lastword_judge::{Finding, Judgement};
+use lastword_spec::finding::{Culprit, Verdict};
+use lastword_spec::trace::Trace;
+
+use super::calibrate::Calibration;
+use super::transcribe::Transcripts;
+use crate::case::Case;
+
+/// Everything a run brought.
+pub struct Run {
+    /// One for each case, in the order of the plan.
+    pub results: Vec<CaseResult>,
+    /// How many cases were to be run.
+    pub planned: usize,
+    /// What was measured first.
+    pub calibration: Calibration,
+    /// What the subject heard, if that was asked for.
+    pub transcripts: Option<Transcripts>,
+    /// How many cases ran side by side in the end.
+    pub jobs_at_end: usize,
+    /// How many connections were opened.
+    pub connections: u64,
+    /// How much audio the cases sent, in milliseconds.
+    pub audio_ms: u64,
+    /// How long it took.
+    pub took_ms: u64,
+}
+
+/// What one case came to.
+#[derive(Clone)]
+pub struct CaseResult {
+    /// The case.
+    pub case: &'static Case,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// Why, where the findings do not say it.
+    pub reason: Option<String>,
+    /// What happened and what the judge made of it; `None` where the case was not run.
+    pub evidence: Option<Evidence>,
+    /// Whether a failure was seen again with nothing else running.
+    pub confirmation: Confirmation,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// How long they took, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// A trace and its judgement.
+#[derive(Clone)]
+pub struct Evidence {
+    /// What happened.
+    pub trace: Arc<Trace>,
+    /// What the judge made of it.
+    pub judgement: Arc<Judgement>,
+}
+
+/// Whether a failure was seen again.
+#[derive(Clone)]
+pub enum Confirmation {
+    /// There was nothing to confirm, or it was not looked at again.
+    None,
+    /// The same was found again when the case ran alone.
+    Alone,
+    /// The same was found again in another case, which ran alone.
+    By(String),
+    /// It was not found again; this is what happened then.
+    NotRepeated(Evidence),
+}
+
+impl CaseResult {
+    /// The findings against the subject.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        let all = self.evidence.iter().flat_map(|evidence| &evidence.judgement.findings);
+        all.filter(|finding| finding.culprit == Culprit::Server)
+    }
+
+    /// How the socket of the case's last connection closed, the second axis beside the verdict.
+    #[must_use]
+    pub fn closing(&self) -> Option<String> {
+        let last = self.evidence.as_ref()?.judgement.connections.last()?;
+        if let Some(status) = last.refused {
+            return Some(format!("refused with HTTP {status}"));
+        }
+        let closed = last.close?;
+        Some(match (closed.frame, closed.code) {
+            (true, Some(code)) => format!("{} closed with {code}", closed.by),
+            (true, None) => format!("{} closed without a code", closed.by),
+            (false, _) => format!("{} ended the transport without a Close", closed.by),
+        })
+    }
+}
+
+/// The result of a case that was not run.
+pub(super) fn skipped(case: &'static Case, verdict: Verdict, reason: &str) -> CaseResult {
+    CaseResult {
+        case,
+        verdict,
+        reason: Some(reason.to_owned()),
+        evidence: None,
+        confirmation: Confirmation::None,
+        attempts: 0,
+        took_ms: 0,
+    }
+}
+
+/// The result of a case whose subject could not be reached at all.
+pub(super) fn unreachable(case: &&'static Case, why: &str) -> CaseResult {
+    skipped(case, Verdict::Inconclusive, &format!("control failed: {why}"))
+}

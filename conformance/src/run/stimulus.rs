@@ -1,0 +1,113 @@
+//! Owns how a step becomes bytes: the messages that a scripted client sends, well-formed or not.
+
+use lastword_spec::limits::Limits;
+use serde_json::{Map, Value};
+
+use super::env::Env;
+use crate::case::{Padded, Step};
+use crate::wire::Outgoing;
+use crate::{audio_frames, limit, wire};
+
+/// The messages of a step that only sends; none for any other step.
+pub(super) fn messages(step: &Step, env: &Env, limits: &Limits, attempt: u32) -> Vec<Outgoing> {
+    let by_name = |name: &str| limit::by_name(limits, name);
+    let token = env.dialler.target().token.as_deref();
+    match step {
+        Step::Send(message) => vec![Outgoing::Text(text(message, token))],
+        Step::Raw(raw) => vec![Outgoing::Text(raw.clone())],
+        Step::Padded(wanted) => vec![Outgoing::Text(padded(wanted, wanted.bytes.resolve(by_name)))],
+        Step::Nested(depth) => vec![Outgoing::Text(nested(*depth))],
+        Step::Audio(audio) => audio_frames::frames(audio, &env.speech, attempt, by_name),
+        Step::Binary(wanted) => {
+            let length = wanted.bytes.as_ref().map_or(0, |sized| sized.resolve(by_name));
+            let mut bytes = wanted.head.clone().into_bytes();
+            bytes.resize(usize::try_from(length).unwrap_or(0).max(bytes.len()), 0);
+            vec![Outgoing::Binary(bytes.into())]
+        }
+        Step::Frame(frame) => vec![Outgoing::RawText(from_hex(&frame.text_hex))],
+        Step::Start(_) | Step::Open(_) | Step::Use(_) | Step::Burst(_) | Step::Repeat(_) | Step::Tick(_) => Vec::new(),
+        Step::Await(_) | Step::Barrier | Step::Settle | Step::Finish => Vec::new(),
+        Step::Close(_) | Step::ExpectClose | Step::Drop => Vec::new(),
+    }
+}
+
+/// The object as text. A `config` carries the credential of the run unless it says something of its own; `$TOKEN` stands for
+/// that credential, `$WRONG` for one that cannot be right.
+fn text(message: &Map<String, Value>, token: Option<&str>) -> String {
+    let mut message = message.clone();
+    let is_config = message.get("type").is_some_and(|kind| kind == "config");
+    match message.get("token").and_then(Value::as_str) {
+        Some("$TOKEN") => {
+            message.insert("token".into(), token.map_or(Value::Null, Value::from));
+        }
+        Some("$WRONG") => {
+            message.insert("token".into(), Value::from(wire::WRONG_TOKEN));
+        }
+        Some("$NONE") => {
+            message.remove("token");
+        }
+        Some(_) => {}
+        None if is_config && token.is_some() => {
+            message.insert("token".into(), token.map_or(Value::Null, Value::from));
+        }
+        None => {}
+    }
+    Value::Object(message).to_string()
+}
+
+/// The message with an extension member that makes it exactly so long, or as short as it can be.
+fn padded(wanted: &Padded, bytes: u64) -> String {
+    let mut message = wanted.message.clone();
+    message.insert("x_pad".into(), Value::from(""));
+    let bare = Value::Object(message.clone()).to_string().len();
+    let fill = usize::try_from(bytes).unwrap_or(0).saturating_sub(bare);
+    message.insert("x_pad".into(), Value::from("p".repeat(fill)));
+    Value::Object(message).to_string()
+}
+
+fn nested(depth: u32) -> String {
+    let mut text = String::from(r#"{"type":"keepalive","x_deep":"#);
+    text.extend(std::iter::repeat_n('[', depth as usize));
+    text
+}
+
+fn from_hex(digits: &str) -> Vec<u8> {
+    let digits: Vec<u8> = digits.chars().filter_map(|digit| digit.to_digit(16)).map(|digit| digit as u8).collect();
+    digits.chunks_exact(2).map(|pair| pair[0] * 16 + pair[1]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::Sized;
+
+    #[test]
+    fn a_padded_message_has_exactly_the_length_asked_for() {
+        let message = Map::from_iter([("type".to_owned(), Value::from("keepalive"))]);
+        let bytes = Sized { limit: None, percent: 100, plus: 0 };
+        let text = padded(&Padded { message, bytes }, 300);
+        assert_eq!(text.len(), 300);
+        assert!(serde_json::from_str::<Value>(&text).expect("JSON")["x_pad"].is_string());
+    }
+
+    #[test]
+    fn a_config_carries_the_credential_of_the_run_unless_it_says_otherwise() {
+        let object = |text: &str| match serde_json::from_str(text).expect("JSON") {
+            Value::Object(map) => map,
+            other => panic!("{other}"),
+        };
+        let token = |message: &str| {
+            let sent: Value = serde_json::from_str(&text(&object(message), Some("sesame"))).expect("JSON");
+            sent.get("token").and_then(Value::as_str).map(str::to_owned)
+        };
+        assert_eq!(token(r#"{"type":"config"}"#).as_deref(), Some("sesame"));
+        assert_eq!(token(r#"{"type":"config","token":"$WRONG"}"#).as_deref(), Some(wire::WRONG_TOKEN));
+        assert_eq!(token(r#"{"type":"config","token":"$NONE"}"#), None);
+        assert_eq!(token(r#"{"type":"keepalive"}"#), None);
+    }
+
+    #[test]
+    fn hexadecimal_digits_become_bytes() {
+        assert_eq!(from_hex("c328 00"), [0xc3, 0x28, 0x00]);
+    }
+}

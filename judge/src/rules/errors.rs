@@ -1,0 +1,120 @@
+//! Errors that come (ERR): whether an error may be fatal, what a fatal one means for the session, and that a non-fatal one
+//! does not end it.
+
+use lastword_spec::finding::FindingKind;
+use lastword_spec::message::ErrorMessage;
+use lastword_spec::registry::RequirementId;
+use lastword_spec::requirements as req;
+use lastword_spec::table::State;
+
+use crate::conn::{At, Conn};
+use crate::rules::{answers, flush, keepalive, refusal};
+
+/// An `error`, where the state allows one.
+pub(crate) fn on_error(conn: &mut Conn, at: At, error: &ErrorMessage) {
+    conn.answers.codes.push(error.code.as_str().to_owned());
+    conn.credit(req::ERR_1);
+    needs_retry_after(conn, at, error);
+    if !error.fatal {
+        conn.answers.last_nonfatal = Some((at, error.code.as_str().to_owned()));
+        answers::settle_by(conn, at, error);
+        return;
+    }
+    let before_ready = matches!(conn.state, State::AwaitConfig | State::Configuring);
+    if before_ready {
+        refusal::on_fatal(conn, at, error);
+    } else {
+        after_ready(conn, at, error);
+    }
+    conn.answers.fatal = Some((at, error.clone()));
+    conn.state = if before_ready { State::Ended } else { State::Failing };
+    flush::abandoned(conn);
+}
+
+fn needs_retry_after(conn: &mut Conn, at: At, error: &ErrorMessage) {
+    let wants = matches!(error.code.as_str(), "rate_limited" | "overloaded" | "quota_exceeded");
+    if wants && error.retry_after_ms.is_none() {
+        let text = format!("sent `{}` without `retry_after_ms`", error.code.as_str());
+        conn.convict(FindingKind::WrongAnswer, req::ERR_S5, at, text);
+    } else if wants {
+        conn.credit(req::ERR_S5);
+    }
+}
+
+fn after_ready(conn: &mut Conn, at: At, error: &ErrorMessage) {
+    let code = error.code.as_str();
+    if let Some((asked, due, clause)) = conn.answers.fatal_due {
+        if code == due {
+            conn.answers.read(asked.event);
+            conn.end.provoked = Some((asked, clause));
+            return;
+        }
+        if clause == req::MSG_S7 && code != "internal" {
+            let text = format!("answered the tenth bad message with the fatal `{code}` instead of `{due}`");
+            conn.convict_with(FindingKind::WrongAnswer, clause, at, &[asked.event], text);
+            return;
+        }
+    }
+    if code == "message_too_large" && conn.answers.oversize_text.is_some() {
+        conn.end.provoked = conn.answers.oversize_text.map(|asked| (asked, req::LIM_S3));
+        conn.answers.pending.retain(|one| !one.oversize);
+        return;
+    }
+    if code == "idle_timeout" {
+        keepalive::timed_out(conn, at, error);
+        return;
+    }
+    if let Some(clause) = never_fatal(conn, code) {
+        // The message that provoked it has its answer, be it a wrong one.
+        conn.answers.pending.retain(|one| one.code != code);
+        let text = format!("ended the session by a fatal `{code}`");
+        conn.convict(FindingKind::WrongAnswer, clause, at, text);
+    } else if conn.audio.backlog_ms > conn.limits.max_buffered_audio_ms && blames_the_load(code) {
+        let text = format!("ended the session by `{code}` when its audio buffer was full instead of reading no further");
+        conn.convict(FindingKind::WronglyRefused, req::BP_S1, at, text);
+    }
+}
+
+/// Codes by which a server could cut off a client that sends faster than it works.
+fn blames_the_load(code: &str) -> bool {
+    !matches!(code, "going_away" | "max_duration" | "forbidden" | "quota_exceeded" | "unauthenticated")
+}
+
+/// The clause that a fatal error of this code breaks after `ready`, if it may not be fatal there.
+fn never_fatal(conn: &Conn, code: &str) -> Option<RequirementId> {
+    let after_end = !conn.keepalive.after_end.is_empty();
+    Some(match code {
+        "unknown_type" => req::MSG_S5,
+        "audio_after_end" if conn.audio.after_end.is_empty() && !conn.audio.empty.is_empty() => req::AUD_S3,
+        "audio_after_end" => req::END_S4,
+        "duplicate_end_of_stream" => req::END_S5,
+        "invalid_audio" if conn.audio.broken.frames == 0 && !conn.audio.empty.is_empty() => req::AUD_S3,
+        "invalid_audio" if conn.audio.broken.frames == 0 && conn.audio.unusual_frames > 0 => req::AUD_S4,
+        "invalid_audio" => req::AUD_S2,
+        "invalid_state" if after_end && !conn.answers.pending.iter().any(|one| one.code == code) => req::KA_S5,
+        "invalid_state" if conn.answers.pending.is_empty() && conn.end.sentinel_early => req::END_S1,
+        "invalid_state" if conn.answers.pending.is_empty() && conn.flush.any_early => req::STA_S3,
+        "invalid_state" => req::STA_S1,
+        "bad_message" if conn.answers.bad_messages == 0 && conn.answers.extension.is_some() => req::VER_3,
+        "bad_message" if conn.answers.bad_messages == 0 => req::MSG_3,
+        "bad_message" => req::MSG_S4,
+        "unsupported_option" => req::UPD_S1,
+        "message_too_large" if conn.answers.longest_text_bytes > conn.audio.longest_frame_bytes => req::LIM_S3,
+        "message_too_large" => req::LIM_S2,
+        "config_timeout" => req::CON_S3,
+        _ => return None,
+    })
+}
+
+/// The clause of a close that nothing but a non-fatal error announced.
+pub(crate) fn ended_by_nonfatal(conn: &Conn) -> Option<(At, RequirementId)> {
+    let (at, code) = conn.answers.last_nonfatal.as_ref()?;
+    let nothing_since = conn.heard_us.is_some_and(|heard| heard <= at.t_us);
+    let clause = match code.as_str() {
+        "audio_after_end" => req::END_S4,
+        "duplicate_end_of_stream" => req::END_S5,
+        "unknown_type" => req::MSG_S5,
+        _ => req::ERR_S4,
+    };
+    nothing_since.then_some((*at, clause))
+}

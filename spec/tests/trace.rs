@@ -1,0 +1,121 @@
+//! The trace file: what is written is read back, and a hostile file is refused with line and place.
+
+use lastword_spec::close::CloseCode;
+use lastword_spec::ijson::MAX_INTEGER;
+use lastword_spec::trace::{self, Eof, Event, EventKind, Header, Open, Side, Trace};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+fn side() -> impl Strategy<Value = Side> {
+    prop_oneof![Just(Side::Client), Just(Side::Server)]
+}
+
+fn text() -> impl Strategy<Value = String> {
+    vec(any::<char>(), 0..8).prop_map(|characters| characters.into_iter().collect())
+}
+
+fn kind() -> impl Strategy<Value = EventKind> {
+    let open = (vec(text(), 0..2), option::of(text()), option::of(text()), option::of(text()), option::of(text()));
+    prop_oneof![
+        open.prop_map(|(offered, selected, label, speech, url)| {
+            EventKind::Open(Open { offered, selected, label, speech, url })
+        }),
+        (any::<u16>(), option::of(text())).prop_map(|(status, retry_after)| EventKind::Refused { status, retry_after }),
+        text().prop_map(|error| EventKind::ConnectFailed { error }),
+        (side(), text()).prop_map(|(from, text)| EventKind::Text { from, text }),
+        (side(), 0..=MAX_INTEGER, vec(any::<u8>(), 0..=4)).prop_map(|(from, bytes, head)| EventKind::Audio {
+            from,
+            bytes,
+            head
+        }),
+        (side(), option::of(any::<u16>().prop_map(CloseCode)), text())
+            .prop_map(|(from, code, reason)| EventKind::Close { from, code, reason }),
+        (side(), any::<bool>())
+            .prop_map(|(from, fin)| EventKind::Eof { from, how: if fin { Eof::Fin } else { Eof::Reset } }),
+        side().prop_map(|from| EventKind::Ping { from }),
+        side().prop_map(|from| EventKind::Pong { from }),
+        (any::<bool>(), 0..=MAX_INTEGER).prop_map(|(ok, took_ms)| EventKind::Control { ok, took_ms }),
+        (0..=MAX_INTEGER).prop_map(|after_ms| EventKind::GaveUp { after_ms }),
+        text().prop_map(EventKind::Note),
+    ]
+}
+
+fn any_trace() -> impl Strategy<Value = Trace> {
+    let header = (side(), option::of(text()), option::of(0..=MAX_INTEGER), option::of(text()), 0..500_u64);
+    let header = (header, option::of(vec(text(), 0..3))).prop_map(|(header, expect)| Header {
+        subject: header.0,
+        case: header.1,
+        seed: header.2,
+        note: header.3,
+        time_scale_percent: header.4,
+        expect,
+    });
+    (header, vec((0..1_000_u64, any::<u32>(), kind()), 0..12)).prop_map(|(header, steps)| {
+        let mut t_us = 0;
+        let event = |(step_us, conn, kind)| {
+            t_us += step_us;
+            Event { t_us, conn, kind }
+        };
+        Trace { header, events: steps.into_iter().map(event).collect() }
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back(trace in any_trace()) {
+        let text = trace::write(&trace);
+        prop_assert_eq!(text.lines().count(), trace.events.len() + 1);
+        prop_assert_eq!(trace::read(&text), Ok(trace));
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "\\PC{0,200}") {
+        let _ = trace::read(&text);
+    }
+}
+
+#[test]
+fn a_small_trace_reads_as_in_the_documentation() {
+    let text = concat!(
+        r#"{"lastword_trace":1,"subject":"server","case":"end/sentinel","expect":["END-S2"]}"#,
+        "\n",
+        r#"{"t_us":0,"conn":0,"open":{"offered":["lastword.v1"],"selected":"lastword.v1"}}"#,
+        "\n",
+        r#"{"t_us":10,"conn":0,"from":"client","text":"{\"type\":\"config\"}"}"#,
+        "\n",
+        r#"{"t_us":10,"conn":0,"from":"client","audio":{"bytes":640,"head":"00010203"}}"#,
+        "\n",
+        r#"{"t_us":20,"conn":0,"from":"server","close":{"code":1000,"reason":""}}"#,
+        "\n",
+    );
+    let trace = trace::read(text).expect("a trace");
+    assert_eq!(trace.header.time_scale_percent, 100);
+    assert_eq!(trace.events[2].kind, EventKind::Audio { from: Side::Client, bytes: 640, head: vec![0, 1, 2, 3] });
+    assert_eq!(trace::write(&trace), text);
+}
+
+#[test]
+fn a_file_that_is_no_trace_is_refused_with_line_and_place() {
+    let header = r#"{"lastword_trace":1,"subject":"server"}"#;
+    let files = [
+        String::new(),
+        "\n".to_owned(),
+        r#"{"lastword_trace":2,"subject":"server"}"#.to_owned(),
+        r#"{"lastword_trace":1,"subject":"referee"}"#.to_owned(),
+        r#"{"lastword_trace":1,"subject":"server","subject":"client"}"#.to_owned(),
+        format!("{header}\n\n"),
+        format!("{header}\n{header}"),
+        format!("{header}\n{{\"t_us\":5,\"conn\":0,\"note\":\"a\"}}\n{{\"t_us\":4,\"conn\":1,\"note\":\"b\"}}"),
+        format!("{header}\n{{\"t_us\":5,\"conn\":0}}"),
+        format!("{header}\n{{\"t_us\":5,\"conn\":0,\"text\":\"whose\"}}"),
+        format!("{header}\n{{\"t_us\":5,\"conn\":0,\"from\":\"client\",\"audio\":{{\"bytes\":-1}}}}"),
+        format!("{header}\n{{\"t_us\":5,\"conn\":0,\"note\":\"a\",\"ping\":true,\"from\":\"client\"}}"),
+        format!("{header}\n{{\"t_us\":5,\"conn\":0,\"note\":[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]}}"),
+    ];
+    let listing: String = files
+        .iter()
+        .map(|file| format!("{}\n    {}\n", file.replace('\n', "\n  "), trace::read(file).expect_err("no trace")))
+        .collect();
+    insta::assert_snapshot!(listing);
+}
