@@ -33,7 +33,6 @@ pub(crate) struct Control {
 
 /// What the rules know beside the connection.
 pub(crate) struct Context<'a> {
-    pub(crate) scale: Scale,
     pub(crate) controls: &'a [Control],
     pub(crate) secrets: &'a [String],
 }
@@ -68,6 +67,8 @@ pub(crate) struct Conn {
     pub(crate) last: At,
     /// A message of the server could not be read: what depends on all of them is not judged.
     pub(crate) tainted: bool,
+    /// A breach made the rest of the connection meaningless.
+    pub(crate) abandoned: bool,
     pub(crate) settled: bool,
     pub(crate) server_messages: usize,
 
@@ -105,6 +106,7 @@ impl Conn {
             client_last: None,
             last: at,
             tainted: false,
+            abandoned: false,
             settled: false,
             server_messages: 0,
             config: cfg::Configuring::default(),
@@ -173,9 +175,11 @@ impl Conn {
         self.findings.iter().any(|finding| finding.requirement == requirement)
     }
 
-    /// Whether anything has been found on this connection.
-    pub(crate) fn has_findings(&self) -> bool {
-        !self.findings.is_empty()
+    /// Says where the session stood when the last finding's debt arose, where that is not where it stands now.
+    pub(crate) fn last_finding_arose_in(&mut self, state: State) {
+        if let Some(finding) = self.findings.last_mut() {
+            finding.state = state;
+        }
     }
 
     /// The form of the audio: as `ready` said, else as `config` asked.

@@ -1,17 +1,40 @@
 //! Word error rate of a model over the fixtures, by the batch transcription and by streams; for people, not for tests.
 //!
-//! `cargo run --release -p lastword-server --example wer -- [MODEL] [--no-interims]`; build `lastword-server` with the same
-//! profile before, it is the child process in which a model that is not known byte for byte is tried.
+//! `cargo run --release -p lastword-server --example wer -- --help`; build `lastword-server` with the same profile before:
+//! it is the child process in which a model that is not known byte for byte is tried.
 
 use std::error::Error;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use clap::Parser;
 use lastword_server::audio::{read_wav, samples_to_ms};
 use lastword_server::recognizer::wer::word_errors;
 use lastword_server::recognizer::whisper::{ProbeCommand, WhisperOptions, load};
 use lastword_server::recognizer::{BatchOptions, EndpointConfig, EngineEvent, Recognizer, StreamOptions};
+
+/// Transcribes the fixtures and prints the word error rate.
+#[derive(Parser)]
+struct Cli {
+    /// A whisper.cpp model file; the fixture model if left out.
+    model: Option<PathBuf>,
+    /// The folders of `fixtures/` to transcribe.
+    #[arg(long, default_values = ["wavs", "long"])]
+    set: Vec<String>,
+    /// The pauses that end a segment of a stream, in milliseconds, each tried in turn; none means no streams.
+    #[arg(long, value_delimiter = ',', default_value = "160,200,240,400,500")]
+    silence_ms: Vec<u64>,
+    /// No partials.
+    #[arg(long)]
+    no_interims: bool,
+    /// Streams at the pace of speech. The CPU time of the process is then the cost of a live stream.
+    #[arg(long)]
+    real_time: bool,
+    /// Leaves out the transcription of whole files.
+    #[arg(long)]
+    no_batch: bool,
+}
 
 /// One line of a `refs.tsv`: file, true text, voice, what the fixture model says.
 struct Clip {
@@ -60,54 +83,61 @@ impl Tally {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let interim_results = !std::env::args().any(|argument| argument == "--no-interims");
+    let cli = Cli::parse();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
-    let given = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
-    let model = given.map_or_else(|| fixtures.join("model/tiny118-en-q5_0.bin"), PathBuf::from);
+    let model = cli.model.clone().unwrap_or_else(|| fixtures.join("model/tiny118-en-q5_0.bin"));
     let server = std::env::current_exe()?.with_file_name("..").join("lastword-server");
     let started = Instant::now();
     let recognizer = load(&WhisperOptions::new(model, NonZeroUsize::MIN, ProbeCommand::new(server)))?;
     println!("loaded in {:?}: {:?}", started.elapsed(), recognizer.info());
 
-    for set in ["wavs", "long"] {
+    for set in &cli.set {
         let clips = read_clips(&fixtures.join(set))?;
-        let mut batch = Tally::default();
-        for clip in &clips {
-            let started = Instant::now();
-            let heard = recognizer.transcribe(&clip.samples, &BatchOptions::default()).await?;
-            batch.add(clip, &heard.text, started.elapsed());
+        if !cli.no_batch {
+            let mut batch = Tally::default();
+            for clip in &clips {
+                let started = Instant::now();
+                let heard = recognizer.transcribe(&clip.samples, &BatchOptions::default()).await?;
+                batch.add(clip, &heard.text, started.elapsed());
+            }
+            batch.print(&format!("{set}, batch"));
         }
-        batch.print(&format!("{set}, batch"));
-        for silence_ms in [160, 200, 240, 400, 500] {
+        for &silence_ms in &cli.silence_ms {
             let mut stream = Tally::default();
             for clip in &clips {
                 let options = StreamOptions {
-                    interim_results,
+                    interim_results: !cli.no_interims,
                     endpointing: EndpointConfig { silence_ms, ..EndpointConfig::default() },
                     ..StreamOptions::default()
                 };
                 let started = Instant::now();
-                let heard = stream_text(&recognizer, &clip.samples, options).await?;
+                let heard = stream_text(&recognizer, &clip.samples, options, cli.real_time).await?;
                 stream.add(clip, &heard, started.elapsed());
             }
-            stream.print(&format!("{set}, stream, silence_ms {silence_ms}, interims {interim_results}"));
+            stream.print(&format!("{set}, stream, silence_ms {silence_ms}"));
         }
     }
     Ok(())
 }
 
-/// The finals of one stream, joined. Frames of 20 ms, each handed over when the ones before it have been looked at.
+/// The finals of one stream, joined. Frames of 20 ms, each handed over at its time, or when the ones before it are decoded.
 async fn stream_text(
     recognizer: &Recognizer,
     samples: &[i16],
     options: StreamOptions,
+    real_time: bool,
 ) -> Result<String, Box<dyn Error>> {
     let (input, mut events) = recognizer.open(options)?;
     let backlog = input.backlog();
     let feed = async move {
+        let mut clock = tokio::time::interval(Duration::from_millis(20));
         for frame in samples.chunks(320) {
             input.push(frame.to_vec());
-            backlog.at_most(0).await;
+            if real_time {
+                clock.tick().await;
+            } else {
+                backlog.at_most(0).await;
+            }
         }
         input.finish();
     };

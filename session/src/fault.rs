@@ -33,7 +33,7 @@ impl fmt::Display for Violation {
 }
 
 macro_rules! facts {
-    ($( $(#[$group:meta])* $variant:ident $id:ident $text:literal; )+) => {
+    ($( $variant:ident $id:ident $text:literal; )+) => {
         /// The ways in which a peer can break the protocol that a session notices. Each names the fact in full and has one
         /// requirement.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -80,6 +80,7 @@ facts! {
     OtherProtocol VER_1 "`ready.protocol` is not `lastword.v1`";
     ReadyConfigIncomplete CFG_S3 "`ready.config` lacks members";
     ReadyLimitsIncomplete LIM_S1 "`ready.limits` lacks members";
+    AudioFormatReplaced CFG_S6 "`ready.config.audio` is not the format that was asked for";
     LimitBelowMinimum LIM_S1 "a limit in `ready.limits` is below its minimum";
     GarbageText MSG_2 "the server sent a text message that is no message";
     BinaryFromServer MSG_1 "the server sent a binary message";

@@ -22,13 +22,13 @@
 //! # Ok::<(), lastword_session::ApiMisuse>(())
 //! ```
 
-//mod client;
+mod client;
 mod fault;
-//FUZZ
-//pub mod fuzz;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod server;
 
-//pub use client::{ClientEvent, ClientOptions, ClientOutput, ClientSession, ClientTimer, IncompleteReason, Outcome};
+pub use client::{ClientEvent, ClientOptions, ClientOutput, ClientSession, ClientTimer, IncompleteReason, Outcome};
 pub use fault::{ApiMisuse, Fact, TransportError, Violation};
 pub use lastword_spec::table::State;
 pub use server::{EngineResult, Refusal, ServerOutput, ServerPolicy, ServerSession, ServerTimer, Token};

@@ -56,6 +56,8 @@ impl Case {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Need {
+    /// `--expect` was given, so it is known what the subject hears.
+    Expect,
     /// `--token` was given, so the subject is said to demand credentials.
     Token,
     /// `ready.capabilities.update` is true.

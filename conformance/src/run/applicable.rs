@@ -35,6 +35,9 @@ fn missing(env: &Env, ready: Option<&Ready>, need: Need) -> Option<(Verdict, Str
     };
     let capabilities = ready.map(|ready| &ready.capabilities);
     match need {
+        Need::Expect => env.expect.is_empty().then(|| {
+            (Verdict::NotApplicable, "no --expect was given, so it is not known what the subject hears".into())
+        }),
         Need::Token => env
             .dialler
             .target()

@@ -24,6 +24,8 @@ pub(crate) struct Env {
     pub(crate) seed: u64,
     /// No wait is longer.
     pub(crate) max_wait_ms: u64,
+    /// What the subject is said to hear, by the name of a recording.
+    pub(crate) expect: Vec<(String, String)>,
     /// The first `ready` of the run.
     pub(crate) ready: OnceLock<Ready>,
 }

@@ -6,6 +6,7 @@ mod calibrate;
 mod confirm;
 mod control;
 mod env;
+mod expected;
 mod gate;
 mod patience;
 mod player;
@@ -79,6 +80,7 @@ pub async fn run(plan: Plan, observer: &dyn Observer) -> Run {
         controls: Controls::new(),
         seed: plan.seed,
         max_wait_ms: plan.max_wait_ms,
+        expect: plan.expect,
         ready: OnceLock::new(),
     });
     env.controls.attach(&env);
@@ -94,7 +96,7 @@ pub async fn run(plan: Plan, observer: &dyn Observer) -> Run {
     confirm::confirm(&env, &mut results, observer).await;
     let transcripts = if plan.transcribe && calibration.broken.is_none() {
         observer.note("transcribing the recordings");
-        Some(transcribe::transcribe(&env, jobs_at_end, &plan.expect).await)
+        Some(transcribe::transcribe(&env, jobs_at_end).await)
     } else {
         None
     };

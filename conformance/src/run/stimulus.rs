@@ -1,5 +1,7 @@
 //! Owns how a step becomes bytes: the messages that a scripted client sends, well-formed or not.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use lastword_spec::limits::Limits;
 use serde_json::{Map, Value};
 
@@ -31,28 +33,42 @@ pub(super) fn messages(step: &Step, env: &Env, limits: &Limits, attempt: u32) ->
     }
 }
 
-/// The object as text. A `config` carries the credential of the run unless it says something of its own; `$TOKEN` stands for
-/// that credential, `$WRONG` for one that cannot be right.
+/// The object as text. A `config` carries the credential of the run unless it says something of its own. In strings `$TOKEN`
+/// stands for that credential, `$WRONG` for one that cannot be right, `$ANY` for the first or, where the run has none, one that
+/// means nothing, and `$NUMBER` for a number that comes once; a member `token` with `$NONE` is left out.
 fn text(message: &Map<String, Value>, token: Option<&str>) -> String {
     let mut message = message.clone();
     let is_config = message.get("type").is_some_and(|kind| kind == "config");
     match message.get("token").and_then(Value::as_str) {
-        Some("$TOKEN") => {
-            message.insert("token".into(), token.map_or(Value::Null, Value::from));
-        }
-        Some("$WRONG") => {
-            message.insert("token".into(), Value::from(wire::WRONG_TOKEN));
-        }
         Some("$NONE") => {
             message.remove("token");
         }
-        Some(_) => {}
-        None if is_config && token.is_some() => {
-            message.insert("token".into(), token.map_or(Value::Null, Value::from));
+        None if is_config => {
+            if let Some(token) = token {
+                message.insert("token".into(), Value::from(token));
+            }
         }
-        None => {}
+        Some(_) | None => {}
     }
-    Value::Object(message).to_string()
+    let mut message = Value::Object(message);
+    fill(&mut message, token);
+    message.to_string()
+}
+
+fn fill(value: &mut Value, token: Option<&str>) {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    match value {
+        Value::String(text) => match text.as_str() {
+            "$TOKEN" => *value = token.map_or(Value::Null, Value::from),
+            "$WRONG" => *value = Value::from(wire::WRONG_TOKEN),
+            "$ANY" => *value = Value::from(token.unwrap_or(wire::WRONG_TOKEN)),
+            "$NUMBER" => *value = Value::from(format!("n-{}", NUMBER.fetch_add(1, Ordering::Relaxed))),
+            _ => {}
+        },
+        Value::Array(items) => items.iter_mut().for_each(|item| fill(item, token)),
+        Value::Object(members) => members.values_mut().for_each(|member| fill(member, token)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// The message with an extension member that makes it exactly so long, or as short as it can be.

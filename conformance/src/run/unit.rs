@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lastword_judge::judge;
 use lastword_spec::finding::Verdict;
 
 use super::control::Control;
 use super::env::Env;
+use super::expected;
 use super::player::Player;
 use super::result::{CaseResult, Confirmation, Evidence, skipped};
 use crate::case::Case;
@@ -48,7 +48,7 @@ pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
             return Unit::Overloaded;
         }
         let mut trace = played.trace;
-        let mut judgement = judge(&trace, &env.options());
+        let mut judgement = expected::judge(env, case, &trace);
         let mut circumstances = Circumstances { unmet: played.unmet, control_failed: before.clone() };
         let (first, _) = verdict::of_case(case, &judgement, &circumstances);
         if attempt < case.attempts && matches!(first, Verdict::NotTested | Verdict::Inconclusive) {
@@ -67,7 +67,7 @@ pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
         let scale = slowest_ms.map_or(100, |took_ms| env.controls.scale_percent(took_ms));
         if scale > trace.header.time_scale_percent {
             trace.header.time_scale_percent = scale;
-            judgement = judge(&trace, &env.options());
+            judgement = expected::judge(env, case, &trace);
         }
         let (verdict, reason) = verdict::of_case(case, &judgement, &circumstances);
         return Unit::Done(Box::new(CaseResult {

@@ -4,5 +4,5 @@
 mod process;
 mod target;
 
-pub use process::{Process, ProcessError, free_port};
+pub use process::{Process, ProcessError, await_serving, free_port};
 pub use target::{Target, TargetError};

@@ -144,3 +144,28 @@ fn keep_tail(output: impl AsyncRead + Unpin + Send + 'static, tail: Arc<Mutex<Ve
         }
     });
 }
+
+/// How long between two looks at a subject that starts.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Waits until the subject answers an upgrade, in whatever way.
+///
+/// # Errors
+/// It exited, or it does not answer within the bound. Says which.
+pub async fn await_serving(process: &mut Process, target: &super::Target, bound: Duration) -> Result<(), String> {
+    let dialler = crate::wire::Dialler::new(target.clone(), &crate::wire::Roots::Public).map_err(|error| error.to_string())?;
+    let deadline = tokio::time::Instant::now() + bound;
+    let offer = [lastword_spec::PROTOCOL.to_owned()];
+    loop {
+        if let Some(status) = process.exited() {
+            return Err(format!("it ended ({status}) before it listened"));
+        }
+        match dialler.open(&offer, crate::case::Credential::Good).await {
+            crate::wire::Opened::Failed(error) if tokio::time::Instant::now() >= deadline => {
+                return Err(format!("no answer to an upgrade within {} s: {error}", bound.as_secs()));
+            }
+            crate::wire::Opened::Failed(_) => tokio::time::sleep(LOOK).await,
+            crate::wire::Opened::Socket { .. } | crate::wire::Opened::Refused { .. } => return Ok(()),
+        }
+    }
+}

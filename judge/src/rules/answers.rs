@@ -80,6 +80,9 @@ pub(crate) struct Answers {
     pub(crate) codes: Vec<String>,
     /// The last event of the client that the server has surely read.
     pub(crate) read_upto: usize,
+    /// A `warning` of code `audio_dropped` came.
+    pub(crate) audio_dropped: Option<At>,
+    pub(crate) container_warned: bool,
     pub(crate) extension: Option<At>,
     pub(crate) odd_form: Option<At>,
 }
@@ -105,6 +108,9 @@ pub(crate) fn settle_by(conn: &mut Conn, at: At, error: &ErrorMessage) {
     if by_update(conn, at, error) || by_flush(conn, at, error) {
         return;
     }
+    if fatal_was_due(conn, at, error) {
+        return;
+    }
     let fits = |pending: &Pending| {
         let same_code = pending.code == error.code.as_str()
             || (pending.oversize && error.code == "message_too_large")
@@ -123,6 +129,25 @@ pub(crate) fn settle_by(conn: &mut Conn, at: At, error: &ErrorMessage) {
             conn.answers.strays.push(stray);
         }
     }
+}
+
+/// A malformed error: the debt that it most likely was meant for is settled.
+pub(crate) fn answered_badly(conn: &mut Conn, text: &str) {
+    let named = |pending: &Pending| text.contains(&format!("\"{}\"", pending.code));
+    let index = conn.answers.pending.iter().position(named).unwrap_or(0);
+    conn.answers.pending.remove(index);
+}
+
+/// A non-fatal error where the same one had to be fatal.
+fn fatal_was_due(conn: &mut Conn, at: At, error: &ErrorMessage) -> bool {
+    let Some((asked, due, clause)) = conn.answers.fatal_due.filter(|(_, due, _)| error.code == *due) else { return false };
+    if conn.answers.pending.iter().any(|one| one.code == due) {
+        return false;
+    }
+    let text = format!("answered with a `{due}` that is not fatal, where the session must end");
+    conn.convict_with(FindingKind::WrongAnswer, clause, at, &[asked.event], text);
+    conn.abandoned = true;
+    true
 }
 
 fn answered(conn: &mut Conn, at: At, pending: Pending, error: &ErrorMessage) {

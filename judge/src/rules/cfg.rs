@@ -26,8 +26,8 @@ pub(crate) struct Configuring {
     pub(crate) refusal: Option<refusal::Refusal>,
     /// A message before `config` was answered as it must be.
     pub(crate) rejected_before: bool,
-    /// The client showed a credential.
-    pub(crate) showed_token: bool,
+    /// The credential that it holds.
+    pub(crate) token: Option<String>,
 }
 
 /// The options of `config` that version 1 defines, as dotted paths.

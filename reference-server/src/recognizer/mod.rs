@@ -37,7 +37,8 @@ pub struct EngineInfo {
     pub detects_language: bool,
     /// No segment is longer than this, whatever a stream asks for, in milliseconds.
     pub max_segment_ms: u64,
-    /// The measured time of one longest step without a tick, in milliseconds; a server advertises no shorter step bound.
+    /// How long a segment of the greatest length took to decode when the engine was loaded, in milliseconds: a server
+    /// advertises no step bound near it. Load and other machines make it longer.
     pub step_ms: u64,
     /// How many segments are decoded at once, over all streams.
     pub workers: usize,

@@ -362,5 +362,15 @@ fn read_tensor(
         );
         return Err(ModelFileError::Invalid { at_byte, what });
     }
-    reader.each(shape.length_bytes(), &format!("the data of the tensor {name:?}"), |_| ())
+    let data_at = reader.at;
+    let mut finite = true;
+    // 64 KiB parts are whole blocks only for the plain kinds; the scales of quantised blocks are left to the trial.
+    reader.each(shape.length_bytes(), &format!("the data of the tensor {name:?}"), |part| {
+        finite &= shape.kind.is_finite(part);
+    })?;
+    if finite {
+        return Ok(());
+    }
+    let what = format!("the tensor {name:?} holds a weight that is not a finite number");
+    Err(ModelFileError::Invalid { at_byte: data_at, what })
 }

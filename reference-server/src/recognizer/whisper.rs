@@ -89,7 +89,7 @@ impl DecodeState for WhisperWorker {
         let outcome = self.state.full(parameters, &samples);
         self.current.replace(None);
         match outcome {
-            Ok(()) => Ok(self.heard()),
+            Ok(()) => self.heard(),
             // Nobody reads this answer. The state is as good as before.
             Err(_) if control.is_cancelled() => Ok(Decoded::default()),
             Err(error) => Err(engine_error(&error)),
@@ -126,16 +126,21 @@ impl WhisperWorker {
         parameters
     }
 
-    fn heard(&self) -> Decoded {
+    fn heard(&self) -> Result<Decoded, EngineError> {
         let end_of_text = self.model.context.token_eot();
         let mut words = WordBuilder::default();
         for segment in self.state.as_iter() {
             for (bytes, probability) in text_tokens(&segment, end_of_text) {
+                if !probability.is_finite() {
+                    return Err(EngineError::Decode(
+                        "the model computes no numbers: its weights are broken".to_owned(),
+                    ));
+                }
                 words.push(&bytes, probability);
             }
         }
         let language = whisper_rs::get_lang_str(self.state.full_lang_id_from_state()).map(str::to_owned);
-        words.finish(language)
+        Ok(words.finish(language))
     }
 }
 

@@ -30,7 +30,8 @@ pub fn message_tables() -> String {
 fn table(out: &mut String, title: &str, schema: &Value) {
     let _ = writeln!(out, "### {title}\n\n{}\n", schema["description"].as_str().unwrap_or_default());
     let Some(members) = schema["properties"].as_object() else { return };
-    let members: Vec<_> = members.iter().filter(|(name, member)| *name != "type" || member["const"].is_null()).collect();
+    let members: Vec<_> =
+        members.iter().filter(|(name, member)| *name != "type" || member["const"].is_null()).collect();
     if members.is_empty() {
         return;
     }
@@ -81,7 +82,13 @@ fn range(member: &Value) -> String {
 
 /// Descriptions are paragraphs; a table cell is one line.
 fn text(description: &Value) -> String {
-    description.as_str().unwrap_or_default().split("\n\n").map(|part| part.replace('\n', " ")).collect::<Vec<_>>().join("<br>")
+    description
+        .as_str()
+        .unwrap_or_default()
+        .split("\n\n")
+        .map(|part| part.replace('\n', " "))
+        .collect::<Vec<_>>()
+        .join("<br>")
 }
 
 #[cfg(test)]

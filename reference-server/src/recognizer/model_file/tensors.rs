@@ -13,6 +13,20 @@ pub(super) struct Kind {
     block_bytes: u64,
 }
 
+impl Kind {
+    /// Whether the stored numbers are finite, as far as this kind shows it without unpacking: f32 and f16 do.
+    pub(super) fn is_finite(self, part: &[u8]) -> bool {
+        let all_ones_exponent = |bits: u32, mask: u32| bits & mask == mask;
+        match self.code {
+            0 => !part
+                .chunks_exact(4)
+                .any(|b| all_ones_exponent(u32::from_le_bytes([b[0], b[1], b[2], b[3]]), 0x7f80_0000)),
+            1 => !part.chunks_exact(2).any(|b| all_ones_exponent(u32::from(u16::from_le_bytes([b[0], b[1]])), 0x7c00)),
+            _ => true,
+        }
+    }
+}
+
 const F32: Kind = Kind { code: 0, block: 1, block_bytes: 4 };
 const F16: Kind = Kind { code: 1, block: 1, block_bytes: 2 };
 

@@ -89,7 +89,11 @@ pub(super) fn run_probe(probe: &ProbeCommand, model: &Path) -> Result<String, St
         .stderr(Stdio::null())
         .spawn()
         .map_err(|error| format!("the child process did not start: {error}"))?;
-    let status = wait(&mut child)?;
+    outcome(&mut child, PROBE_LIMIT)
+}
+
+fn outcome(child: &mut Child, limit: Duration) -> Result<String, String> {
+    let status = wait(child, limit)?;
     let mut said = String::new();
     if let Some(stdout) = &mut child.stdout {
         stdout.read_to_string(&mut said).map_err(|error| format!("its answer cannot be read: {error}"))?;
@@ -102,17 +106,17 @@ pub(super) fn run_probe(probe: &ProbeCommand, model: &Path) -> Result<String, St
 }
 
 /// Waits for the child, and ends it when it takes too long. Its one line of output fits the pipe.
-fn wait(child: &mut Child) -> Result<ExitStatus, String> {
+fn wait(child: &mut Child, limit: Duration) -> Result<ExitStatus, String> {
     let started = Instant::now();
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Ok(status),
-            Ok(None) if started.elapsed() < PROBE_LIMIT => std::thread::sleep(POLL),
+            Ok(None) if started.elapsed() < limit => std::thread::sleep(POLL),
             Ok(None) => {
                 // It may have ended meanwhile; either way it is waited for.
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(format!("it did not end within {} s", PROBE_LIMIT.as_secs()));
+                return Err(format!("it did not end within {} s", limit.as_secs()));
             }
             Err(error) => return Err(format!("the child process cannot be waited for: {error}")),
         }
@@ -128,4 +132,39 @@ fn describe(status: ExitStatus) -> String {
         }
     }
     status.code().map_or_else(|| "no exit status".to_owned(), |code| format!("exit status {code}"))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn outcome_of(script: &str, limit: Duration) -> Result<String, String> {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        outcome(&mut shell.spawn().expect("a shell"), limit)
+    }
+
+    #[test]
+    fn what_the_child_said_counts_only_when_it_also_ended_well() {
+        let said = r#"echo '{"heard":"one two"}'"#;
+        assert_eq!(outcome_of(said, PROBE_LIMIT), Ok("one two".to_owned()));
+        let refused = r#"echo '{"refused":"it is bad"}'; exit 1"#;
+        assert_eq!(outcome_of(refused, PROBE_LIMIT), Err("it is bad".to_owned()));
+        let died = outcome_of(&format!("{said}; kill -ABRT $$"), PROBE_LIMIT);
+        assert_eq!(died, Err("whisper.cpp ended the process (signal 6)".to_owned()));
+    }
+
+    #[test]
+    fn a_child_that_dies_is_named_by_its_signal_or_status() {
+        for (script, how) in [("kill -SEGV $$", "signal 11"), ("kill -FPE $$", "signal 8"), ("exit 7", "exit status 7")]
+        {
+            assert_eq!(outcome_of(script, PROBE_LIMIT), Err(format!("whisper.cpp ended the process ({how})")));
+        }
+    }
+
+    #[test]
+    fn a_child_that_never_ends_is_ended() {
+        let error = outcome_of("exec sleep 1000", Duration::ZERO).expect_err("it would sleep on");
+        assert!(error.contains("did not end"), "{error}");
+    }
 }

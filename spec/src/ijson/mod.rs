@@ -1,10 +1,13 @@
 //! The I-JSON profile of a control message, checked in one pass over the bytes: one object, no duplicate keys, bounded
 //! depth, no lone surrogates, integers within 2^53-1, finite numbers. Knows JSON only, and no message.
 
+mod keys;
+
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::ops::Range;
+
+use keys::{Key, Keys, unescape};
 
 /// The largest absolute value of an integer: what a double holds exactly.
 pub const MAX_INTEGER: u64 = (1 << 53) - 1;
@@ -66,8 +69,14 @@ pub enum IjsonErrorKind {
 /// # Errors
 /// The first fault in the order of the bytes. It is the sender's.
 pub fn scan(text: &str) -> Result<TopLevel<'_>, IjsonError> {
-    let mut scanner =
-        Scanner { text, bytes: text.as_bytes(), at: 0, message_type: TypeMember::Missing, type_span: 0..0 };
+    let mut scanner = Scanner {
+        text,
+        bytes: text.as_bytes(),
+        at: 0,
+        escaped: false,
+        message_type: TypeMember::Missing,
+        type_span: 0..0,
+    };
     match scanner.message() {
         Ok(()) => Ok(TopLevel { message_type: scanner.message_type, type_span: scanner.type_span }),
         Err(fault) => Err(fault.into_error(text)),
@@ -78,6 +87,8 @@ struct Scanner<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
+    /// Whether the last string held an escape.
+    escaped: bool,
     message_type: TypeMember<'a>,
     type_span: Range<usize>,
 }
@@ -125,6 +136,9 @@ impl<'a> Scanner<'a> {
                 return self.fault(IjsonErrorKind::NotJson);
             }
             let key = self.string()?;
+            let is_type =
+                depth == 1 && (key.raw(self.text) == "type" || self.escaped && key.unescaped(self.text) == "type");
+            keys.any_escaped |= self.escaped;
             if !keys.insert(self.text, key) {
                 let fault = Fault::new(IjsonErrorKind::DuplicateKey, key.start);
                 return Err(Box::new(fault.within(Segment::Key(key))));
@@ -134,7 +148,7 @@ impl<'a> Scanner<'a> {
             self.white_space();
             let start = self.at;
             self.value(depth).map_err(|fault| Box::new(fault.within(Segment::Key(key))))?;
-            if depth == 1 && key.is(self.text, "type") {
+            if is_type {
                 self.note_type(start);
             }
             self.white_space();
@@ -188,24 +202,38 @@ impl<'a> Scanner<'a> {
 
     fn string(&mut self) -> Result<Key, Box<Fault>> {
         let start = self.at + 1;
-        let mut escaped = false;
         self.at = start;
+        self.escaped = false;
         loop {
-            while self.bytes.get(self.at).is_some_and(|byte| PLAIN[usize::from(*byte)]) {
-                self.at += 1;
-            }
+            self.plain_run();
             match self.peek() {
                 Some(b'"') => {
                     let end = self.at;
                     self.at += 1;
-                    return Ok(Key { start, end, escaped });
+                    return Ok(Key { start, end });
                 }
                 Some(b'\\') => {
-                    escaped = true;
+                    self.escaped = true;
                     self.escape()?;
                 }
                 _ => return self.fault(IjsonErrorKind::NotJson),
             }
+        }
+    }
+
+    /// Stands on the next byte of a string that does not stand for itself, or at the end. Eight bytes at a time: strings are
+    /// most of a message.
+    fn plain_run(&mut self) {
+        while let Some(chunk) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
+            let special = special_bytes(u64::from_le_bytes(*chunk));
+            if special != 0 {
+                self.at += special.trailing_zeros() as usize / 8;
+                return;
+            }
+            self.at += 8;
+        }
+        while self.peek().is_some_and(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+            self.at += 1;
         }
     }
 
@@ -261,7 +289,8 @@ impl<'a> Scanner<'a> {
             self.at += 1;
             self.some_digits()?;
         }
-        if matches!(self.peek(), Some(b'e' | b'E')) {
+        let has_exponent = matches!(self.peek(), Some(b'e' | b'E'));
+        if has_exponent {
             is_integer = false;
             self.at += 1;
             if matches!(self.peek(), Some(b'+' | b'-')) {
@@ -272,7 +301,8 @@ impl<'a> Scanner<'a> {
         let in_range = if is_integer {
             integer_in_range(&self.bytes[integer])
         } else {
-            self.text[start..self.at].parse::<f64>().is_ok_and(f64::is_finite)
+            // Without an exponent, only more digits than a double's range has can be beyond it.
+            !has_exponent && integer.len() < 300 || self.text[start..self.at].parse::<f64>().is_ok_and(f64::is_finite)
         };
         if in_range { Ok(()) } else { Err(Box::new(Fault::new(IjsonErrorKind::NumberRange, start))) }
     }
@@ -324,121 +354,25 @@ impl<'a> Scanner<'a> {
 
 type Scanned = Result<(), Box<Fault>>;
 
-/// Up to 16 digits can be within the bound, and 16 digits fit a `u64`.
+/// Fewer than 16 digits are within the bound, more are beyond it, and 16 fit a `u64`.
 fn integer_in_range(digits: &[u8]) -> bool {
-    digits.len() <= 16 && digits.iter().fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0')) <= MAX_INTEGER
+    let value = || digits.iter().fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0'));
+    digits.len() < 16 || digits.len() == 16 && value() <= MAX_INTEGER
 }
 
 fn hex_code_unit(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |unit, digit| Some(unit * 16 + char::from(*digit).to_digit(16)?))
 }
 
-/// The bytes of a string that stand for themselves: no control, no quote, no backslash.
-const PLAIN: [bool; 256] = {
-    let mut plain = [true; 256];
-    let mut byte = 0;
-    while byte < 0x20 {
-        plain[byte] = false;
-        byte += 1;
-    }
-    plain[b'"' as usize] = false;
-    plain[b'\\' as usize] = false;
-    plain
-};
-
-/// Where the content of a string stands, without its quotes.
-#[derive(Clone, Copy, Debug, Default)]
-struct Key {
-    start: usize,
-    end: usize,
-    escaped: bool,
-}
-
-impl Key {
-    fn raw(self, text: &str) -> &str {
-        &text[self.start..self.end]
-    }
-
-    fn unescaped(self, text: &str) -> Cow<'_, str> {
-        if self.escaped { unescape(self.raw(text)) } else { Cow::Borrowed(self.raw(text)) }
-    }
-
-    fn is(self, text: &str, name: &str) -> bool {
-        if self.escaped { self.unescaped(text) == name } else { self.raw(text) == name }
-    }
-}
-
-/// So many keys of an object are kept without an allocation.
-const FEW_KEYS: usize = 16;
-
-/// The keys of one object: inline while they are few, a set beyond, so that a hostile object costs no quadratic time.
-#[derive(Default)]
-struct Keys<'a> {
-    few: [Key; FEW_KEYS],
-    count: usize,
-    many: BTreeSet<Cow<'a, str>>,
-}
-
-impl<'a> Keys<'a> {
-    /// False if the key is there already.
-    fn insert(&mut self, text: &'a str, key: Key) -> bool {
-        if self.count < FEW_KEYS {
-            if self.few[..self.count].iter().any(|earlier| same_key(text, *earlier, key)) {
-                return false;
-            }
-            self.few[self.count] = key;
-            self.count += 1;
-            return true;
-        }
-        if self.many.is_empty() {
-            self.many.extend(self.few.iter().map(|earlier| earlier.unescaped(text)));
-        }
-        self.many.insert(key.unescaped(text))
-    }
-}
-
-fn same_key(text: &str, one: Key, other: Key) -> bool {
-    if one.escaped || other.escaped {
-        one.unescaped(text) == other.unescaped(text)
-    } else {
-        one.raw(text) == other.raw(text)
-    }
-}
-
-/// The text of a JSON string without its quotes. `raw` has been scanned: every escape in it is whole.
-fn unescape(raw: &str) -> Cow<'_, str> {
-    if !raw.contains('\\') {
-        return Cow::Borrowed(raw);
-    }
-    let mut text = String::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some(at) = rest.find('\\') {
-        text.push_str(&rest[..at]);
-        let (character, length) = unescape_one(&rest.as_bytes()[at..]);
-        text.push(character);
-        rest = &rest[at + length..];
-    }
-    text.push_str(rest);
-    Cow::Owned(text)
-}
-
-fn unescape_one(escape: &[u8]) -> (char, usize) {
-    let unit = |at: usize| escape.get(at + 2..at + 6).and_then(hex_code_unit).unwrap_or(0);
-    match escape[1] {
-        b'u' => match unit(0) {
-            high @ 0xD800..=0xDBFF => {
-                let scalar = 0x1_0000 + ((high - 0xD800) << 10) + (unit(6).wrapping_sub(0xDC00) & 0x3FF);
-                (char::from_u32(scalar).unwrap_or(char::REPLACEMENT_CHARACTER), 12)
-            }
-            scalar => (char::from_u32(scalar).unwrap_or(char::REPLACEMENT_CHARACTER), 6),
-        },
-        b'b' => ('\u{8}', 2),
-        b'f' => ('\u{c}', 2),
-        b'n' => ('\n', 2),
-        b'r' => ('\r', 2),
-        b't' => ('\t', 2),
-        itself => (char::from(itself), 2),
-    }
+/// The high bit of the first byte of `chunk` (little-endian) that is a control, a quote or a backslash; 0 for none. Bits above
+/// that one may be set, too: a borrow runs on from the byte that was found.
+fn special_bytes(chunk: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+    let below = |value: u64, bound: u8| value.wrapping_sub(ONES * u64::from(bound)) & !value;
+    let quote = below(chunk ^ (ONES * u64::from(b'"')), 1);
+    let backslash = below(chunk ^ (ONES * u64::from(b'\\')), 1);
+    (below(chunk, 0x20) | quote | backslash) & HIGH_BITS
 }
 
 /// A fault on its way up; the path grows as the scanner unwinds, so that a good message pays nothing for it.

@@ -1,0 +1,216 @@
+//! Owns `lastword certify server`: from the arguments to a plan, around it the subject's process, and after it the reports.
+
+use std::fs;
+use std::time::Duration;
+
+use super::shell::{print, quote};
+use super::{ServerArgs, UsageError};
+use crate::case::{Case, catalogue};
+use crate::exit;
+use crate::known::{self, KnownFailures};
+use crate::redact::Redactor;
+use crate::report::{self, Context, Progress, Report, Sinks};
+use crate::run::{self, Plan, Run};
+use crate::select::select;
+use crate::speech::{Speech, parse_texts};
+use crate::subject::{Process, Target, await_serving, free_port};
+use crate::wire::{Dialler, Roots};
+
+/// Certifies a server and prints the report.
+///
+/// # Errors
+/// The arguments, or a file they name, are wrong, or the subject cannot be started. Nothing was certified then.
+pub(super) fn server(arguments: ServerArgs) -> Result<u8, UsageError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| UsageError(format!("cannot start: {error}")))?;
+    let code = runtime.block_on(async {
+        let mut process = None;
+        let code = tokio::select! {
+            code = certify(&arguments, &mut process) => code,
+            () = interrupted() => {
+                eprintln!("interrupted: nothing was decided");
+                Ok(exit::UNDECIDED)
+            }
+        };
+        // However the run ended, nothing of the subject is left behind.
+        if let Some(process) = process {
+            process.reap().await;
+        }
+        code
+    });
+    // A task that still waits for a dead peer must not keep the command.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    code
+}
+
+/// Ends when a person or a supervisor wants the command to end.
+async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminated.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Result<u8, UsageError> {
+    let cases = select(catalogue(), &arguments.only, &arguments.skip).map_err(UsageError::from)?;
+    let speech = match &arguments.audio {
+        Some(folder) => Speech::from_folder(folder).map_err(UsageError::from)?,
+        None => Speech::built_in(),
+    };
+    let expect = match &arguments.expect {
+        Some(file) => {
+            parse_texts(&fs::read_to_string(file).map_err(|error| UsageError(format!("{}: {error}", file.display())))?)
+        }
+        None => Vec::new(),
+    };
+    let every_case: Vec<&Case> = catalogue().iter().collect();
+    let known = match &arguments.known_failures {
+        Some(file) => KnownFailures::read(file, &every_case, known::today()).map_err(UsageError::from)?,
+        None => KnownFailures::default(),
+    };
+    let target = subject(arguments, process).await?;
+    let redactor = Redactor::new(&target.secrets());
+    let context = Context {
+        url: target.shown(),
+        command: (!arguments.command.is_empty()).then(|| command_line(arguments)),
+        seed: arguments.seed,
+        again: again(arguments, &target),
+        known,
+        redactor,
+        has_logs: arguments.log_dir.is_some(),
+    };
+    eprintln!("{}", plan_line(&cases, &speech, arguments, &target));
+    let roots = arguments.ca.clone().map_or(Roots::Public, Roots::With);
+    let plan = Plan {
+        dialler: Dialler::new(target, &roots).map_err(UsageError::from)?,
+        transcribe: !arguments.no_transcripts && arguments.only.is_empty() && speech.has_texts(),
+        speech,
+        cases,
+        jobs: arguments.jobs,
+        max_sessions: arguments.max_sessions,
+        rate: arguments.rate,
+        audio_budget_s: arguments.audio_budget,
+        seed: arguments.seed,
+        max_wait_ms: arguments.max_wait.saturating_mul(1_000),
+        expect,
+    };
+    let progress = Progress::new(plan.cases.len(), arguments.quiet);
+    let run = run::run(plan, &progress).await;
+    progress.clear();
+    let died = process.as_mut().and_then(|process| {
+        let status = process.exited()?;
+        Some(format!("{status}\n  {}", process.tail().join("\n  ")))
+    });
+    Ok(finish(arguments, &context, &run, died))
+}
+
+/// Prints and writes everything, and only then says what it came to.
+fn finish(arguments: &ServerArgs, context: &Context, run: &Run, died: Option<String>) -> u8 {
+    let report: Report = report::build(run, context);
+    print(&context.redactor.redact(&report::render(&report)));
+    if let Some(how) = died {
+        eprintln!("the subject's process ended before the run did: {}", context.redactor.redact(&how));
+    }
+    let sinks = Sinks {
+        json: arguments.json.clone(),
+        junit: arguments.junit.clone(),
+        logs: arguments.log_dir.clone(),
+    };
+    let failed = report::write_all(&sinks, &report, run, &context.redactor);
+    for error in &failed {
+        eprintln!("error: {error}");
+    }
+    // A report that is not there must not look like a report that is green.
+    let written = if failed.is_empty() { exit::PASS } else { exit::USAGE };
+    exit::strongest([report.exit_code, written])
+}
+
+/// The subject: an address, or a process of ours that answers an upgrade.
+async fn subject(arguments: &ServerArgs, process: &mut Option<Process>) -> Result<Target, UsageError> {
+    let mut target = match &arguments.url {
+        Some(url) => Target::parse(url).map_err(UsageError::from)?,
+        None => {
+            let port = free_port().map_err(UsageError::from)?;
+            *process = Some(Process::start(&arguments.command, port).map_err(UsageError::from)?);
+            Target::local(port, &arguments.path)
+        }
+    };
+    for header in &arguments.header {
+        target.add_header(header).map_err(UsageError::from)?;
+    }
+    target.token.clone_from(&arguments.token);
+    if let Some(process) = process {
+        let bound = Duration::from_secs(arguments.start_wait);
+        if let Err(why) = await_serving(process, &target, bound).await {
+            let tail = process.tail();
+            let said = if tail.is_empty() { "it wrote nothing".to_owned() } else { tail.join("\n  ") };
+            let redactor = Redactor::new(&target.secrets());
+            return Err(UsageError(redactor.redact(&format!("the subject does not serve: {why}\n  {said}"))));
+        }
+    }
+    Ok(target)
+}
+
+/// What will be done, in a line, before it is done.
+fn plan_line(cases: &[&Case], speech: &Speech, arguments: &ServerArgs, target: &Target) -> String {
+    let audio_ms: u64 = cases.iter().map(|case| case.audio_ms(speech, 1)).sum();
+    let word_ms = speech.clip("word").duration_ms();
+    let controls = cases.len() as u64;
+    let connections: u64 = cases.iter().map(|case| case.connections()).sum::<u64>() + controls;
+    let audio_s = (audio_ms + controls * word_ms) / 1_000;
+    let by_rate_s = arguments.rate.map_or(0.0, |rate| connections as f64 / rate);
+    let lanes = arguments.jobs.min(arguments.max_sessions.unwrap_or(usize::MAX)) as f64;
+    // A session of a conforming server takes little; what takes time is its timers, and an operator's rate.
+    let estimate_s = (connections as f64 * 0.25 / lanes).max(by_rate_s).max(6.0).ceil();
+    let whose = if target.is_loopback() { "" } else { ", not this machine" };
+    format!(
+        "plan: {} cases against {}{whose}: about {connections} connections, {audio_s} s of audio, {estimate_s} s",
+        cases.len(),
+        target.shown()
+    )
+}
+
+/// The command line that runs one case again, without secrets.
+fn again(arguments: &ServerArgs, target: &Target) -> String {
+    let mut words = vec!["lastword certify server".to_owned()];
+    if arguments.url.is_some() {
+        words.push(quote(&target.shown()));
+    }
+    for header in &arguments.header {
+        let name = header.split(':').next().unwrap_or_default().trim();
+        words.push(format!("--header {}", quote(&format!("{name}: ..."))));
+    }
+    if arguments.token.is_some() {
+        words.push("--token \"$LASTWORD_TOKEN\"".to_owned());
+    }
+    let mut option = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            words.push(format!("{name} {}", quote(&value)));
+        }
+    };
+    option("--ca", arguments.ca.as_ref().map(|path| path.display().to_string()));
+    option("--audio", arguments.audio.as_ref().map(|path| path.display().to_string()));
+    option("--path", Some(arguments.path.clone()).filter(|path| path != "/v1/listen"));
+    option("--seed", Some(arguments.seed).filter(|seed| *seed != 1).map(|seed| seed.to_string()));
+    words.push("--only {case}".to_owned());
+    if !arguments.command.is_empty() {
+        words.push("--".to_owned());
+        words.push(command_line(arguments));
+    }
+    words.join(" ")
+}
+
+fn command_line(arguments: &ServerArgs) -> String {
+    let words: Vec<String> = arguments.command.iter().map(|word| quote(&word.to_string_lossy())).collect();
+    words.join(" ")
+}

@@ -1,0 +1,210 @@
+//! Owns the command line of `lastword`: its arguments, and which exit code an outcome has. What a command does is in its own
+//! module.
+
+mod certify;
+mod explain;
+mod list;
+mod shell;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::exit;
+
+/// Certifies streaming speech-to-text servers against the Lastword protocol.
+///
+/// Exit codes: 0 nothing broke a MUST; 1 the subject broke one; 2 the command line is wrong or the subject cannot be started;
+/// 3 something remained undecided, or nothing was decided; 4 the known-failure list is stale; 70 a defect of the harness.
+#[derive(Parser)]
+#[command(name = "lastword", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Certify a subject.
+    #[command(subcommand)]
+    Certify(Certify),
+    /// Show the requirements with their cases.
+    List(ListArgs),
+    /// Explain a requirement (END-S4), a case (server/end/second-sentinel) or a kind of finding (LOST_FINAL).
+    Explain(ExplainArgs),
+}
+
+#[derive(Subcommand)]
+enum Certify {
+    /// Certify a server, at a URL or started here: `lastword certify server ws://127.0.0.1:8080/v1/listen`, or
+    /// `lastword certify server -- my-server --port {port}`.
+    Server(Box<ServerArgs>),
+}
+
+/// Arguments of `certify server`.
+#[derive(Args)]
+struct ServerArgs {
+    /// The address of a server that runs already: ws:// or wss://.
+    #[arg(required_unless_present = "command", conflicts_with = "command")]
+    url: Option<String>,
+    /// A header for every upgrade, `NAME:VALUE`. May be given more than once. The value is shown nowhere.
+    #[arg(long, value_name = "NAME:VALUE")]
+    header: Vec<String>,
+    /// The credential of a server that demands one. It is sent as `Authorization: Bearer` and in `config`, and shown nowhere.
+    #[arg(long, value_name = "TOKEN", env = "LASTWORD_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// A PEM file with further roots for `wss`, besides the public ones.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The path of the WebSocket on a server that is started here.
+    #[arg(long, value_name = "PATH", default_value = "/v1/listen", requires = "command")]
+    path: String,
+    /// How many seconds a server that is started here may take until it serves.
+    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..), requires = "command")]
+    start_wait: u64,
+    /// A folder of WAVs (16 kHz mono s16le) instead of the built-in speech; `refs.tsv` in it holds FILE<TAB>TEXT.
+    #[arg(long, value_name = "DIR")]
+    audio: Option<PathBuf>,
+    /// What a server with stub words hears, FILE<TAB>TEXT: what it leaves out is a lost final.
+    #[arg(long, value_name = "FILE")]
+    expect: Option<PathBuf>,
+    /// Run only these cases: a name, a glob, or a requirement. May be given more than once.
+    #[arg(long, value_name = "GLOB")]
+    only: Vec<String>,
+    /// Leave these cases out. May be given more than once.
+    #[arg(long, value_name = "GLOB")]
+    skip: Vec<String>,
+    /// Failures that are known: [[known]] id, reason, issue, expires. What is listed and passes is an error.
+    #[arg(long, value_name = "FILE")]
+    known_failures: Option<PathBuf>,
+    /// Write the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the report as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write the trace of every case into this folder.
+    #[arg(long, value_name = "DIR")]
+    log_dir: Option<PathBuf>,
+    /// How many cases run side by side.
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = positive)]
+    jobs: usize,
+    /// How many sessions are open at once at most, control sessions included.
+    #[arg(long, value_name = "N", value_parser = positive)]
+    max_sessions: Option<usize>,
+    /// How many connections are opened a second at most.
+    #[arg(long, value_name = "R", value_parser = rate)]
+    rate: Option<f64>,
+    /// How many seconds of audio the cases may send in all.
+    #[arg(long, value_name = "S")]
+    audio_budget: Option<u64>,
+    /// The longest wait for anything, in seconds. Cases about a longer timer of the server are not run.
+    #[arg(long, value_name = "S", default_value_t = 45, value_parser = clap::value_parser!(u64).range(1..))]
+    max_wait: u64,
+    /// From which the order of the cases is made.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Leave out the transcripts of the recordings.
+    #[arg(long)]
+    no_transcripts: bool,
+    /// Print the report only, no progress.
+    #[arg(long)]
+    quiet: bool,
+    /// The command that starts the server, `{port}` in the place of the port. Everything after `--`.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+#[derive(Args)]
+struct ListArgs {
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct ExplainArgs {
+    /// END-S4, server/end/second-sentinel, LOST_FINAL.
+    what: String,
+}
+
+/// Runs the command of these arguments and gives its exit code. Prints; ends no process.
+pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, not errors; clap knows the difference.
+            let _ = error.print();
+            return if error.use_stderr() { exit::USAGE } else { exit::PASS };
+        }
+    };
+    let outcome = match cli.command {
+        Command::Certify(Certify::Server(arguments)) => certify::server(*arguments),
+        Command::List(arguments) => {
+            shell::print(&list::text(arguments.json));
+            Ok(exit::PASS)
+        }
+        Command::Explain(arguments) => explain::text(&arguments.what).map(|text| {
+            shell::print(&text);
+            exit::PASS
+        }),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        exit::USAGE
+    })
+}
+
+/// Why a command did nothing. Always the caller's fault; shown as it stands.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct UsageError(String);
+
+impl UsageError {
+    fn from(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("it must be a whole number from 1 on".to_owned()),
+        Ok(number) => Ok(number),
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
+        _ => Err("it must be a number above 0".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_a_usage_error_and_help_is_none() {
+        for wrong in [
+            vec!["lastword"],
+            vec!["lastword", "certify", "server"],
+            vec!["lastword", "certify", "server", "ws://a/", "--jobs", "0"],
+            vec!["lastword", "certify", "server", "ws://a/", "--rate", "-1"],
+            vec!["lastword", "certify", "server", "ws://a/", "--", "command", "{port}"],
+            vec!["lastword", "certify", "server", "http://a/"],
+            vec!["lastword", "explain", "END-S99"],
+        ] {
+            assert_eq!(run(wrong.clone()), exit::USAGE, "{wrong:?}");
+        }
+        assert_eq!(run(["lastword", "--version"]), exit::PASS);
+    }
+}

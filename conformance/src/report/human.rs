@@ -1,0 +1,267 @@
+//! Owns the report for a person: compact where all is well, in full where it is not. Each distinct breach is told once, by the
+//! case that is about it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::model::{CaseReport, FindingReport, Report, TranscriptsReport, WireLine};
+
+/// The whole report as text.
+#[must_use]
+pub fn render(report: &Report) -> String {
+    let mut text = String::new();
+    head(&mut text, report);
+    areas(&mut text, report);
+    breaches(&mut text, report);
+    unsettled(&mut text, report);
+    if let Some(transcripts) = &report.transcripts {
+        heard(&mut text, transcripts);
+    }
+    summary(&mut text, report);
+    text
+}
+
+/// One case with everything that is known of it.
+#[must_use]
+pub(super) fn case_in_full(report: &Report, case: &CaseReport) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{} {}: {}", case.verdict, case.id, case.title);
+    for finding in &case.findings {
+        finding_in_full(&mut text, finding);
+    }
+    if let Some(reason) = &case.reason {
+        let _ = writeln!(text, "  {reason}");
+    }
+    evidence(&mut text, case);
+    let _ = writeln!(text, "  subject: {}", report.subject.url);
+    text
+}
+
+fn head(text: &mut String, report: &Report) {
+    let _ = writeln!(text, "lastword {} · {} · seed {}", report.harness, report.subject.url, report.seed);
+    if let Some(announced) = &report.announced {
+        let limits = |name: &str| announced.limits.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
+        let _ = writeln!(
+            text,
+            "announced: idle {} ms, keepalive {} ms, ready {} ms, flush {} ms, drain {} ms, close {} ms, progress {} ms, step {} ms",
+            limits("idle_timeout_ms"),
+            limits("keepalive_interval_ms"),
+            limits("ready_ms"),
+            limits("flush_ms"),
+            limits("drain_ms"),
+            limits("close_ms"),
+            limits("progress_interval_ms"),
+            limits("max_step_ms"),
+        );
+    }
+    let measured = &report.measured;
+    if measured.session_ms.is_some() {
+        let _ = writeln!(
+            text,
+            "measured alone: ready after {}, last final {} and session_ended {} after the sentinel",
+            time(measured.ready_us),
+            time(measured.last_final_us),
+            time(measured.ended_us)
+        );
+    }
+    if let Some(why) = &measured.broken {
+        let _ = writeln!(text, "no control session completes: {why}");
+    }
+    text.push('\n');
+}
+
+fn areas(text: &mut String, report: &Report) {
+    let mut names: Vec<&str> = report.cases.iter().map(|case| case.area.as_str()).collect();
+    names.dedup();
+    for area in names {
+        let cases: Vec<&CaseReport> = report.cases.iter().filter(|case| case.area == area).collect();
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for case in &cases {
+            let word = if case.known.is_some() { "known failure" } else { case.verdict.as_str() };
+            *counts.entry(word).or_default() += 1;
+        }
+        let passed = counts.remove("PASS").unwrap_or(0);
+        let others: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
+        let others = if others.is_empty() { String::new() } else { format!(", {}", others.join(", ")) };
+        let _ = writeln!(text, "{area:<12} {passed} of {} PASS{others}", cases.len());
+        for case in cases.iter().filter(|case| matches!(case.verdict.as_str(), "NOT_TESTED" | "NOT_APPLICABLE")) {
+            let _ = writeln!(text, "  {} {}: {}", case.verdict, case.id, case.reason.as_deref().unwrap_or(""));
+        }
+    }
+    text.push('\n');
+}
+
+/// The distinct breaches, each with the case that shows it best.
+fn breaches(text: &mut String, report: &Report) {
+    let mut by_breach: BTreeMap<(String, String), Vec<(&CaseReport, &FindingReport)>> = BTreeMap::new();
+    for case in report.cases.iter().filter(|case| case.failed || case.verdict == "NON_STRICT") {
+        for finding in &case.findings {
+            by_breach.entry((finding.requirement.clone(), finding.kind.clone())).or_default().push((case, finding));
+        }
+    }
+    for ((requirement, _), shown) in &by_breach {
+        // The case that is about the requirement tells it; known failures only where nobody else does.
+        let best = shown
+            .iter()
+            .min_by_key(|(case, _)| (case.known.is_some(), !case.covers.contains(requirement), case.wire_log.len()));
+        let Some((case, finding)) = best else { continue };
+        let verdict = if case.known.is_some() { "KNOWN FAILURE" } else { finding.verdict.as_str() };
+        let _ = writeln!(text, "{verdict} {requirement}: {}", case.id);
+        finding_in_full(text, finding);
+        if let Some(known) = &case.known {
+            let issue = known.issue.as_ref().map(|issue| format!(" ({issue})")).unwrap_or_default();
+            let _ = writeln!(text, "  known: {}{issue}", known.reason);
+        }
+        let mut others: Vec<&str> = shown.iter().map(|(case, _)| case.id.as_str()).filter(|id| *id != case.id).collect();
+        others.dedup();
+        if !others.is_empty() {
+            let some: Vec<&str> = others.iter().take(4).copied().collect();
+            let more = if others.len() > some.len() { ", ..." } else { "" };
+            let _ = writeln!(text, "  also in {} other cases: {}{more}", others.len(), some.join(", "));
+        }
+        evidence(text, case);
+        text.push('\n');
+    }
+}
+
+fn finding_in_full(text: &mut String, finding: &FindingReport) {
+    let _ = writeln!(
+        text,
+        "  {}: {} {} (connection {}, {}, at {})",
+        finding.kind,
+        finding.culprit,
+        finding.message,
+        finding.conn,
+        finding.state,
+        seconds(finding.t_us)
+    );
+    let _ = writeln!(text, "  [{}] ({}) {}", finding.requirement, finding.level, finding.clause);
+}
+
+fn evidence(text: &mut String, case: &CaseReport) {
+    if let Some(closing) = &case.closing {
+        let _ = writeln!(text, "  socket: {closing}");
+    }
+    wire(text, "wire log", &case.wire_log);
+    wire(text, "wire log of the second run, alone", &case.second_wire_log);
+    match case.confirmed.as_deref() {
+        Some("alone") => text.push_str("  seen again when the case ran alone\n"),
+        Some("not repeated") => text.push_str("  not seen again when the case ran alone\n"),
+        Some(by) => {
+            let _ = writeln!(text, "  seen again when {by} ran alone");
+        }
+        None => {}
+    }
+    if let Some(file) = &case.trace_file {
+        let _ = writeln!(text, "  whole trace: {file}");
+    }
+    let _ = writeln!(text, "  again: {}", case.again);
+}
+
+fn wire(text: &mut String, title: &str, lines: &[WireLine]) {
+    if lines.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "  {title}:");
+    for line in lines {
+        let _ = writeln!(text, "    {:>4} {:>9} conn {} {}", line.event, seconds(line.t_us), line.conn, line.text);
+    }
+}
+
+fn unsettled(text: &mut String, report: &Report) {
+    for case in report.cases.iter().filter(|case| matches!(case.verdict.as_str(), "INCONCLUSIVE" | "HARNESS_ERROR")) {
+        let _ = writeln!(text, "{} {}: {}", case.verdict, case.id, case.reason.as_deref().unwrap_or(""));
+        let told_elsewhere = report.measured.broken.is_some();
+        if !told_elsewhere {
+            evidence(text, case);
+            text.push('\n');
+        }
+    }
+}
+
+fn heard(text: &mut String, transcripts: &TranscriptsReport) {
+    let _ = writeln!(text, "\nwhat was heard (each recording at the pace of speech):");
+    for one in &transcripts.each {
+        let heard = one.heard.as_deref().map_or("(the session did not complete)".to_owned(), |heard| format!("\"{heard}\""));
+        let errors = match (one.errors, &one.said) {
+            (Some(errors), Some(said)) if errors > 0 => format!("  ({errors} wrong; said: \"{said}\")"),
+            _ => String::new(),
+        };
+        let _ = writeln!(text, "  {:<18} {heard}{errors}", one.name);
+    }
+    if let Some(rate) = transcripts.word_error_rate_percent {
+        let _ = writeln!(text, "  word error rate {rate:.2} % ({} of {} words)", transcripts.errors, transcripts.words);
+    }
+    let column = |value: fn(&super::model::TranscriptReport) -> Option<u64>| middle_and_worst(transcripts, value);
+    let _ = writeln!(text, "  first partial after {} of audio", column(|one| one.first_partial_us));
+    let _ = writeln!(text, "  last word to last final {}", column(|one| one.last_final_us));
+    let _ = writeln!(text, "  end_of_stream to session_ended {}", column(|one| one.ended_us));
+}
+
+fn middle_and_worst(transcripts: &TranscriptsReport, value: fn(&super::model::TranscriptReport) -> Option<u64>) -> String {
+    let mut values: Vec<u64> = transcripts.each.iter().filter_map(value).collect();
+    values.sort_unstable();
+    match (values.get(values.len() / 2), values.last()) {
+        (Some(middle), Some(worst)) => format!("{} (middle), {} (longest)", time(Some(*middle)), time(Some(*worst))),
+        _ => "never".to_owned(),
+    }
+}
+
+fn summary(text: &mut String, report: &Report) {
+    let counts = &report.counts;
+    let _ = writeln!(
+        text,
+        "\n{} cases in {}: {} PASS, {} NON_STRICT, {} failed, {} known failures, {} INCONCLUSIVE, {} HARNESS_ERROR, {} NOT_TESTED, {} NOT_APPLICABLE",
+        report.cases.len(),
+        seconds(report.took_ms * 1_000),
+        counts.pass,
+        counts.non_strict,
+        counts.failed,
+        counts.known,
+        counts.inconclusive,
+        counts.harness_error,
+        counts.not_tested,
+        counts.not_applicable
+    );
+    let must: Vec<&str> = report
+        .requirements
+        .iter()
+        .filter(|one| one.level.starts_with("MUST"))
+        .map(|one| one.verdict.as_str())
+        .collect();
+    let count = |wanted: &[&str]| must.iter().filter(|verdict| wanted.contains(verdict)).count();
+    let _ = writeln!(
+        text,
+        "{} requirements with MUST: {} kept, {} broken, {} open",
+        must.len(),
+        count(&["PASS"]),
+        count(&["FAIL", "DEADLOCK", "LIVELOCK", "HUNG"]),
+        count(&["INCONCLUSIVE", "HARNESS_ERROR", "NOT_TESTED", "NOT_APPLICABLE"])
+    );
+    for fault in &report.list_faults {
+        let _ = writeln!(text, "known-failure list: {fault}");
+    }
+    let _ = writeln!(text, "exit code {}: {}", report.exit_code, exit_word(report.exit_code));
+}
+
+fn exit_word(code: u8) -> &'static str {
+    match code {
+        crate::exit::PASS => "nothing broke a MUST",
+        crate::exit::VIOLATION => "the subject broke a MUST",
+        crate::exit::UNDECIDED => "something remained undecided",
+        crate::exit::STALE_LIST => "the known-failure list is wrong",
+        _ => "a defect of the harness; please report it",
+    }
+}
+
+fn seconds(us: u64) -> String {
+    format!("{}.{:03} s", us / 1_000_000, us / 1_000 % 1_000)
+}
+
+fn time(us: Option<u64>) -> String {
+    match us {
+        None => "never".to_owned(),
+        Some(us) if us < 10_000 => format!("{}.{} ms", us / 1_000, us / 100 % 10),
+        Some(us) => format!("{} ms", us / 1_000),
+    }
+}

@@ -1,0 +1,101 @@
+//! Owns the lines of a wire log: a trace's events for a person, shortened. Secrets are hidden before a line is cut.
+
+use lastword_spec::trace::{Event, EventKind, Side, Trace};
+
+use super::model::WireLine;
+use crate::redact::Redactor;
+
+/// How much of a message is shown.
+const MAX_CHARS: usize = 220;
+/// How many lines of a failure are shown.
+const TAIL: usize = 12;
+
+/// The last frames of a trace, and those that a finding points at.
+#[must_use]
+pub fn tail(trace: &Trace, pointed: &[usize], redactor: &Redactor) -> Vec<WireLine> {
+    let from = trace.events.len().saturating_sub(TAIL);
+    trace
+        .events
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| *index >= from || pointed.contains(index))
+        .map(|(index, event)| WireLine {
+            t_us: event.t_us,
+            event: index,
+            conn: event.conn,
+            text: line(event, redactor),
+        })
+        .collect()
+}
+
+/// One event as text.
+#[must_use]
+pub fn line(event: &Event, redactor: &Redactor) -> String {
+    match &event.kind {
+        EventKind::Open(open) => {
+            let selected = open.selected.as_deref().unwrap_or("none");
+            format!("open (offered [{}], selected {selected})", open.offered.join(", "))
+        }
+        EventKind::Refused { status, retry_after } => {
+            let after = retry_after.as_ref().map(|after| format!(", Retry-After {after}")).unwrap_or_default();
+            format!("upgrade refused with HTTP {status}{after}")
+        }
+        EventKind::ConnectFailed { error } => format!("no connection: {}", redactor.redact(error)),
+        EventKind::Text { from, text } => format!("{} {}", arrow(*from), shorten(&redactor.redact(text))),
+        EventKind::Audio { from, bytes, .. } => format!("{} <{bytes} bytes of audio>", arrow(*from)),
+        EventKind::Close { from, code, reason } => {
+            let code = code.map_or_else(|| "without a code".to_owned(), |code| code.to_string());
+            format!("{} Close {code} {}", arrow(*from), shorten(&redactor.redact(reason))).trim_end().to_owned()
+        }
+        EventKind::Eof { from, how } => format!("{} end of the transport ({how:?})", arrow(*from)),
+        EventKind::Ping { from } => format!("{} Ping", arrow(*from)),
+        EventKind::Pong { from } => format!("{} Pong", arrow(*from)),
+        EventKind::Control { ok, took_ms } => {
+            let word = if *ok { "the subject answers it" } else { "the subject does not answer it" };
+            format!("control session on another connection: {word} ({took_ms} ms)")
+        }
+        EventKind::GaveUp { after_ms } => format!("the harness waits no longer ({after_ms} ms of silence)"),
+        EventKind::Note(note) => format!("note: {}", shorten(&redactor.redact(note))),
+    }
+}
+
+fn arrow(from: Side) -> &'static str {
+    match from {
+        Side::Client => "client ->",
+        Side::Server => "server ->",
+    }
+}
+
+/// Cuts a text and makes control characters visible, so that a hostile message cannot rewrite a terminal.
+fn shorten(text: &str) -> String {
+    let mut short: String = text
+        .chars()
+        .take(MAX_CHARS)
+        .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+        .collect();
+    if text.chars().nth(MAX_CHARS).is_some() {
+        short.push_str(&format!("... ({} bytes)", text.len()));
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_hidden_even_where_the_line_is_cut_through_it() {
+        let secret = "s".repeat(40);
+        let text = format!("{}{secret}", "x".repeat(MAX_CHARS - 10));
+        let event = Event { t_us: 0, conn: 0, kind: EventKind::Text { from: Side::Server, text } };
+        let shown = line(&event, &Redactor::new(&[secret]));
+        assert!(!shown.contains("sss"), "{shown}");
+    }
+
+    #[test]
+    fn control_characters_of_a_peer_do_not_reach_the_terminal() {
+        let text = "\u{1b}[2J\0".to_owned();
+        let event = Event { t_us: 0, conn: 0, kind: EventKind::Text { from: Side::Server, text } };
+        assert_eq!(line(&event, &Redactor::default()), "server -> \u{fffd}[2J\u{fffd}");
+    }
+}

@@ -1,0 +1,153 @@
+//! Loss by comparison (END-S2, FIN-S7): the same speech ended at once, flushed first, and padded with silence. Words that both
+//! of the others have and the first lacks are lost. A word heard differently is not: a recogniser may do that.
+
+use std::collections::BTreeMap;
+
+use lastword_spec::finding::FindingKind;
+use lastword_spec::requirements as req;
+
+use crate::conn::Conn;
+
+/// Transcripts beyond this many words are not compared: the table would grow too large.
+const MOST_WORDS: usize = 4_000;
+
+/// The words of a text as they are compared: lower case, without punctuation.
+pub(crate) fn words_of(text: &str) -> Vec<String> {
+    let keep = |c: &char| c.is_alphanumeric() || *c == '\'';
+    text.split_whitespace()
+        .map(|word| word.chars().filter(keep).flat_map(char::to_lowercase).collect::<String>())
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+/// Compares the connections that carried the same speech.
+pub(crate) fn across(conns: &mut [&mut Conn]) {
+    let mut groups: BTreeMap<String, BTreeMap<&'static str, usize>> = BTreeMap::new();
+    for (index, conn) in conns.iter().enumerate() {
+        let label = ["ended", "flushed", "padded"].into_iter().find(|label| conn.label() == Some(label));
+        let usable = conn.completed() && !conn.tainted && !conn.abandoned;
+        if let (Some(label), Some(speech), true) = (label, conn.speech(), usable) {
+            groups.entry(speech.to_owned()).or_default().entry(label).or_insert(index);
+        }
+    }
+    for (speech, group) in groups {
+        if let (Some(ended), Some(flushed), Some(padded)) = (group.get("ended"), group.get("flushed"), group.get("padded")) {
+            compare(conns, &speech, *ended, *flushed, *padded);
+        }
+    }
+}
+
+fn compare(conns: &mut [&mut Conn], speech: &str, ended: usize, flushed: usize, padded: usize) {
+    let words = |index: usize| -> Vec<String> {
+        conns[index].results.finals.iter().flat_map(|one| words_of(&one.text)).collect()
+    };
+    let spoken_finals =
+        |index: usize| conns[index].results.finals.iter().filter(|one| !one.text.is_empty()).count();
+    let (short, by_flush, by_padding) = (words(ended), words(flushed), words(padded));
+    if by_flush.is_empty() || by_padding.is_empty() {
+        return;
+    }
+    let fewer_finals = spoken_finals(ended) < spoken_finals(flushed) && spoken_finals(ended) < spoken_finals(padded);
+    let events: Vec<usize> = [flushed, padded].iter().map(|index| conns[*index].last.event).collect();
+    let conn = &mut *conns[ended];
+    if short.len().max(by_flush.len()).max(by_padding.len()) > MOST_WORDS {
+        conn.doubt(req::FIN_S7, "the transcripts are too long to compare");
+        return;
+    }
+    conn.credit(req::FIN_S7);
+    if short.len() >= by_flush.len() || short.len() >= by_padding.len() {
+        return;
+    }
+    let mut others = missing(&short, &by_padding);
+    let lost: Vec<String> = missing(&short, &by_flush)
+        .into_iter()
+        .filter(|word| match others.iter().position(|other| other == word) {
+            Some(index) => {
+                others.remove(index);
+                true
+            }
+            None => false,
+        })
+        .collect();
+    if lost.is_empty() {
+        return;
+    }
+    let at = conn.session_ended.as_ref().map_or(conn.last, |(at, _)| *at);
+    let clause = if fewer_finals { req::END_S2 } else { req::FIN_S7 };
+    let text = format!(
+        "lost {:?} of {speech:?}, which it finds when the stream is flushed or goes on in silence",
+        lost.join(" ")
+    );
+    conn.convict_with(FindingKind::LostFinal, clause, at, &events, text);
+}
+
+/// The words of `long` that `short` lacks, in order: those in gaps of a longest common subsequence where `short` has nothing in
+/// their place.
+fn missing(short: &[String], long: &[String]) -> Vec<String> {
+    let same = short.iter().zip(long).take_while(|(a, b)| a == b).count();
+    let (short, long) = (&short[same..], &long[same..]);
+    let tail = short.iter().rev().zip(long.iter().rev()).take_while(|(a, b)| a == b).count();
+    let (short, long) = (&short[..short.len() - tail], &long[..long.len() - tail]);
+    let width = long.len() + 1;
+    let mut table = vec![0_u16; (short.len() + 1) * width];
+    for i in (0..short.len()).rev() {
+        for j in (0..long.len()).rev() {
+            table[i * width + j] = if short[i] == long[j] {
+                table[(i + 1) * width + j + 1] + 1
+            } else {
+                table[(i + 1) * width + j].max(table[i * width + j + 1])
+            };
+        }
+    }
+    let (mut i, mut j) = (0, 0);
+    let (mut lost, mut gap, mut replaced) = (Vec::new(), Vec::new(), false);
+    while i < short.len() || j < long.len() {
+        if i < short.len() && j < long.len() && short[i] == long[j] {
+            close_gap(&mut lost, &mut gap, &mut replaced);
+            (i, j) = (i + 1, j + 1);
+        } else if j == long.len() || (i < short.len() && table[(i + 1) * width + j] >= table[i * width + j + 1]) {
+            replaced = true;
+            i += 1;
+        } else {
+            gap.push(long[j].clone());
+            j += 1;
+        }
+    }
+    close_gap(&mut lost, &mut gap, &mut replaced);
+    lost
+}
+
+fn close_gap(lost: &mut Vec<String>, gap: &mut Vec<String>, replaced: &mut bool) {
+    if !*replaced {
+        lost.append(gap);
+    }
+    gap.clear();
+    *replaced = false;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lost(short: &str, long: &str) -> String {
+        missing(&words_of(short), &words_of(long)).join(" ")
+    }
+
+    #[test]
+    fn words_at_the_end_are_missed() {
+        assert_eq!(lost("turn on the garage", "Turn on the garage heater."), "heater");
+        assert_eq!(lost("", "one two"), "one two");
+    }
+
+    #[test]
+    fn a_word_heard_differently_is_not_missed() {
+        assert_eq!(lost("turn on the garage eater", "turn on the garage heater"), "");
+        assert_eq!(lost("turn on the icecream now", "turn on the ice cream now"), "");
+    }
+
+    #[test]
+    fn a_gap_in_the_middle_is_seen_beside_a_substitution() {
+        assert_eq!(lost("play some musing now", "play some music right now"), "");
+        assert_eq!(lost("play music stop", "play music louder please stop"), "louder please");
+    }
+}

@@ -1,0 +1,169 @@
+//! The monitor: takes the events one by one, keeps the connections, and at the end settles what only the end can settle.
+
+use std::collections::BTreeMap;
+
+use lastword_spec::limits::Limits;
+use lastword_spec::message::Ready;
+use lastword_spec::table::State;
+use lastword_spec::trace::{Event, EventKind, Header, Side};
+
+use crate::bounds::{Options, Scale};
+use crate::conn::{At, Closing, Conn, Context, Control};
+use crate::ledger::{self, Obligation};
+use crate::report::Judgement;
+use crate::rules::{blame, close, con, counters, end, flush, keepalive, messages, results, security, vad};
+use crate::{compare, read, stall};
+
+/// The judge at work: feed it the events of a trace in their order. What it says before [`finish`](Self::finish) is where
+/// things stand after the last event; it never waits.
+#[derive(Debug)]
+pub struct Monitor {
+    scale: Scale,
+    secrets: Vec<String>,
+    events: usize,
+    controls: Vec<Control>,
+    conns: BTreeMap<u32, Conn>,
+}
+
+impl Monitor {
+    /// A monitor for a trace that begins with this header.
+    #[must_use]
+    pub fn new(header: &Header, options: &Options) -> Self {
+        Self {
+            scale: Scale::new(header, options),
+            secrets: options.secrets.clone(),
+            events: 0,
+            controls: Vec::new(),
+            conns: BTreeMap::new(),
+        }
+    }
+
+    /// Takes the next event. Its number in findings is how many came before it.
+    pub fn observe(&mut self, event: &Event) {
+        let at = At { event: self.events, t_us: event.t_us };
+        self.events += 1;
+        match &event.kind {
+            EventKind::Control { ok, took_ms } => {
+                self.controls.push(Control { t_us: event.t_us, ok: *ok, took_ms: *took_ms });
+            }
+            EventKind::Note(_) | EventKind::Ping { .. } | EventKind::Pong { .. } => {}
+            kind => {
+                let scale = self.scale;
+                let conn = self.conns.entry(event.conn).or_insert_with(|| Conn::new(event.conn, scale, at));
+                let context = Context { controls: &self.controls, secrets: &self.secrets };
+                on_event(conn, &context, at, kind);
+                conn.last = at;
+            }
+        }
+    }
+
+    /// Where the session on a connection stands, as its client sees it.
+    #[must_use]
+    pub fn state(&self, conn: u32) -> State {
+        self.conns.get(&conn).map_or(State::AwaitConfig, |conn| conn.state)
+    }
+
+    /// The limits that hold on a connection: those announced, else the defaults.
+    #[must_use]
+    pub fn limits(&self, conn: u32) -> Limits {
+        self.conns.get(&conn).map_or(Limits::DEFAULT, |conn| conn.limits.clone())
+    }
+
+    /// The `ready` of a connection, once it came; missing members have their defaults.
+    #[must_use]
+    pub fn ready(&self, conn: u32) -> Option<&Ready> {
+        self.conns.get(&conn)?.ready.as_ref().map(|(_, ready)| ready)
+    }
+
+    /// What is owed on a connection now, by either side, oldest first.
+    #[must_use]
+    pub fn owed(&self, conn: u32) -> Vec<Obligation> {
+        self.conns.get(&conn).map_or_else(Vec::new, ledger::owed)
+    }
+
+    /// What the server will owe if the client stays silent: the endings by the config timer and the idle timer.
+    /// [`Obligation::since_us`] is when it will.
+    #[must_use]
+    pub fn timers(&self, conn: u32) -> Vec<Obligation> {
+        self.conns.get(&conn).map_or_else(Vec::new, ledger::timers)
+    }
+
+    /// The trace is over.
+    #[must_use]
+    pub fn finish(mut self) -> Judgement {
+        for conn in self.conns.values_mut() {
+            settle(conn);
+            stall::settle(conn, &self.controls);
+        }
+        let mut conns: Vec<&mut Conn> = self.conns.values_mut().collect();
+        con::across(&mut conns);
+        security::across(&mut conns, &self.secrets);
+        compare::across(&mut conns);
+        let mut judgement = Judgement::default();
+        for conn in self.conns.values_mut() {
+            let (findings, exercised, undecided) = conn.drain_verdict();
+            judgement.findings.extend(findings);
+            judgement.exercised.extend(exercised);
+            for (id, why) in undecided {
+                judgement.undecided.entry(id).or_insert(why);
+            }
+            judgement.connections.push(conn.record());
+        }
+        judgement.findings.sort_by_key(|finding| (finding.t_us, finding.frames.last().copied(), finding.requirement));
+        // What another connection of the trace decided is decided.
+        let decided = |id| judgement.findings.iter().any(|finding| finding.requirement == id);
+        judgement.undecided.retain(|id, _| !decided(*id));
+        judgement
+    }
+}
+
+fn on_event(conn: &mut Conn, context: &Context<'_>, at: At, kind: &EventKind) {
+    if kind.from() == Some(Side::Client) && !matches!(kind, EventKind::Ping { .. } | EventKind::Pong { .. }) {
+        on_client(conn, at, kind);
+        return;
+    }
+    match kind {
+        EventKind::Open(open) => con::on_open(conn, at, open),
+        EventKind::Refused { status, retry_after } => con::on_refused(conn, at, *status, retry_after.is_some()),
+        EventKind::ConnectFailed { .. } => conn.state = State::Closed,
+        EventKind::Text { text, .. } => messages::on_text(conn, context, at, text),
+        EventKind::Audio { .. } => messages::on_binary(conn, at),
+        EventKind::Close { code, .. } => closed(conn, Closing { at, code: *code, frame: true }),
+        EventKind::Eof { .. } => closed(conn, Closing { at, code: None, frame: false }),
+        EventKind::GaveUp { .. } => stall::gave_up(conn, at),
+        EventKind::Ping { .. } | EventKind::Pong { .. } | EventKind::Control { .. } | EventKind::Note(_) => {}
+    }
+}
+
+fn on_client(conn: &mut Conn, at: At, kind: &EventKind) {
+    match kind {
+        EventKind::Text { text, .. } => read::client_text(conn, at, text),
+        EventKind::Audio { bytes, head, .. } => read::client_audio(conn, at, *bytes, head),
+        EventKind::Close { code, .. } => close::on_client_close(conn, Closing { at, code: *code, frame: true }),
+        // A client's end of transport after the sentinel is no cancel: the drain goes on.
+        EventKind::Eof { .. } if conn.end.sentinel.is_some() => {}
+        EventKind::Eof { .. } => close::on_client_close(conn, Closing { at, code: None, frame: false }),
+        _ => return,
+    }
+    conn.client_last = Some(at);
+}
+
+fn closed(conn: &mut Conn, closing: Closing) {
+    close::on_server_close(conn, closing);
+    settle(conn);
+}
+
+/// The connection is over: everything that could still have come has come.
+fn settle(conn: &mut Conn) {
+    if std::mem::replace(&mut conn.settled, true) || conn.abandoned {
+        return;
+    }
+    blame::settle(conn);
+    keepalive::settle(conn);
+    flush::settle(conn);
+    results::settle(conn);
+    vad::settle(conn);
+    end::settle(conn);
+    counters::settle(conn);
+    messages::settle(conn);
+}

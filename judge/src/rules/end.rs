@@ -1,0 +1,207 @@
+//! The end of the stream (END): `session_ended`, when it may come and what may follow. Its counters are the business of
+//! `counters`, loss that only a comparison shows of `compare`.
+
+use lastword_spec::close::EndReason;
+use lastword_spec::finding::FindingKind;
+use lastword_spec::message::{ServerMessage, SessionEnded};
+use lastword_spec::registry::RequirementId;
+use lastword_spec::requirements as req;
+use lastword_spec::table::State;
+
+use crate::bounds::ms;
+use crate::conn::{At, Conn};
+use crate::rules::{aud, blame, keepalive};
+
+/// The memory of this area.
+#[derive(Debug, Default)]
+pub(crate) struct End {
+    pub(crate) sentinel: Option<At>,
+    /// It was sent before `ready` had come.
+    pub(crate) sentinel_early: bool,
+    pub(crate) more_sentinels: Vec<At>,
+    /// The message that provoked the fatal end, and by which requirement it must.
+    pub(crate) provoked: Option<(At, RequirementId)>,
+    /// Something came after `session_ended`.
+    pub(crate) late: bool,
+    /// Segments whose final came after `session_ended`.
+    pub(crate) late_finals: Vec<u64>,
+}
+
+/// The first sentinel.
+pub(crate) fn sentinel(conn: &mut Conn, at: At) {
+    conn.end.sentinel = Some(at);
+    conn.end.sentinel_early = conn.ready.is_none();
+    if conn.state == State::Streaming {
+        conn.state = State::Draining;
+    }
+}
+
+/// `session_ended` in its place.
+pub(crate) fn on_session_ended(conn: &mut Conn, at: At, ended: &SessionEnded) {
+    keepalive::heard(conn, at);
+    let cancelled = conn.client_close.is_some();
+    let completed = ended.reason == EndReason::COMPLETED;
+    if let Some((due, _, clause)) = conn.answers.fatal_due.filter(|_| completed && conn.state != State::Failing) {
+        let text = "completed a session that it had to end by a fatal error";
+        conn.convict_with(FindingKind::WronglyAccepted, clause, at, &[due.event], text);
+        conn.abandoned = true;
+        conn.session_ended = Some((at, ended.clone()));
+        conn.state = State::Ended;
+        return;
+    }
+    if conn.state != State::Failing && completed && !cancelled {
+        match conn.end.sentinel {
+            Some(sentinel) => answers_the_sentinel(conn, at, sentinel),
+            None => unasked(conn, at),
+        }
+    }
+    if conn.state == State::Failing {
+        agrees_with_the_error(conn, at, ended);
+    }
+    conn.session_ended = Some((at, ended.clone()));
+    conn.state = State::Ended;
+}
+
+fn answers_the_sentinel(conn: &mut Conn, at: At, sentinel: At) {
+    conn.answers.read(sentinel.event);
+    conn.credit(req::END_S2);
+    conn.credit(req::END_S10);
+    if conn.end.sentinel_early {
+        conn.credit(req::END_S1);
+    }
+    let ready_us = conn.ready.as_ref().map_or(0, |(ready, _)| ready.t_us);
+    let since_us = sentinel.t_us.max(ready_us);
+    let unhelped = conn.client_last.is_some_and(|last| last.event == sentinel.event);
+    if unhelped && conn.audio.accepted_bytes > 0 {
+        conn.credit(req::END_S7);
+    }
+    if at.t_us > conn.extended_due_us(since_us, conn.limits.drain_ms) && !conn.convicted(req::END_S7) {
+        let text = format!("sent `session_ended` {} ms after the sentinel", ms(at.t_us - since_us));
+        conn.convict_with(FindingKind::Late, req::END_S2, at, &[sentinel.event], text);
+    }
+}
+
+/// `completed` before the sentinel: something else was taken for the end.
+fn unasked(conn: &mut Conn, at: At) {
+    let (clause, because, text) = if let Some(flush) = conn.flush.first {
+        (req::FLU_1, Some(flush), "took a flush for the end")
+    } else if let Some(empty) = conn.audio.empty.last() {
+        (req::AUD_S3, Some(*empty), "took an empty binary message for the end")
+    } else if conn.audio.command_frames > 0 {
+        (req::AUD_S5, conn.client_last, "took the content of audio for the end")
+    } else {
+        (req::END_S10, None, "sent `session_ended` with reason `completed` before the sentinel")
+    };
+    let because: Vec<usize> = because.map(|at| at.event).into_iter().collect();
+    conn.convict_with(FindingKind::IllegalMessage, clause, at, &because, text);
+}
+
+fn agrees_with_the_error(conn: &mut Conn, at: At, ended: &SessionEnded) {
+    let Some((error_at, error)) = conn.answers.fatal.clone() else { return };
+    if ended.reason.as_str() != error.code.as_str() {
+        let text = format!(
+            "gave the reason `{}` for a session that the fatal `{}` ended",
+            ended.reason.as_str(),
+            error.code.as_str()
+        );
+        conn.convict_with(FindingKind::WrongValue, req::END_S11, at, &[error_at.event], text);
+    }
+    if at.t_us.saturating_sub(error_at.t_us) > conn.scale.patience_us(conn.limits.close_ms) {
+        let text = format!("sent `session_ended` {} ms after the fatal error", ms(at.t_us - error_at.t_us));
+        conn.convict_with(FindingKind::Late, req::ERR_S3, at, &[error_at.event], text);
+    }
+}
+
+/// A message in the state Ended: nothing but Close is legal there. Each is blamed on the clause that it breaks most.
+pub(crate) fn after_the_end(conn: &mut Conn, at: At, message: Option<&ServerMessage>) {
+    let Some((ended_at, _)) = conn.session_ended else {
+        let text = "sent a message after a fatal error before `ready`";
+        let because: Vec<usize> = conn.answers.fatal.iter().map(|(at, _)| at.event).collect();
+        conn.convict_with(FindingKind::IllegalMessage, req::ERR_S3, at, &because, text);
+        return;
+    };
+    conn.end.late = true;
+    let ended = [ended_at.event];
+    match message {
+        Some(ServerMessage::SessionEnded(_)) if !conn.end.more_sentinels.is_empty() => {
+            let text = "answered a second sentinel with a second `session_ended`";
+            let because = [ended_at.event, conn.end.more_sentinels[0].event];
+            // The wrong answer is an answer: the error that was due is not missed on top of it.
+            conn.answers.pending.retain(|one| one.clause != req::END_S5);
+            conn.convict_with(FindingKind::DuplicateAnswer, req::END_S5, at, &because, text);
+        }
+        Some(ServerMessage::Flushed(flushed)) if conn.flush.open.iter().any(|one| one.id == flushed.id) => {
+            // Not answered before the end: `flush` blames that.
+            conn.flush.late.push(flushed.id.clone());
+        }
+        Some(ServerMessage::KeepaliveAck(ack)) if conn.keepalive.acks.iter().any(|debt| debt.seq == ack.seq) => {
+            conn.keepalive.acks.retain(|debt| debt.seq != ack.seq);
+            let text = format!("acknowledged keepalive {} only after `session_ended`", ack.seq);
+            conn.convict_with(FindingKind::Late, req::KA_S6, at, &ended, text);
+        }
+        _ => {
+            if let Some(ServerMessage::Final(late)) = message {
+                conn.end.late_finals.push(late.segment_id);
+            }
+            if let Some(ServerMessage::Error(error)) = message
+                && let Some(index) = conn.answers.pending.iter().position(|one| one.code == error.code.as_str())
+            {
+                conn.answers.pending.remove(index);
+            }
+            let what = message.map_or("a message", ServerMessage::message_type);
+            let text = format!("sent `{what}` after `session_ended`");
+            conn.convict_with(FindingKind::IllegalMessage, req::END_S3, at, &ended, text);
+        }
+    }
+}
+
+/// The session is over.
+pub(crate) fn settle(conn: &mut Conn) {
+    let Some((ended_at, ended)) = conn.session_ended.clone() else { return };
+    if conn.server_close.is_some_and(|close| close.frame) && !conn.end.late {
+        conn.credit(req::END_S3);
+    }
+    let second = conn.end.more_sentinels.first().copied();
+    if let Some(second) = second
+        && conn.answers.answered.iter().any(|(code, at)| *code == "duplicate_end_of_stream" && at.event > second.event)
+    {
+        conn.credit(req::END_S5);
+    }
+    if ended.reason != EndReason::COMPLETED {
+        if ended.complete {
+            let text = format!("called a session complete that ended as `{}`", ended.reason.as_str());
+            conn.convict(FindingKind::WrongValue, req::END_S8, ended_at, text);
+        } else {
+            conn.credit(req::END_S11);
+        }
+        return;
+    }
+    let untouched = conn.audio.accepted_bytes == 0 && conn.audio.broken.frames == 0;
+    if untouched && conn.end.sentinel.is_some() {
+        without_audio(conn, ended_at, &ended);
+    }
+}
+
+fn without_audio(conn: &mut Conn, at: At, ended: &SessionEnded) {
+    conn.credit(req::END_S6);
+    let before_config = conn.audio.before_config.frames;
+    let zero = ended.audio_received_ms == 0 && ended.audio_processed_ms == 0;
+    let after_end = !conn.audio.after_end.is_empty();
+    if (!ended.complete && before_config == 0) || (!zero && !after_end && before_config == 0) {
+        let text = "ended a session without audio as if there had been some, or as incomplete";
+        conn.convict(FindingKind::WrongValue, req::END_S6, at, text);
+    }
+}
+
+/// How many of the frames after the sentinel the server has surely and has possibly read before it ended the session.
+pub(crate) fn refused_after_end(conn: &Conn, ended_at: At) -> (u64, u64) {
+    let possibly = conn.audio.after_end.iter().filter(|(at, _)| at.event < ended_at.event);
+    let surely = possibly.clone().filter(|(at, _)| blame::surely_read(conn, *at, State::Draining));
+    (surely.count() as u64, possibly.count() as u64)
+}
+
+/// The audio after the sentinel, in milliseconds, if it had been accepted.
+pub(crate) fn after_end_ms(conn: &Conn) -> Option<u64> {
+    let bytes = conn.audio.after_end.iter().fold(conn.audio.accepted_bytes, |sum, (_, bytes)| sum.saturating_add(*bytes));
+    aud::to_ms(bytes, &conn.format())
+}

@@ -1,0 +1,161 @@
+//! Flushes (FLU): each one answered once, in order, after the finals of its audio; and never taken for the end.
+
+use std::collections::VecDeque;
+
+use lastword_spec::finding::FindingKind;
+use lastword_spec::message::{Final, Flushed};
+use lastword_spec::requirements as req;
+
+use crate::bounds::ms;
+use crate::conn::{At, Conn};
+use crate::rules::{aud, keepalive, vad};
+
+/// How far before a flush a segment may have begun and still belong to the audio after it, in milliseconds.
+const PRE_ROLL_MS: u64 = 500;
+
+/// A `flushed` that the server owes.
+#[derive(Clone, Debug)]
+pub(crate) struct FlushDebt {
+    pub(crate) id: String,
+    pub(crate) at: At,
+    pub(crate) early: bool,
+    /// The audio that was sent before it.
+    bytes: u64,
+    overtaken: bool,
+}
+
+/// The memory of this area.
+#[derive(Debug, Default)]
+pub(crate) struct Flushes {
+    pub(crate) open: VecDeque<FlushDebt>,
+    done: Vec<String>,
+    pub(crate) refused: Vec<String>,
+    pub(crate) first: Option<At>,
+    pub(crate) any_early: bool,
+    /// The last `flushed`, and the audio it covers in milliseconds.
+    last: Option<(At, u64)>,
+    blamed: bool,
+    /// What came after the end.
+    pub(crate) late: Vec<String>,
+}
+
+/// A `flush` that must be served.
+pub(crate) fn asked(conn: &mut Conn, at: At, id: String) {
+    let early = conn.is_early();
+    let bytes = conn.audio.accepted_bytes;
+    conn.flush.any_early |= early;
+    conn.flush.first.get_or_insert(at);
+    conn.flush.open.push_back(FlushDebt { id, at, early, bytes, overtaken: false });
+}
+
+/// `flushed` in its place.
+pub(crate) fn on_flushed(conn: &mut Conn, at: At, flushed: &Flushed) {
+    keepalive::heard(conn, at);
+    let Some(index) = conn.flush.open.iter().position(|flush| flush.id == flushed.id) else {
+        unasked(conn, at, flushed);
+        return;
+    };
+    let since_us = conn.working_since_us().unwrap_or(at.t_us);
+    let flush = conn.flush.open.remove(index).expect("the position was just found");
+    conn.answers.read(flush.at.event);
+    conn.flush.done.push(flush.id.clone());
+    conn.credit(req::FLU_S2);
+    if flush.early {
+        conn.credit(req::STA_S3);
+    }
+    if index > 0 && !flush.overtaken {
+        let before = conn.flush.open[0].clone();
+        conn.flush.open.iter_mut().take(index).for_each(|one| one.overtaken = true);
+        let text = format!("answered the flush {:?} before the flush {:?}", flush.id, before.id);
+        conn.convict_with(FindingKind::WrongAnswer, req::FLU_S2, at, &[before.at.event, flush.at.event], text);
+    }
+    let ready_us = conn.ready.as_ref().map_or(0, |(ready, _)| ready.t_us);
+    let asked_us = flush.at.t_us.max(ready_us);
+    // Flushes are answered in order: the bound of this one cannot pass before the one ahead of it is done.
+    let due_us = conn.extended_due_us(asked_us.max(since_us), conn.limits.flush_ms);
+    if at.t_us > due_us && conn.end.sentinel.is_none() {
+        let text = format!("answered the flush {:?} after {} ms", flush.id, ms(at.t_us - asked_us));
+        conn.convict_with(FindingKind::Late, req::FLU_S2, at, &[flush.at.event], text);
+    }
+    conn.progress.advanced_us = Some(at.t_us);
+    if conn.end.sentinel.is_some_and(|sentinel| sentinel.event > flush.at.event) {
+        conn.credit(req::FLU_S4);
+    }
+    covers(conn, at, &flush);
+}
+
+/// What `flushed` says of the audio before the flush.
+fn covers(conn: &mut Conn, at: At, flush: &FlushDebt) {
+    let Some(upto_ms) = aud::to_ms_up(flush.bytes, &conn.format()) else { return };
+    conn.progress.worked_off_ms = conn.progress.worked_off_ms.max(upto_ms);
+    conn.flush.last = Some((at, upto_ms));
+    if !conn.results.finals.is_empty() {
+        conn.credit(req::FLU_S1);
+        conn.credit(req::FLU_S3);
+    }
+    vad::on_flushed(conn, at, upto_ms);
+    if conn.tainted {
+        return;
+    }
+    let belongs = |start_ms: u64, end_ms: u64| end_ms <= upto_ms || start_ms + PRE_ROLL_MS < upto_ms;
+    let open = conn.results.open.iter().find(|(_, one)| belongs(one.start_ms, one.end_ms)).map(|(id, one)| (*id, *one));
+    if let Some((id, segment)) = open {
+        conn.flush.blamed = true;
+        let text = format!("sent `flushed` for {:?} while segment {id} of that audio was open", flush.id);
+        conn.convict_with(FindingKind::WrongAnswer, req::FLU_S1, at, &[segment.at.event], text);
+    }
+}
+
+/// A final: does it belong to audio for which `flushed` has come already?
+pub(crate) fn on_final(conn: &mut Conn, at: At, result: &Final) {
+    let Some((flushed, upto_ms)) = conn.flush.last else { return };
+    if result.end_ms <= upto_ms && result.start_ms < upto_ms && !conn.flush.blamed && !result.text.is_empty() {
+        let text = format!("sent a final of audio up to {} ms after `flushed` for it", result.end_ms);
+        conn.convict_with(FindingKind::IllegalMessage, req::FLU_S1, at, &[flushed.event], text);
+    } else if result.end_ms > upto_ms {
+        conn.credit(req::FLU_1);
+    }
+}
+
+fn unasked(conn: &mut Conn, at: At, flushed: &Flushed) {
+    let id = &flushed.id;
+    if conn.flush.refused.contains(id) {
+        return;
+    }
+    let illegal = conn.answers.pending.iter().position(|one| one.id.as_ref() == Some(id) && one.code == "invalid_state");
+    if let Some(pending) = illegal.and_then(|index| conn.answers.pending.remove(index)) {
+        let text = format!("sent `flushed` for the flush {id:?}, which was illegal where it came");
+        conn.convict_with(FindingKind::WronglyAccepted, pending.clause, at, &[pending.at.event], text);
+    } else if conn.flush.done.contains(id) {
+        let text = format!("answered the flush {id:?} twice");
+        conn.convict(FindingKind::DuplicateAnswer, req::FLU_S2, at, text);
+    } else {
+        let text = format!("sent `flushed` for {id:?}, which no flush carried");
+        conn.convict(FindingKind::IllegalMessage, req::FLU_S5, at, text);
+    }
+}
+
+/// A fatal error: no flush can be answered any more.
+pub(crate) fn abandoned(conn: &mut Conn) {
+    conn.flush.open.clear();
+}
+
+/// The session is over.
+pub(crate) fn settle(conn: &mut Conn) {
+    let Some(ended_at) = conn.session_ended.as_ref().map(|(at, _)| *at) else { return };
+    if !conn.flush.done.is_empty() {
+        conn.credit(req::FLU_S5);
+    }
+    let Some(sentinel) = conn.end.sentinel.filter(|_| conn.completed()) else { return };
+    if conn.flush.done.len() > 1 {
+        conn.credit(req::FLU_S3);
+    }
+    let late = std::mem::take(&mut conn.flush.late);
+    for flush in std::mem::take(&mut conn.flush.open).into_iter().filter(|flush| !flush.overtaken) {
+        let due_us = conn.extended_due_us(flush.at.t_us, conn.limits.flush_ms);
+        let clause = if sentinel.t_us > due_us && !late.contains(&flush.id) { req::FLU_S2 } else { req::FLU_S4 };
+        let text = format!("ended the session without `flushed` for {:?}", flush.id);
+        conn.convict_with(FindingKind::Unanswered, clause, ended_at, &[flush.at.event], text);
+        return;
+    }
+}

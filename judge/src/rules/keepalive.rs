@@ -1,0 +1,266 @@
+//! Keepalives, their acknowledgements and the idle timer (KA).
+
+use std::collections::VecDeque;
+
+use lastword_spec::finding::FindingKind;
+use lastword_spec::message::{ErrorMessage, KeepaliveAck};
+use lastword_spec::requirements as req;
+use lastword_spec::table::{ServerInput, State};
+
+use crate::bounds::ms;
+use crate::conn::{At, Conn};
+use crate::rules::blame;
+
+/// An acknowledgement that the server owes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AckDebt {
+    pub(crate) seq: u64,
+    pub(crate) at: At,
+    pub(crate) early: bool,
+}
+
+/// The memory of this area.
+#[derive(Debug, Default)]
+pub(crate) struct Liveness {
+    pub(crate) acks: VecDeque<AckDebt>,
+    acked: Vec<u64>,
+    overtaken: Vec<u64>,
+    /// Keepalives that were sent after the sentinel.
+    pub(crate) after_end: Vec<At>,
+    /// The latest activity that the server has surely read by now, and what may still be under way.
+    recent: VecDeque<(At, Kind)>,
+    /// Something that an honest server may take for activity or not.
+    maybe: Option<At>,
+    /// The last audio, or `ready`.
+    spoke_us: u64,
+    by_keepalive: bool,
+    by_control: bool,
+    /// A proper idle timeout was announced.
+    pub(crate) timed_out: bool,
+    pub(crate) inactive: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Ready,
+    Audio,
+    Keepalive,
+    Control,
+}
+
+impl Liveness {
+    /// `ready` came: the idle timer runs.
+    pub(crate) fn started(&mut self, at: At) {
+        self.spoke_us = at.t_us;
+        self.recent.push_back((at, Kind::Ready));
+    }
+
+    /// The last activity, sure or not.
+    pub(crate) fn last_us(&self) -> Option<u64> {
+        let sure = self.recent.back().map(|(at, _)| at.t_us);
+        sure.max(self.maybe.map(|at| at.t_us))
+    }
+
+    /// Since the last audio the client has sent keepalives.
+    pub(crate) fn kept_by_keepalive(&self) -> bool {
+        self.by_keepalive
+    }
+
+    /// The last sure activity.
+    pub(crate) fn last_sure_us(&self) -> Option<u64> {
+        self.recent.back().map(|(at, _)| at.t_us)
+    }
+}
+
+/// Accepted audio.
+pub(crate) fn active(conn: &mut Conn, at: At) {
+    conn.keepalive.spoke_us = at.t_us;
+    conn.keepalive.by_keepalive = false;
+    conn.keepalive.by_control = false;
+    note(conn, at, Kind::Audio);
+}
+
+/// A keepalive.
+pub(crate) fn kept_alive(conn: &mut Conn, at: At) {
+    conn.keepalive.by_keepalive = true;
+    note(conn, at, Kind::Keepalive);
+}
+
+/// Another well-formed control message.
+pub(crate) fn active_by_control(conn: &mut Conn, at: At) {
+    conn.keepalive.by_control = true;
+    note(conn, at, Kind::Control);
+}
+
+/// A message of which the specification does not clearly say whether it is activity.
+pub(crate) fn maybe_active(conn: &mut Conn, at: At) {
+    conn.keepalive.maybe = Some(at);
+}
+
+fn note(conn: &mut Conn, at: At, kind: Kind) {
+    if conn.end.sentinel.is_some() {
+        return;
+    }
+    let settled_us = at.t_us.saturating_sub(conn.scale.in_flight_us());
+    let recent = &mut conn.keepalive.recent;
+    while recent.len() > 1 && recent[1].0.t_us <= settled_us {
+        recent.pop_front();
+    }
+    recent.push_back((at, kind));
+}
+
+/// The server answers something: where only keepalives or controls kept the session alive for the length of the idle
+/// timeout, that shows that they count.
+pub(crate) fn heard(conn: &mut Conn, at: At) {
+    let kept_us = at.t_us.saturating_sub(conn.keepalive.spoke_us);
+    if conn.ready.is_none() || kept_us < conn.limits.idle_timeout_ms.saturating_mul(1_000) {
+        return;
+    }
+    match (conn.keepalive.by_keepalive, conn.keepalive.by_control) {
+        (true, false) => conn.credit(req::KA_S3),
+        (_, true) => conn.credit(req::KA_S7),
+        (false, false) => {}
+    }
+}
+
+/// `keepalive_ack`.
+pub(crate) fn on_ack(conn: &mut Conn, at: At, ack: &KeepaliveAck) {
+    let seq = ack.seq;
+    heard(conn, at);
+    let Some(index) = conn.keepalive.acks.iter().position(|debt| debt.seq == seq) else {
+        unasked(conn, at, seq);
+        return;
+    };
+    let debt = conn.keepalive.acks.remove(index).expect("the position was just found");
+    conn.answers.read(debt.at.event);
+    conn.keepalive.acked.push(seq);
+    conn.credit(req::KA_S6);
+    if debt.early {
+        conn.credit(req::STA_S3);
+    }
+    if index > 0 {
+        let skipped: Vec<AckDebt> = conn.keepalive.acks.drain(..index).collect();
+        conn.keepalive.overtaken.extend(skipped.iter().map(|debt| debt.seq));
+        let text = format!("acknowledged keepalive {seq} before keepalive {}", skipped[0].seq);
+        conn.convict_with(FindingKind::WrongAnswer, req::KA_S6, at, &[skipped[0].at.event, debt.at.event], text);
+        return;
+    }
+    let since_us = conn.ready.as_ref().map_or(debt.at.t_us, |(ready, _)| ready.t_us.max(debt.at.t_us));
+    let waited_us = at.t_us.saturating_sub(since_us);
+    if waited_us > conn.scale.patience_us(conn.limits.keepalive_interval_ms) {
+        let text = format!("acknowledged keepalive {seq} after {} ms", ms(waited_us));
+        conn.convict_with(FindingKind::Late, req::KA_S6, at, &[debt.at.event], text);
+    }
+}
+
+fn unasked(conn: &mut Conn, at: At, seq: u64) {
+    if conn.keepalive.overtaken.contains(&seq) {
+        return;
+    }
+    let before_config = |one: &super::answers::Pending| {
+        one.phase == State::AwaitConfig && one.input == Some(ServerInput::KeepaliveSeq)
+    };
+    if let Some(sent) = conn.keepalive.after_end.first().filter(|_| !conn.keepalive.acked.contains(&seq)) {
+        let sent = sent.event;
+        let text = format!("acknowledged keepalive {seq}, which came after the end");
+        conn.convict_with(FindingKind::IllegalMessage, req::KA_S5, at, &[sent], text);
+    } else if let Some(index) = conn.answers.pending.iter().position(before_config) {
+        conn.answers.pending.remove(index);
+        let text = format!("acknowledged keepalive {seq}, which came before `config`");
+        conn.convict(FindingKind::WronglyAccepted, req::STA_S2, at, text);
+    } else if conn.keepalive.acked.contains(&seq) {
+        conn.convict(FindingKind::DuplicateAnswer, req::KA_S6, at, format!("acknowledged keepalive {seq} twice"));
+    } else {
+        let text = format!("acknowledged keepalive {seq}, which was never sent");
+        conn.convict(FindingKind::WrongAnswer, req::KA_S6, at, text);
+    }
+}
+
+/// A fatal `idle_timeout` after `ready`.
+pub(crate) fn timed_out(conn: &mut Conn, at: At, error: &ErrorMessage) {
+    let idle_us = conn.limits.idle_timeout_ms.saturating_mul(1_000);
+    let in_flight_us = conn.scale.in_flight_us();
+    let read_by_us = at.t_us.saturating_sub(in_flight_us);
+    if let Some(sentinel) = conn.end.sentinel {
+        // What came before the sentinel may have been silence enough, and the two messages may have crossed.
+        let silent_before_us = sentinel.t_us.saturating_sub(conn.keepalive.last_sure_us().unwrap_or(0));
+        if silent_before_us.saturating_add(in_flight_us) < idle_us {
+            let text = "ended a draining session as idle";
+            conn.convict_with(FindingKind::IllegalMessage, req::KA_S4, at, &[sentinel.event], text);
+        } else {
+            conn.doubt(req::KA_S4, "the idle timer may have fired before the sentinel was read");
+        }
+        return;
+    }
+    let flushing = conn.flush.open.front().filter(|flush| flush.at.t_us <= read_by_us).map(|flush| flush.at);
+    if let Some(flush) = flushing {
+        let text = "ended the session as idle while a flush was open";
+        conn.convict_with(FindingKind::IllegalMessage, req::KA_S4, at, &[flush.event], text);
+        return;
+    }
+    let surely = |(activity, _): &&(At, Kind)| activity.t_us <= read_by_us;
+    let last = conn.keepalive.recent.iter().rev().find(surely).or(conn.keepalive.recent.front()).copied();
+    let Some((activity, kind)) = last else { return };
+    let silent_us = at.t_us.saturating_sub(activity.t_us);
+    if silent_us.saturating_add(idle_us / 50).saturating_add(50_000) < idle_us {
+        let clause = match kind {
+            Kind::Ready => req::KA_S2,
+            Kind::Keepalive => req::KA_S3,
+            Kind::Audio | Kind::Control => req::KA_S7,
+        };
+        let text = format!("ended the session as idle {} ms after the last activity", ms(silent_us));
+        conn.convict_with(FindingKind::IllegalMessage, clause, at, &[activity.event], text);
+        return;
+    }
+    if !error.retryable {
+        conn.convict(FindingKind::WrongAnswer, req::KA_S2, at, "called `idle_timeout` not retryable");
+        return;
+    }
+    let since_us = conn.keepalive.last_us().unwrap_or(activity.t_us);
+    let late_us = conn.scale.patience_us(conn.limits.idle_timeout_ms.saturating_add(conn.limits.drain_ms));
+    let (clause, inactive) = if has_inactive_since(conn, activity) { (req::KA_S7, true) } else { (req::KA_S2, false) };
+    if at.t_us.saturating_sub(since_us) > late_us {
+        let text = format!("ended an idle session only {} ms after the last activity", ms(at.t_us - since_us));
+        conn.convict_with(FindingKind::Late, clause, at, &[activity.event], text);
+        return;
+    }
+    conn.keepalive.timed_out = true;
+    conn.keepalive.inactive = inactive;
+}
+
+/// Whether something that is no activity was sent since the last activity.
+pub(crate) fn has_inactive_since(conn: &Conn, activity: At) -> bool {
+    let since = |at: &At| at.event > activity.event;
+    conn.audio.empty.iter().any(since)
+        || conn.audio.broken.last.as_ref().is_some_and(since)
+        || conn.answers.hostile.as_ref().is_some_and(since)
+}
+
+/// As [`has_inactive_since`], since the last activity of all.
+pub(crate) fn has_inactive(conn: &Conn) -> bool {
+    conn.keepalive.recent.back().is_some_and(|(activity, _)| has_inactive_since(conn, *activity))
+}
+
+/// The session is over.
+pub(crate) fn settle(conn: &mut Conn) {
+    let Some(ended_at) = conn.session_ended.as_ref().map(|(at, _)| *at) else { return };
+    let after_end = conn.keepalive.after_end.clone();
+    if after_end.iter().any(|at| was_heard(conn, *at, ended_at)) {
+        conn.credit(req::KA_S5);
+    } else if !after_end.is_empty() {
+        conn.doubt(req::KA_S5, "the drain was too fast: the keepalive may have been read after session_ended");
+    }
+    for debt in std::mem::take(&mut conn.keepalive.acks) {
+        if !debt.early && blame::surely_read(conn, debt.at, State::Streaming) {
+            let text = format!("never acknowledged keepalive {}", debt.seq);
+            conn.convict_with(FindingKind::Unanswered, req::KA_S6, ended_at, &[debt.at.event], text);
+            return;
+        }
+    }
+}
+
+/// Whether a message after the sentinel most likely reached the server while it drained.
+pub(crate) fn was_heard(conn: &Conn, at: At, ended_at: At) -> bool {
+    let in_time = ended_at.event > at.event && ended_at.t_us.saturating_sub(at.t_us) >= 50_000;
+    conn.answers.read_upto > at.event || in_time
+}

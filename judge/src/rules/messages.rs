@@ -1,0 +1,208 @@
+//! A message of the server: read strictly (MSG, TIM-1, ERR-1, CFG-S3, LIM-S1, FIN-S8), held against the state table, and handed
+//! to the rules of its area. A malformed message is one breach; what it said is taken as far as it can be read.
+
+use lastword_spec::codec::{DecodeError, DecodeErrorKind, Decoded, decode_ready_lenient, decode_server};
+use lastword_spec::close::EndReason;
+use lastword_spec::finding::FindingKind;
+use lastword_spec::message::{ServerMessage, Warning};
+use lastword_spec::requirements as req;
+use lastword_spec::table::{Answer, ClientInput, State, client_row};
+
+use crate::conn::{At, Conn, Context};
+use crate::rules::{answers, cfg, close, end, errors, flush, keepalive, progress, results, security, vad};
+
+/// A text message of the server.
+pub(crate) fn on_text(conn: &mut Conn, context: &Context<'_>, at: At, text: &str) {
+    conn.server_messages += 1;
+    if conn.abandoned || conn.state == State::Closed {
+        return;
+    }
+    security::scan(conn, context, at, text);
+    match decode_server(text, conn.limits.max_text_bytes) {
+        Ok(Decoded::Message(message)) => on_message(conn, context, at, &message, true),
+        Ok(Decoded::Unknown { .. }) => {}
+        Err(fault) => malformed(conn, context, at, text, &fault),
+    }
+    conn.heard_us = Some(at.t_us);
+}
+
+/// A binary message of the server.
+pub(crate) fn on_binary(conn: &mut Conn, at: At) {
+    if conn.abandoned || conn.state == State::Closed {
+        return;
+    }
+    if conn.session_ended.is_some() {
+        end::after_the_end(conn, at, None);
+    } else {
+        conn.convict(FindingKind::MalformedMessage, req::MSG_1, at, "sent a binary message");
+    }
+    conn.heard_us = Some(at.t_us);
+}
+
+fn on_message(conn: &mut Conn, context: &Context<'_>, at: At, message: &ServerMessage, whole: bool) {
+    security::scan_message(conn, at, message);
+    conn.given_up.iter_mut().for_each(|given_up| given_up.answered |= pays(message));
+    let unasked_end = conn.end.sentinel.is_none()
+        && matches!(message, ServerMessage::SessionEnded(ended) if ended.reason == EndReason::COMPLETED);
+    close::message_after_close(conn, at, unasked_end);
+    if conn.abandoned {
+        return;
+    }
+    let input = input_of(message);
+    let row = client_row(conn.state, input);
+    if row.answer == Answer::Violation {
+        illegal(conn, at, message, row.ids[0]);
+        return;
+    }
+    if conn.state != State::Ended {
+        let is_progress = matches!(message, ServerMessage::Progress(_));
+        let ends = matches!(message, ServerMessage::SessionEnded(_) | ServerMessage::Final(_));
+        progress::on_heard(conn, context, at, is_progress, ends);
+    }
+    match message {
+        ServerMessage::Ready(ready) => cfg::on_ready(conn, at, ready, whole),
+        ServerMessage::Partial(partial) => results::on_partial(conn, at, partial),
+        ServerMessage::Final(result) => results::on_final(conn, at, result),
+        ServerMessage::Flushed(flushed) => flush::on_flushed(conn, at, flushed),
+        ServerMessage::Updated(updated) => answers::updated(conn, at, updated),
+        ServerMessage::SessionEnded(ended) => end::on_session_ended(conn, at, ended),
+        ServerMessage::SpeechStarted(event) => vad::on_started(conn, at, event),
+        ServerMessage::SpeechEnded(event) => vad::on_ended(conn, at, event),
+        ServerMessage::KeepaliveAck(ack) => keepalive::on_ack(conn, at, ack),
+        ServerMessage::Progress(message) => progress::on_progress(conn, at, message),
+        ServerMessage::Warning(warning) => on_warning(conn, at, warning),
+        ServerMessage::Error(error) => errors::on_error(conn, at, error),
+    }
+}
+
+/// Whether a message pays a debt, so that a stall that was suspected is none.
+fn pays(message: &ServerMessage) -> bool {
+    !matches!(message, ServerMessage::Progress(_) | ServerMessage::Warning(_) | ServerMessage::Partial(_))
+}
+
+fn illegal(conn: &mut Conn, at: At, message: &ServerMessage, clause: lastword_spec::registry::RequirementId) {
+    if conn.state == State::Ended {
+        end::after_the_end(conn, at, Some(message));
+        return;
+    }
+    let what = message.message_type();
+    let state = conn.state.as_str();
+    let twice = matches!(message, ServerMessage::Ready(_)) && conn.ready.is_some();
+    let kind = if twice { FindingKind::DuplicateAnswer } else { FindingKind::IllegalMessage };
+    if let ServerMessage::Final(result) = message {
+        conn.end.late_finals.push(result.segment_id);
+    }
+    let because: Vec<usize> = conn.answers.fatal.iter().map(|(error, _)| error.event).collect();
+    conn.convict_with(kind, clause, at, &because, format!("sent `{what}`, which is illegal in {state}"));
+    // An end before `ready` is an end all the same: nothing that follows means anything.
+    conn.abandoned |= matches!(message, ServerMessage::SessionEnded(_));
+}
+
+fn input_of(message: &ServerMessage) -> ClientInput {
+    match message {
+        ServerMessage::Ready(_) => ClientInput::Ready,
+        ServerMessage::Partial(_) => ClientInput::Partial,
+        ServerMessage::Final(_) => ClientInput::Final,
+        ServerMessage::SpeechStarted(_) => ClientInput::SpeechStarted,
+        ServerMessage::SpeechEnded(_) => ClientInput::SpeechEnded,
+        ServerMessage::Flushed(_) => ClientInput::Flushed,
+        ServerMessage::Updated(_) => ClientInput::Updated,
+        ServerMessage::KeepaliveAck(_) => ClientInput::KeepaliveAck,
+        ServerMessage::Progress(_) => ClientInput::Progress,
+        ServerMessage::Warning(_) => ClientInput::Warning,
+        ServerMessage::Error(error) if error.fatal => ClientInput::FatalError,
+        ServerMessage::Error(_) => ClientInput::Error,
+        ServerMessage::SessionEnded(_) => ClientInput::SessionEnded,
+    }
+}
+
+fn on_warning(conn: &mut Conn, at: At, warning: &Warning) {
+    match warning.code.as_str() {
+        "audio_dropped" => {
+            conn.answers.audio_dropped = Some(at);
+            if conn.audio.backlog_ms > conn.limits.max_buffered_audio_ms {
+                let text = "dropped audio when its buffer was full instead of reading no further";
+                conn.convict(FindingKind::WronglyRefused, req::BP_S1, at, text);
+            }
+        }
+        "container_in_raw_audio" => conn.answers.container_warned = true,
+        _ => {}
+    }
+}
+
+fn malformed(conn: &mut Conn, context: &Context<'_>, at: At, text: &str, fault: &DecodeError) {
+    if conn.session_ended.is_some() {
+        end::after_the_end(conn, at, None);
+        return;
+    }
+    let kind = fault.message_type.as_deref();
+    let probability = fault.kind == DecodeErrorKind::BadValue && fault.path.ends_with("confidence");
+    let clause = if probability { req::FIN_S8 } else { fault.clause };
+    let ready = (kind == Some("ready")).then(|| decode_ready_lenient(text, u64::MAX).ok()).flatten();
+    match &ready {
+        Some(lenient) if !lenient.missing.is_empty() => missing(conn, at, &lenient.missing),
+        _ => conn.convict(FindingKind::MalformedMessage, clause, at, format!("sent a malformed message: {}", plain(fault))),
+    }
+    if fault.kind == DecodeErrorKind::TooLong
+        && let Ok(Decoded::Message(message)) = decode_server(text, u64::MAX)
+    {
+        on_message(conn, context, at, &message, true);
+        return;
+    }
+    match (kind, ready) {
+        (Some("ready"), Some(lenient)) => {
+            on_message(conn, context, at, &ServerMessage::Ready(Box::new(lenient.ready)), false);
+        }
+        // Badly made, it still is the answer to something.
+        (Some("error"), _) if !says_fatal(text) => answers::answered_badly(conn, text),
+        (Some("ready" | "session_ended" | "error"), _) => conn.abandoned = true,
+        _ => conn.tainted = true,
+    }
+}
+
+/// A `ready` that lacks members: one breach for each of the two objects that must be whole.
+fn missing(conn: &mut Conn, at: At, missing: &[String]) {
+    for (prefix, clause) in [("config", req::CFG_S3), ("limits", req::LIM_S1)] {
+        let paths: Vec<&str> = missing.iter().map(String::as_str).filter(|path| path.starts_with(prefix)).collect();
+        if !paths.is_empty() {
+            let text = format!("sent a `ready` without {}", paths.join(", "));
+            conn.convict(FindingKind::MalformedMessage, clause, at, text);
+        }
+    }
+}
+
+/// What is wrong, without the clause in brackets.
+fn plain(fault: &DecodeError) -> String {
+    let place = match (&fault.message_type, fault.path.as_str()) {
+        (None, _) => String::new(),
+        (Some(kind), "") => format!("`{kind}` "),
+        (Some(kind), path) => format!("`{path}` of `{kind}` "),
+    };
+    format!("{place}{}", fault.detail)
+}
+
+/// Whether a malformed error claims to be fatal.
+fn says_fatal(text: &str) -> bool {
+    let Some((_, rest)) = text.split_once("\"fatal\"") else { return false };
+    rest.trim_start().strip_prefix(':').is_some_and(|rest| rest.trim_start().starts_with("true"))
+}
+
+/// The session is over: what its messages prove.
+pub(crate) fn settle(conn: &mut Conn) {
+    if conn.session_ended.is_some() {
+        conn.credit(req::MSG_1);
+        conn.credit(req::MSG_2);
+        conn.credit(req::CFG_S2);
+        if conn.results.saw_confidence {
+            conn.credit(req::FIN_S8);
+        }
+    }
+    let Some(container) = conn.audio.container.filter(|_| conn.completed()) else { return };
+    if conn.answers.container_warned {
+        conn.credit(req::AUD_S6);
+    } else {
+        let at = conn.last;
+        let text = "did not warn of a container at the start of raw audio";
+        conn.convict_with(FindingKind::Unanswered, req::AUD_S6, at, &[container.event], text);
+    }
+}

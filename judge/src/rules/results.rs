@@ -1,0 +1,227 @@
+//! Partials and finals (FIN): segments, revisions, text. Times are the business of `times`, loss across connections of
+//! `compare`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lastword_spec::finding::FindingKind;
+use lastword_spec::message::{Final, Partial};
+use lastword_spec::registry::RequirementId;
+use lastword_spec::requirements as req;
+
+use crate::compare::words_of;
+use crate::conn::{At, Conn};
+use crate::report::FinalText;
+use crate::rules::{flush, keepalive, progress, times, vad};
+
+/// The memory of this area.
+#[derive(Debug, Default)]
+pub(crate) struct Results {
+    /// Segments without their final.
+    pub(crate) open: BTreeMap<u64, Segment>,
+    pub(crate) closed: BTreeSet<u64>,
+    next_id: u64,
+    pub(crate) finals: Vec<FinalText>,
+    pub(crate) partials: usize,
+    pub(crate) partials_closed: usize,
+    pub(crate) saw_confidence: bool,
+    pub(crate) first_partial_us: Option<u64>,
+    channels: BTreeMap<u32, Heard>,
+}
+
+/// A segment that is open.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment {
+    pub(crate) at: At,
+    pub(crate) revision: u64,
+    pub(crate) start_ms: u64,
+    pub(crate) end_ms: u64,
+}
+
+/// What one channel's finals said so far.
+#[derive(Debug, Default)]
+struct Heard {
+    words: Vec<String>,
+    last: Vec<String>,
+    finals: usize,
+    last_start_ms: u64,
+    last_end_ms: u64,
+    end_ms: u64,
+}
+
+/// A `partial` in its place.
+pub(crate) fn on_partial(conn: &mut Conn, at: At, partial: &Partial) {
+    let (_, ready) = conn.ready.as_ref().expect("a result is illegal before `ready`");
+    if !ready.config.interim_results {
+        conn.convict(FindingKind::IllegalMessage, req::FIN_S6, at, "sent a partial though `interim_results` is false");
+        return;
+    }
+    conn.results.partials += 1;
+    conn.results.first_partial_us.get_or_insert(at.t_us);
+    credit_common(conn);
+    let id = partial.segment_id;
+    if conn.results.closed.contains(&id) {
+        let text = format!("sent a partial of segment {id} after its final");
+        conn.convict(FindingKind::IllegalMessage, req::FIN_S1, at, text);
+        return;
+    }
+    if partial.text.is_empty() {
+        conn.convict(FindingKind::WrongValue, req::FIN_S5, at, "sent a partial with an empty text");
+    }
+    check_text(conn, at, &partial.text, "partial");
+    let known = conn.results.open.get(&id).copied();
+    match known {
+        Some(segment) if partial.revision <= segment.revision => {
+            let text = format!("sent revision {} of segment {id} after revision {}", partial.revision, segment.revision);
+            conn.convict_with(FindingKind::WrongValue, req::FIN_S4, at, &[segment.at.event], text);
+        }
+        Some(_) => {}
+        None => check_new_segment(conn, at, id),
+    }
+    times::check_range(conn, at, "partial", partial.start_ms, partial.end_ms, partial.words.as_deref());
+    let revision = known.map_or(partial.revision, |segment| segment.revision.max(partial.revision));
+    let segment = Segment { at, revision, start_ms: partial.start_ms, end_ms: partial.end_ms };
+    conn.results.open.insert(id, segment);
+}
+
+/// A `final` in its place.
+pub(crate) fn on_final(conn: &mut Conn, at: At, result: &Final) {
+    credit_common(conn);
+    conn.credit(req::FIN_S1);
+    let words = result.words.as_deref().unwrap_or_default();
+    conn.results.saw_confidence |= result.confidence.is_some() || words.iter().any(|word| word.confidence.is_some());
+    keepalive::heard(conn, at);
+    let id = result.segment_id;
+    let had_partial = conn.results.open.remove(&id).is_some();
+    conn.results.partials_closed += usize::from(had_partial);
+    if !conn.results.closed.insert(id) {
+        let text = format!("sent a second final for segment {id}");
+        conn.convict(FindingKind::DuplicateAnswer, req::FIN_S1, at, text);
+        record(conn, at, result);
+        return;
+    }
+    if !had_partial {
+        check_new_segment(conn, at, id);
+    }
+    check_text(conn, at, &result.text, "final");
+    times::check_range(conn, at, "final", result.start_ms, result.end_ms, result.words.as_deref());
+    match restated(conn, result) {
+        Some(clause) => {
+            let text = format!("restated the text of earlier finals in the final of segment {id}");
+            conn.convict(FindingKind::RestatedText, clause, at, text);
+        }
+        None => {
+            check_order(conn, at, result);
+            flush::on_final(conn, at, result);
+        }
+    }
+    vad::on_final(conn, at, result);
+    record(conn, at, result);
+    progress::advanced_by_final(conn, at, result.end_ms);
+}
+
+fn credit_common(conn: &mut Conn) {
+    for id in [req::TIM_1, req::TIM_S1, req::FIN_S4, req::FIN_S5] {
+        conn.credit(id);
+    }
+}
+
+fn check_text(conn: &mut Conn, at: At, text: &str, what: &str) {
+    if text.trim() != text {
+        let text = format!("sent a {what} with white space at an end of its text");
+        conn.convict(FindingKind::WrongValue, req::FIN_S5, at, text);
+    }
+}
+
+fn check_new_segment(conn: &mut Conn, at: At, id: u64) {
+    let next = conn.results.next_id;
+    if id != next && !conn.tainted {
+        let text = format!("opened segment {id} where {next} was next");
+        conn.convict(FindingKind::WrongValue, req::FIN_S4, at, text);
+    }
+    conn.results.next_id = next.max(id.saturating_add(1));
+}
+
+fn check_order(conn: &mut Conn, at: At, result: &Final) {
+    let Some(heard) = conn.results.channels.get(&result.channel).filter(|heard| heard.finals > 0) else { return };
+    if result.start_ms < heard.last_start_ms {
+        let text = format!(
+            "sent a final that starts at {} ms after one that starts at {} ms",
+            result.start_ms, heard.last_start_ms
+        );
+        conn.convict(FindingKind::WrongValue, req::TIM_S2, at, text);
+    } else {
+        conn.credit(req::TIM_S2);
+    }
+}
+
+/// Whether a final says again what finals before it said, and which clause that breaks. A speaker may say things twice, so
+/// a repetition counts only where the times overlap, or where the whole transcript of four words and more comes again.
+fn restated(conn: &Conn, result: &Final) -> Option<RequirementId> {
+    let heard = conn.results.channels.get(&result.channel)?;
+    let words = words_of(&result.text);
+    if words.is_empty() || heard.words.is_empty() {
+        return None;
+    }
+    let same_again = words == heard.last && result.start_ms < heard.last_end_ms;
+    let overlaps = result.start_ms < heard.end_ms;
+    let all_again = words.starts_with(&heard.words) && (overlaps || heard.words.len() >= 4 && words.len() > heard.words.len());
+    let after_flush = conn.flush.first.is_some();
+    match (same_again, all_again) {
+        (true, _) if after_flush => Some(req::FLU_S3),
+        (true, _) | (_, true) => Some(req::FIN_S3),
+        _ => None,
+    }
+}
+
+fn record(conn: &mut Conn, at: At, result: &Final) {
+    let heard = conn.results.channels.entry(result.channel).or_default();
+    let words = words_of(&result.text);
+    if !words.is_empty() {
+        heard.words.extend(words.iter().cloned());
+        heard.last = words;
+        heard.last_end_ms = result.end_ms;
+    }
+    heard.finals += 1;
+    heard.last_start_ms = result.start_ms;
+    heard.end_ms = heard.end_ms.max(result.end_ms);
+    conn.results.finals.push(FinalText {
+        segment_id: result.segment_id,
+        text: result.text.clone(),
+        start_ms: result.start_ms,
+        end_ms: result.end_ms,
+        channel: result.channel,
+        t_us: at.t_us,
+    });
+}
+
+/// The session is over, by `session_ended` or by a close that the server started.
+pub(crate) fn settle(conn: &mut Conn) {
+    let Some((ended_at, _)) = conn.session_ended else { return };
+    if conn.results.partials_closed > 0 {
+        conn.credit(req::FIN_S2);
+    }
+    let spoken = conn.results.finals.iter().filter(|one| !one.text.is_empty()).count();
+    if spoken >= 2 {
+        conn.credit(req::FIN_S3);
+    }
+    let config = conn.ready.as_ref().map(|(_, ready)| (ready.config.interim_results, ready.config.vad_events));
+    if let Some((interim, events)) = config.filter(|_| !conn.results.finals.is_empty()) {
+        if !interim {
+            conn.credit(req::FIN_S6);
+        }
+        if !events {
+            conn.credit(req::VAD_S2);
+        }
+    }
+    let cancelled = conn.client_close.is_some_and(|close| close.at.event < ended_at.event);
+    if conn.tainted || cancelled {
+        return;
+    }
+    let late = &conn.end.late_finals;
+    if let Some((id, segment)) =
+        conn.results.open.iter().map(|(id, one)| (*id, *one)).find(|(id, _)| !late.contains(id))
+    {
+        let text = format!("ended the session while segment {id} was open: it got no final");
+        conn.convict_with(FindingKind::LostFinal, req::FIN_S2, ended_at, &[segment.at.event], text);
+    }
+}

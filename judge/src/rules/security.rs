@@ -1,0 +1,126 @@
+//! What a server must not say, and whom it must not let in (SEC).
+
+use lastword_spec::finding::FindingKind;
+use lastword_spec::message::ServerMessage;
+use lastword_spec::requirements as req;
+
+use crate::conn::{At, Conn, Context};
+
+/// Credentials shorter than this are not searched for: they would be found in ordinary text.
+const SHORTEST_SECRET: usize = 4;
+
+/// Remembers the credential in a `config`, also in one that is faulty elsewhere.
+pub(crate) fn note_token(conn: &mut Conn, text: &str) {
+    if conn.config.at.is_none() && conn.config.token.is_none() {
+        conn.config.token = token_of(text);
+    }
+}
+
+fn token_of(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("\"token\"")?;
+    let value = rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
+    value.split_once('"').map(|(token, _)| token.to_owned())
+}
+
+/// Searches any text of the server for credentials.
+pub(crate) fn scan(conn: &mut Conn, context: &Context<'_>, at: At, text: &str) {
+    let token = conn.config.token.as_ref();
+    if token.is_some() || !context.secrets.is_empty() {
+        let leaked = context.secrets.iter().chain(token).any(|secret| secret.len() >= SHORTEST_SECRET && text.contains(secret.as_str()));
+        conn.credit(req::SEC_S2);
+        if leaked {
+            conn.convict(FindingKind::LeakedSecret, req::SEC_S2, at, "repeated a credential in a message");
+        }
+    }
+}
+
+/// Searches the sentences for people for what only developers should see.
+pub(crate) fn scan_message(conn: &mut Conn, at: At, message: &ServerMessage) {
+    let sentence = match message {
+        ServerMessage::Error(error) => &error.message,
+        ServerMessage::Warning(warning) => &warning.message,
+        _ => return,
+    };
+    conn.credit(req::SEC_S4);
+    if let Some(what) = gives_away(sentence) {
+        let text = format!("put {what} into a message for people");
+        conn.convict(FindingKind::LeakedSecret, req::SEC_S4, at, text);
+    }
+}
+
+fn gives_away(sentence: &str) -> Option<&'static str> {
+    const TRACES: &[&str] =
+        &["Traceback (most recent", "File \"", "panicked at", "stack backtrace", " at Object.", "\n    at ", "goroutine "];
+    const ROOTS: &[&str] = &[
+        "/home/", "/usr/", "/opt/", "/var/", "/tmp/", "/root/", "/etc/", "/srv/", "/app/", "/proc/", "/mnt/", "/Users/", "C:\\",
+    ];
+    const SOURCES: &[&str] =
+        &[".rs", ".py", ".js", ".ts", ".go", ".c", ".cc", ".cpp", ".java", ".rb", ".so", ".bin", ".onnx", ".gguf"];
+    if TRACES.iter().any(|mark| sentence.contains(mark)) {
+        return Some("a stack trace");
+    }
+    let words = || sentence.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '(' | ')' | ',' | ';' | '`'));
+    let is_path = |word: &str| {
+        let file = word.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, ':' | '.'));
+        ROOTS.iter().any(|root| word.starts_with(root))
+            || (word.contains('/') && SOURCES.iter().any(|source| file.ends_with(source)))
+    };
+    words().any(is_path).then_some("a file path")
+}
+
+/// Across the connections of a trace: where one shows that credentials are demanded, no other may get in without.
+pub(crate) fn across(conns: &mut [&mut Conn], secrets: &[String]) {
+    let refused = |conn: &Conn| conn.config.refusal.as_ref().filter(|refusal| refusal.code == "unauthenticated").cloned();
+    let sentences: Vec<(u32, String)> =
+        conns.iter().filter_map(|conn| refused(conn).map(|refusal| (conn.id, refusal.message))).collect();
+    let served = conns.iter().any(|conn| conn.ready.is_some());
+    let demanded = !sentences.is_empty() || conns.iter().any(|conn| conn.refused == Some(401));
+    for conn in conns.iter_mut() {
+        if conn.refused == Some(401) && served {
+            conn.credit(req::SEC_S1);
+        }
+        let at = conn.last;
+        if let Some(refusal) = refused(conn)
+            && let Some((other, _)) = sentences.iter().find(|(id, text)| *id < conn.id && *text != refusal.message)
+        {
+            let text = format!("gave another message for `unauthenticated` than on connection {other}");
+            conn.convict(FindingKind::WrongAnswer, req::SEC_S1, at, text);
+        }
+        let wrong = |token: &String| !secrets.is_empty() && !secrets.contains(token);
+        let wrong_token = conn.config.token.as_ref().is_some_and(wrong);
+        if !demanded || !wrong_token {
+            continue;
+        }
+        if let Some((ready_at, _)) = conn.ready {
+            conn.convict(FindingKind::WronglyAccepted, req::SEC_S1, ready_at, "let a wrong token in");
+        } else if let Some(refusal) = conn.config.refusal.clone().filter(|one| checks_the_config(&one.code)) {
+            let text = format!("answered a wrong token with `{}`: it checked the config first", refusal.code);
+            conn.convict(FindingKind::WrongAnswer, req::SEC_S1, at, text);
+        }
+    }
+}
+
+fn checks_the_config(code: &str) -> bool {
+    matches!(code, "invalid_config" | "unsupported_audio" | "unsupported_option" | "unknown_model")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::gives_away;
+
+    #[test]
+    fn traces_and_paths_are_seen_and_ordinary_sentences_are_not() {
+        for bad in [
+            "Traceback (most recent call last): boom",
+            "thread 'main' panicked at src/main.rs:3:5",
+            "cannot open /srv/models/base.bin",
+            "TypeError: x at Object.run (server.js:3:1)",
+            "no such file: models/ggml-base.bin",
+        ] {
+            assert!(gives_away(bad).is_some(), "{bad}");
+        }
+        for good in ["audio after end_of_stream was discarded", "see /v1/listen", "half/half", "use audio.encoding"] {
+            assert_eq!(gives_away(good), None, "{good}");
+        }
+    }
+}
