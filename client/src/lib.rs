@@ -1,1 +1,45 @@
-//! Skeleton.
+//! A client for Lastword servers on tokio: audio in, events out, and an end that always comes.
+//!
+//! The protocol itself is [`lastword_session::ClientSession`]; this crate owns the connection, the one task that drives the session,
+//! and the two handles that an application holds. It must not decide anything that the protocol decides.
+//!
+//! ```no_run
+//! use lastword_client::{ConnectOptions, Event, connect};
+//!
+//! # async fn example(samples: Vec<i16>) -> Result<(), Box<dyn std::error::Error>> {
+//! let (mut audio, mut events) = connect("ws://127.0.0.1:9090/v1/listen", ConnectOptions::default()).await?;
+//! let sending = tokio::spawn(async move {
+//!     for chunk in samples.chunks(1_600) {
+//!         audio.push(chunk).await?;
+//!     }
+//!     audio.finish();
+//!     Ok::<(), lastword_client::SendError>(())
+//! });
+//! while let Some(event) = events.next().await {
+//!     match event {
+//!         Event::Final(result) => println!("{}", result.text),
+//!         Event::Ended(outcome) => println!("{outcome:?}"),
+//!         _ => {}
+//!     }
+//! }
+//! sending.await??;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How it ends
+//! Every event stream ends, with [`Event::Ended`] as its last event: complete, error, cancelled or incomplete. Nothing but
+//! [`Outcome::Complete`] is success. [`AudioSender::finish`] ends the input; dropping the sender without it cancels.
+
+mod connect;
+mod driver;
+mod events;
+mod sender;
+mod shared;
+mod tls;
+
+pub use connect::{ConnectError, ConnectOptions, attach, connect};
+pub use events::{Event, Events, Transcript};
+pub use lastword_session::{IncompleteReason, Outcome, Violation};
+pub use lastword_spec::message::Config;
+pub use sender::{AudioSender, FlushError, Flushed, SendError};

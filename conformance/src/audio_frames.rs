@@ -42,7 +42,7 @@ pub(crate) fn frame_ms(frame: &Outgoing) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::case::Sized;
+    use crate::case::Amount;
 
     fn sizes(audio: &Audio, attempt: u32) -> Vec<usize> {
         let limit = |name: &str| (name == "max_frame_bytes").then_some(999);
@@ -59,7 +59,7 @@ mod tests {
     fn frames_are_whole_samples_of_the_length_asked_for_and_the_last_is_the_rest() {
         let audio = Audio { silence_ms: 250, ..Audio::default() };
         assert_eq!(sizes(&audio, 1), [3_200, 3_200, 1_600]);
-        let odd = Sized { limit: Some("max_frame_bytes".into()), percent: 100, plus: 0 };
+        let odd = Amount { limit: Some("max_frame_bytes".into()), percent: 100, plus: 0 };
         let audio = Audio { silence_ms: 50, frame_bytes: Some(odd), ..Audio::default() };
         assert_eq!(sizes(&audio, 1), [998, 602]);
     }

@@ -179,10 +179,13 @@ impl Recorder {
     #[must_use]
     pub fn ending(&self, conn: u32) -> Option<String> {
         let inner = self.lock();
-        inner.trace.events.iter().rev().filter(|event| event.conn == conn).find_map(|event| match &event.kind {
+        let events = inner.trace.events.iter().rev().filter(|event| event.conn == conn);
+        // What the harness answered to the server's Close is not how it ended.
+        let by_server = |event: &&Event| event.kind.from() != Some(Side::Client) || !inner.closed_by.contains(&(conn, Side::Server));
+        events.filter(by_server).find_map(|event| match &event.kind {
             EventKind::Close { from, code, .. } => Some(match code {
-                Some(CloseCode(code)) => format!("Close {code} from the {from}"),
-                None => format!("a Close without a code from the {from}"),
+                Some(CloseCode(code)) => format!("Close {code} from the {}", from.as_str()),
+                None => format!("a Close without a code from the {}", from.as_str()),
             }),
             EventKind::Eof { how: Eof::Reset, .. } => Some("a reset".to_owned()),
             EventKind::Refused { status, .. } => Some(format!("HTTP {status}")),

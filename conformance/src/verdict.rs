@@ -35,8 +35,11 @@ pub fn of_case(case: &Case, judgement: &Judgement, circumstances: &Circumstances
     if let Some(why) = &circumstances.control_failed {
         return (Verdict::Inconclusive, Some(format!("control failed: {why}")));
     }
-    let missing: Vec<&str> =
-        case.covers.iter().filter(|id| !judgement.exercised.contains(id)).map(|id| id.as_str()).collect();
+    // A SHOULD that was broken is decided as well.
+    let decided = |id: &RequirementId| {
+        judgement.exercised.contains(id) || judgement.findings.iter().any(|finding| finding.requirement == *id)
+    };
+    let missing: Vec<&str> = case.covers.iter().filter(|id| !decided(id)).map(|id| id.as_str()).collect();
     if missing.is_empty() {
         let broken_should = !judgement.findings.is_empty();
         return (if broken_should { Verdict::NonStrict } else { Verdict::Pass }, None);
@@ -227,7 +230,9 @@ mod tests {
         ];
         assert_eq!(verdict(&judgement(both, &[END_S5]), &calm), Verdict::Hung);
         let should = vec![finding(FindingKind::WrongAnswer, AUD_S6, Culprit::Server)];
-        assert_eq!(verdict(&judgement(should, &[END_S5]), &calm), Verdict::NonStrict);
+        assert_eq!(verdict(&judgement(should.clone(), &[END_S5]), &calm), Verdict::NonStrict);
+        let about_it = Case { covers: vec![AUD_S6], ..case(Unexercised::NotTested) };
+        assert_eq!(of_case(&about_it, &judgement(should, &[]), &calm).0, Verdict::NonStrict);
         let ours = vec![finding(FindingKind::AudioAfterEnd, END_S5, Culprit::Client)];
         assert_eq!(verdict(&judgement(ours, &[END_S5]), &calm), Verdict::HarnessError);
     }

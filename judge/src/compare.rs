@@ -31,7 +31,9 @@ pub(crate) fn across(conns: &mut [&mut Conn]) {
         }
     }
     for (speech, group) in groups {
-        if let (Some(ended), Some(flushed), Some(padded)) = (group.get("ended"), group.get("flushed"), group.get("padded")) {
+        if let (Some(ended), Some(flushed), Some(padded)) =
+            (group.get("ended"), group.get("flushed"), group.get("padded"))
+        {
             compare(conns, &speech, *ended, *flushed, *padded);
         }
     }
@@ -41,8 +43,7 @@ fn compare(conns: &mut [&mut Conn], speech: &str, ended: usize, flushed: usize, 
     let words = |index: usize| -> Vec<String> {
         conns[index].results.finals.iter().flat_map(|one| words_of(&one.text)).collect()
     };
-    let spoken_finals =
-        |index: usize| conns[index].results.finals.iter().filter(|one| !one.text.is_empty()).count();
+    let spoken_finals = |index: usize| conns[index].results.finals.iter().filter(|one| !one.text.is_empty()).count();
     let (short, by_flush, by_padding) = (words(ended), words(flushed), words(padded));
     if by_flush.is_empty() || by_padding.is_empty() {
         return;
@@ -69,7 +70,7 @@ fn compare(conns: &mut [&mut Conn], speech: &str, ended: usize, flushed: usize, 
             None => false,
         })
         .collect();
-    if lost.is_empty() {
+    if lost.is_empty() || conn.convicted(req::FIN_S2) {
         return;
     }
     let at = conn.session_ended.as_ref().map_or(conn.last, |(at, _)| *at);

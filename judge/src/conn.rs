@@ -16,6 +16,9 @@ use crate::report::{Closed, Connection, Finding};
 use crate::rules::{answers, aud, cfg, end, flush, keepalive, progress, results, vad};
 use crate::stall::GivenUp;
 
+/// So many findings of one requirement are told on one connection; more would say no more.
+const MOST_OF_A_KIND: usize = 10;
+
 /// When and where in the trace something happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct At {
@@ -84,6 +87,7 @@ pub(crate) struct Conn {
     pub(crate) given_up: Option<GivenUp>,
 
     findings: Vec<Finding>,
+    told: BTreeMap<RequirementId, usize>,
     exercised: BTreeSet<RequirementId>,
     undecided: BTreeMap<RequirementId, String>,
 }
@@ -120,6 +124,7 @@ impl Conn {
             end: end::End::default(),
             given_up: None,
             findings: Vec::new(),
+            told: BTreeMap::new(),
             exercised: BTreeSet::new(),
             undecided: BTreeMap::new(),
         }
@@ -145,6 +150,11 @@ impl Conn {
         because: &[usize],
         message: impl Into<String>,
     ) {
+        let told = self.told.entry(requirement).or_default();
+        *told += 1;
+        if *told > MOST_OF_A_KIND {
+            return;
+        }
         let mut frames: Vec<usize> = because.iter().copied().chain([at.event]).collect();
         frames.sort_unstable();
         frames.dedup();
@@ -172,7 +182,7 @@ impl Conn {
 
     /// Whether a breach of this requirement has been found on this connection.
     pub(crate) fn convicted(&self, requirement: RequirementId) -> bool {
-        self.findings.iter().any(|finding| finding.requirement == requirement)
+        self.told.contains_key(&requirement)
     }
 
     /// Says where the session stood when the last finding's debt arose, where that is not where it stands now.
@@ -210,11 +220,7 @@ impl Conn {
     }
 
     pub(crate) fn drain_verdict(&mut self) -> (Vec<Finding>, BTreeSet<RequirementId>, BTreeMap<RequirementId, String>) {
-        (
-            std::mem::take(&mut self.findings),
-            std::mem::take(&mut self.exercised),
-            std::mem::take(&mut self.undecided),
-        )
+        (std::mem::take(&mut self.findings), std::mem::take(&mut self.exercised), std::mem::take(&mut self.undecided))
     }
 
     /// The record for the report.

@@ -34,15 +34,36 @@ pub struct Obligation {
 }
 
 impl Obligation {
-    fn new(conn: &Conn, what: impl Into<String>, at: At, since_us: u64, due_us: u64, requirement: RequirementId) -> Self {
+    fn new(
+        conn: &Conn,
+        what: impl Into<String>,
+        at: At,
+        since_us: u64,
+        due_us: u64,
+        requirement: RequirementId,
+    ) -> Self {
         let (state, conn_id) = (conn.state, conn.id);
-        Self { debtor: Side::Server, what: what.into(), state, since_us, due_us, requirement, conn: conn_id, event: at.event }
+        Self {
+            debtor: Side::Server,
+            what: what.into(),
+            state,
+            since_us,
+            due_us,
+            requirement,
+            conn: conn_id,
+            event: at.event,
+        }
     }
 }
 
 /// Everything that is owed on a connection now, oldest first.
 pub(crate) fn owed(conn: &Conn) -> Vec<Obligation> {
-    if conn.server_close.is_some() || conn.refused.is_some() || conn.state == State::Closed || conn.opened.is_none() {
+    if conn.abandoned
+        || conn.server_close.is_some()
+        || conn.refused.is_some()
+        || conn.state == State::Closed
+        || conn.opened.is_none()
+    {
         return Vec::new();
     }
     let mut owed = Vec::new();
@@ -70,7 +91,7 @@ pub(crate) fn owed(conn: &Conn) -> Vec<Obligation> {
 /// What the server will owe if the client stays silent: the ends by timers. `since_us` is when it will.
 pub(crate) fn timers(conn: &Conn) -> Vec<Obligation> {
     let mut owed = Vec::new();
-    if !conn.is_live() {
+    if conn.abandoned || !conn.is_live() {
         return owed;
     }
     if let (State::AwaitConfig, Some(opened)) = (conn.state, conn.opened) {
@@ -78,7 +99,8 @@ pub(crate) fn timers(conn: &Conn) -> Vec<Obligation> {
         let due_us = opened.t_us.saturating_add(conn.scale.patience_us(10_000));
         owed.push(Obligation::new(conn, "error `config_timeout`", opened, since_us, due_us, req::CON_S3));
     }
-    if let (State::Streaming, Some(last_us), true) = (conn.state, conn.keepalive.last_us(), conn.flush.open.is_empty()) {
+    if let (State::Streaming, Some(last_us), true) = (conn.state, conn.keepalive.last_us(), conn.flush.open.is_empty())
+    {
         let idle_ms = conn.limits.idle_timeout_ms;
         let since_us = last_us.saturating_add(conn.scale.us(idle_ms));
         let due_us = last_us.saturating_add(conn.scale.patience_us(idle_ms.saturating_add(conn.limits.drain_ms)));
@@ -123,10 +145,10 @@ fn answers(conn: &Conn, owed: &mut Vec<Obligation>) {
     for (at, _) in &conn.answers.updates {
         push("updated".into(), *at, within(*at, conn.limits.flush_ms), req::UPD_S1);
     }
-    for debt in conn.keepalive.acks.iter().filter(|debt| !debt.early) {
+    for (_, debt) in conn.keepalive.acks.iter().filter(|(_, debt)| !debt.early) {
         push("keepalive_ack".into(), debt.at, within(debt.at, conn.limits.keepalive_interval_ms), req::KA_S6);
     }
-    for flush in conn.flush.open.iter().filter(|_| conn.state == State::Streaming) {
+    for (_, flush) in conn.flush.open.iter().filter(|_| conn.state == State::Streaming) {
         push("flushed".into(), flush.at, conn.extended_due_us(since(flush.at), conn.limits.flush_ms), req::FLU_S2);
     }
 }
@@ -135,9 +157,8 @@ fn draining(conn: &Conn, owed: &mut Vec<Obligation>) {
     let Some(sentinel) = conn.end.sentinel else { return };
     let since_us = sentinel.t_us.max(conn.ready.as_ref().map_or(0, |(at, _)| at.t_us));
     let due_us = conn.extended_due_us(since_us, conn.limits.drain_ms);
-    for flush in &conn.flush.open {
-        let asked_us = flush.at.t_us.max(since_us.min(flush.at.t_us));
-        owed.push(Obligation::new(conn, "flushed", flush.at, asked_us, due_us, req::FLU_S4));
+    for (_, flush) in conn.flush.open.iter() {
+        owed.push(Obligation::new(conn, "flushed", flush.at, flush.at.t_us, due_us, req::FLU_S4));
     }
     let clause = if conn.end.sentinel_early {
         req::END_S1

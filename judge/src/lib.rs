@@ -23,6 +23,7 @@ mod conn;
 mod ledger;
 mod monitor;
 mod oddity;
+mod queue;
 mod read;
 mod report;
 mod rules;

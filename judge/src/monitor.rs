@@ -10,7 +10,7 @@ use lastword_spec::trace::{Event, EventKind, Header, Side};
 use crate::bounds::{Options, Scale};
 use crate::conn::{At, Closing, Conn, Context, Control};
 use crate::ledger::{self, Obligation};
-use crate::report::Judgement;
+use crate::report::{Connection, Judgement};
 use crate::rules::{blame, close, con, counters, end, flush, keepalive, messages, results, security, vad};
 use crate::{compare, read, stall};
 
@@ -88,6 +88,12 @@ impl Monitor {
         self.conns.get(&conn).map_or_else(Vec::new, ledger::timers)
     }
 
+    /// The record of a connection so far.
+    #[must_use]
+    pub fn connection(&self, conn: u32) -> Option<Connection> {
+        self.conns.get(&conn).map(Conn::record)
+    }
+
     /// The trace is over.
     #[must_use]
     pub fn finish(mut self) -> Judgement {
@@ -99,11 +105,13 @@ impl Monitor {
         con::across(&mut conns);
         security::across(&mut conns, &self.secrets);
         compare::across(&mut conns);
+        // Where nothing at all was served, a refusal is no answer to the stimulus: it may be all that the server can say.
+        let served = conns.iter().any(|conn| conn.ready.is_some()) || self.controls.iter().any(|control| control.ok);
         let mut judgement = Judgement::default();
         for conn in self.conns.values_mut() {
             let (findings, exercised, undecided) = conn.drain_verdict();
             judgement.findings.extend(findings);
-            judgement.exercised.extend(exercised);
+            judgement.exercised.extend(exercised.into_iter().filter(|_| served));
             for (id, why) in undecided {
                 judgement.undecided.entry(id).or_insert(why);
             }
@@ -151,6 +159,7 @@ fn on_client(conn: &mut Conn, at: At, kind: &EventKind) {
 fn closed(conn: &mut Conn, closing: Closing) {
     close::on_server_close(conn, closing);
     settle(conn);
+    conn.state = State::Closed;
 }
 
 /// The connection is over: everything that could still have come has come.

@@ -15,11 +15,11 @@ pub(crate) struct Oddity {
 }
 
 impl Oddity {
-    pub(crate) fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str, is_config: bool) -> Self {
         Self {
             extension: text.contains("\"x_"),
             form: !text.starts_with("{\"type\":") || text.contains("\\u") || has_outer_space(text),
-            unknown_member: unknown_config_paths(text).next().is_some(),
+            unknown_member: is_config && unknown_config_paths(text).next().is_some(),
         }
     }
 }
@@ -59,16 +59,16 @@ mod tests {
 
     #[test]
     fn a_plain_message_has_no_oddity() {
-        assert_eq!(Oddity::of(r#"{"type":"flush","id":"turn 7"}"#), Oddity::default());
+        assert_eq!(Oddity::of(r#"{"type":"flush","id":"turn 7"}"#, false), Oddity::default());
     }
 
     #[test]
     fn space_order_escapes_and_extensions_are_seen() {
-        assert!(Oddity::of(r#"{"type": "flush","id":"a"}"#).form);
-        assert!(Oddity::of(r#"{"id":"a","type":"flush"}"#).form);
-        assert!(Oddity::of(r#"{"type":"fl\u0075sh","id":"a"}"#).form);
-        assert!(Oddity::of(r#"{"type":"flush","id":"a","x_trace":1}"#).extension);
-        assert!(Oddity::of(r#"{"type":"config","colour":"red"}"#).unknown_member);
-        assert!(!Oddity::of(r#"{"type":"config","x_colour":"red"}"#).unknown_member);
+        assert!(Oddity::of(r#"{"type": "flush","id":"a"}"#, false).form);
+        assert!(Oddity::of(r#"{"id":"a","type":"flush"}"#, false).form);
+        assert!(Oddity::of(r#"{"type":"fl\u0075sh","id":"a"}"#, false).form);
+        assert!(Oddity::of(r#"{"type":"flush","id":"a","x_trace":1}"#, false).extension);
+        assert!(Oddity::of(r#"{"type":"config","colour":"red"}"#, true).unknown_member);
+        assert!(!Oddity::of(r#"{"type":"config","x_colour":"red"}"#, true).unknown_member);
     }
 }

@@ -48,6 +48,9 @@ pub(crate) fn client_text(conn: &mut Conn, at: At, text: &str) {
         conn.answers.pending.push_back(pending);
         return;
     }
+    if conn.ready.is_none() {
+        conn.answers.longest_early_bytes = conn.answers.longest_early_bytes.max(text.len() as u64);
+    }
     conn.answers.longest_text_bytes = conn.answers.longest_text_bytes.max(text.len() as u64);
     match decode_client(text, u64::MAX) {
         Ok(Decoded::Message(message)) => good_message(conn, at, phase, text, message),
@@ -81,7 +84,7 @@ pub(crate) fn client_audio(conn: &mut Conn, at: At, bytes: u64, head: &[u8]) {
     }
     let row = server_row(phase, input);
     match row.answer {
-        Answer::RejectOnce(code) if conn.answers.once.iter().any(|done| *done == code) => {}
+        Answer::RejectOnce(code) if conn.answers.once.contains(&code) => {}
         Answer::RejectOnce(code) => {
             conn.answers.once.push(code);
             owe(conn, at, row, None, None);
@@ -91,7 +94,7 @@ pub(crate) fn client_audio(conn: &mut Conn, at: At, bytes: u64, head: &[u8]) {
 }
 
 fn good_message(conn: &mut Conn, at: At, phase: State, text: &str, message: ClientMessage) {
-    let oddity = Oddity::of(text);
+    let oddity = Oddity::of(text, matches!(message, ClientMessage::Config(_)));
     conn.answers.note_oddity(at, oddity);
     let (input, id) = match &message {
         ClientMessage::Config(_) => (ServerInput::Config, None),
@@ -119,7 +122,7 @@ fn good_message(conn: &mut Conn, at: At, phase: State, text: &str, message: Clie
         (Answer::OweKeepaliveAck, ClientMessage::Keepalive(keepalive)) => {
             let seq = keepalive.seq.unwrap_or_default();
             let early = conn.is_early();
-            conn.keepalive.acks.push_back(keepalive::AckDebt { seq, at, early });
+            conn.keepalive.acks.push(seq, keepalive::AckDebt { seq, at, early });
         }
         (Answer::OweFlushed, ClientMessage::Flush(flush)) => crate::rules::flush::asked(conn, at, flush.id),
         (Answer::UpdatedOrError, ClientMessage::Update(update)) => conn.answers.updates.push_back((at, update.id)),

@@ -2,6 +2,7 @@
 //! another connection shows that the server could have spoken, and it is blamed on the debt that the other side waits for most.
 
 use lastword_spec::finding::FindingKind;
+use lastword_spec::message::ServerMessage;
 use lastword_spec::requirements as req;
 use lastword_spec::table::State;
 use lastword_spec::trace::Side;
@@ -23,7 +24,16 @@ pub(crate) struct GivenUp {
     stood_still_us: Option<u64>,
     long_enough: bool,
     /// A message that pays came after all.
-    pub(crate) answered: bool,
+    answered: bool,
+}
+
+impl GivenUp {
+    /// A message came after all: it may be the one that was owed.
+    pub(crate) fn heard(&mut self, message: &ServerMessage) {
+        let fatal = matches!(message, ServerMessage::Error(error) if error.fatal);
+        let owed = self.debt.as_ref().is_some_and(|debt| debt.what.contains(message.message_type()));
+        self.answered |= fatal || owed;
+    }
 }
 
 /// The harness gives up on a connection.
@@ -70,7 +80,10 @@ pub(crate) fn settle(conn: &mut Conn, controls: &[Control]) {
     }
     let from_us = if given_up.stood_still_us.is_some() { debt.since_us } else { given_up.silent_from_us };
     let Some(control) = controls.iter().rev().find(|control| control.t_us > from_us) else {
-        conn.doubt(debt.requirement, "the harness gave up, and no control session shows that the server could have answered");
+        conn.doubt(
+            debt.requirement,
+            "the harness gave up, and no control session shows that the server could have answered",
+        );
         return;
     };
     let since = seconds(debt.since_us);

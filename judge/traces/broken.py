@@ -556,4 +556,40 @@ def _(t):
     heater(t.start(limits={**LIMITS, "max_text_bytes": 4096}).client(type="flush", id="f", x_pad="x" * 4096).speech()).finish()
 
 
+# Judged where it shows, and SHOULDs
+
+@trace("KA-S4--idle-while-draining", "A drain longer than the idle timeout is ended as idle.")
+def _(t):
+    t.start(limits=SMALL).speech().end_of_stream()
+    for seq in range(1, 3):
+        t.wait(1500).progress(seq, 600 * seq)
+    heater(t).error("idle_timeout", True, True).ended(processed=1200, complete=False, reason="idle_timeout").hang_up(4408)
+
+
+@trace("CON-S4--no-retry-after", "A server without a slot does not say when to come again.")
+def _(t):
+    t.event(refused={"status": 503})
+
+
+@trace("ERR-S5--no-retry-after", "rate_limited does not say when to come again.")
+def _(t):
+    t.open().config().wait(5).error("rate_limited", True, True).hang_up(4429)
+
+
+@trace("CFG-S11--unknown-option-not-listed", "An unknown option is ignored and not listed.")
+def _(t):
+    t.start({"colour": "red"}).finish(0, 0)
+
+
+@trace("AUD-S6--container-not-noticed", "A WAV header is transcribed in silence.")
+def _(t):
+    heater(t.start().audio(head="52494646").speech()).finish(2100)
+
+
+@trace("END-S4--transcribed", "Audio after the sentinel is transcribed.")
+def _(t):
+    heater(t.start().speech()).end_of_stream().speech(1000).error("audio_after_end").wait(50)
+    t.final(1, "and close the door", 2050, 2900).ended(3000, 2).hang_up()
+
+
 BROKEN.update(END)

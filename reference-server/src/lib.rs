@@ -2,4 +2,8 @@
 //! It must not know how a session is judged, nor keep a protocol rule of its own: those are in `lastword-session`.
 
 pub mod audio;
+pub mod cli;
 pub mod recognizer;
+pub mod server;
+pub mod settings;
+mod ws;

@@ -4,8 +4,8 @@
 use core::time::Duration;
 
 use lastword_session::{
-    ClientEvent, ClientOptions, ClientOutput, ClientSession, ServerOutput, ServerPolicy, ServerSession, ServerTimer, State,
-    TransportError,
+    ClientEvent, ClientOptions, ClientOutput, ClientSession, ServerOutput, ServerPolicy, ServerSession, ServerTimer,
+    State, TransportError,
 };
 use lastword_spec::close::{CloseCode, EndReason, close_code_for};
 use lastword_spec::error_code::ErrorCode;
@@ -57,12 +57,17 @@ fn engine_ready(session: &mut ServerSession) {
 
 fn outputs(session: &mut ServerSession) -> Vec<ServerOutput> {
     std::iter::from_fn(|| session.poll_output())
-        .filter(|output| !matches!(output, ServerOutput::Violation(_) | ServerOutput::Release | ServerOutput::CancelEngine))
+        .filter(|output| {
+            !matches!(output, ServerOutput::Violation(_) | ServerOutput::Release | ServerOutput::CancelEngine)
+        })
         .collect()
 }
 
 fn messages(outputs: &[ServerOutput]) -> Vec<&ServerMessage> {
-    outputs.iter().filter_map(|output| if let ServerOutput::Send(message) = output { Some(message) } else { None }).collect()
+    outputs
+        .iter()
+        .filter_map(|output| if let ServerOutput::Send(message) = output { Some(message) } else { None })
+        .collect()
 }
 
 /// Gives the input; `false` if it cannot arise because its timer does not run, or is the engine's misuse.
@@ -126,7 +131,13 @@ fn the_server_does_what_its_table_says() {
     }
 }
 
-fn check_server_answer(answer: Answer, input: ServerInput, mut session: ServerSession, given: Vec<ServerOutput>, row: &str) {
+fn check_server_answer(
+    answer: Answer,
+    input: ServerInput,
+    mut session: ServerSession,
+    given: Vec<ServerOutput>,
+    row: &str,
+) {
     match answer {
         Answer::Nothing | Answer::Discard => assert_eq!(given, [], "{row}"),
         Answer::Accept => assert!(matches!(&given[..], [ServerOutput::Audio(_)]), "{row}: {given:?}"),
@@ -211,7 +222,8 @@ fn nonfatal(given: &[ServerOutput], code: &str, row: &str) -> bool {
 
 fn assert_fatal(given: &[ServerOutput], code: Option<&str>, row: &str) {
     let messages = messages(given);
-    let error = messages.iter().find_map(|message| if let ServerMessage::Error(error) = message { Some(error) } else { None });
+    let error =
+        messages.iter().find_map(|message| if let ServerMessage::Error(error) = message { Some(error) } else { None });
     let error = error.unwrap_or_else(|| panic!("{row}: {given:?}"));
     assert!(error.fatal && code.is_none_or(|code| error.code.as_str() == code), "{row}: {error:?}");
     if messages.len() > 1 {
@@ -265,9 +277,7 @@ fn client_in(state: State) -> ClientSession {
     while let Some((_, at)) = session.next_timer() {
         session.handle_timeout(at).unwrap();
         let outputs = sent_and_told(&mut session, at);
-        let asks = |output: &ClientOutput| {
-            matches!(output, ClientOutput::Send(ClientMessage::Keepalive(keepalive)) if keepalive.seq == Some(1))
-        };
+        let asks = |output: &ClientOutput| matches!(output, ClientOutput::Send(ClientMessage::Keepalive(keepalive)) if keepalive.seq == Some(1));
         if outputs.iter().any(asks) {
             break;
         }
@@ -369,12 +379,18 @@ fn the_client_does_what_its_table_says() {
             let given: Vec<ClientOutput> = std::iter::from_fn(|| session.poll_output())
                 .filter(|output| !matches!(output, ClientOutput::Send(ClientMessage::Config(_))))
                 .collect();
-            let reached = if state == State::AwaitConfig && session.state() == State::Configuring { state } else { session.state() };
+            let reached = if state == State::AwaitConfig && session.state() == State::Configuring {
+                state
+            } else {
+                session.state()
+            };
             assert_eq!(reached, row.next, "{row:?}");
             let told = |output: &ClientOutput| matches!(output, ClientOutput::Event(_));
             let ended = given.iter().any(|output| matches!(output, ClientOutput::Event(ClientEvent::Ended(_))));
-            let facts: Vec<_> =
-                given.iter().filter_map(|output| if let ClientOutput::Violation(one) = output { Some(one) } else { None }).collect();
+            let facts: Vec<_> = given
+                .iter()
+                .filter_map(|output| if let ClientOutput::Violation(one) = output { Some(one) } else { None })
+                .collect();
             match row.answer {
                 Answer::Nothing => assert_eq!(given, [], "{row:?}"),
                 Answer::Note => assert!(!given.iter().any(told) || input == ClientInput::Loss, "{row:?}: {given:?}"),
@@ -391,7 +407,8 @@ fn the_client_does_what_its_table_says() {
                 ),
                 other => panic!("{row:?}: {other:?} is not an answer of a client"),
             }
-            let ends_now = matches!(row.next, State::Ended | State::Closed) && !matches!(state, State::Ended | State::Closed);
+            let ends_now =
+                matches!(row.next, State::Ended | State::Closed) && !matches!(state, State::Ended | State::Closed);
             assert_eq!(ended, ends_now, "{row:?}: {given:?}");
         }
     }

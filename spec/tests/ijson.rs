@@ -77,3 +77,26 @@ fn a_hostile_key_is_cut_in_the_path() {
     let text = format!(r#"{{"{}":nope}}"#, "k".repeat(10_000));
     assert_eq!(fault(&text).path.len(), 64);
 }
+
+#[test]
+fn every_byte_of_a_string_is_looked_at() {
+    // The scanner goes eight bytes at a time: each character at each place of two such steps and of the rest.
+    for character in (0..0x180_u32).filter_map(char::from_u32) {
+        for place in 0..20 {
+            let string = format!("{}{character}{}", "a".repeat(place), "b".repeat(19 - place));
+            let text = format!(r#"{{"type":"{string}"}}"#);
+            let taken = serde_json::from_str::<serde_json::Value>(&text).is_ok();
+            assert_eq!(ijson::scan(&text).is_ok(), taken, "{character:?} at {place}");
+        }
+    }
+}
+
+#[test]
+fn a_number_without_exponent_can_be_too_large_for_a_double() {
+    for digits in [1, 15, 16, 17, 299, 300, 308, 309, 310, 400] {
+        let text = format!(r#"{{"x":{}.5}}"#, "9".repeat(digits));
+        let taken = serde_json::from_str::<serde_json::Value>(&text).is_ok();
+        assert_eq!(ijson::scan(&text).is_ok(), taken, "{digits} digits");
+        assert_eq!(taken, digits < 309, "{digits} digits");
+    }
+}

@@ -86,9 +86,13 @@ fn harness_arguments(out: &Path, audio: Option<&Path>) -> Vec<OsString> {
     arguments
 }
 
-/// The options of `lastword-server`; the harness puts a free port for `{port}`.
+/// The options of `lastword-server`; the harness puts a free port for `{port}`. The timers are small ones (CNF-S2), so that the rules
+/// about them show in seconds.
 fn server_arguments(recognizer: &Recognizer) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec!["--listen".into(), "127.0.0.1:{port}".into()];
+    for (option, ms) in [("--idle-timeout-ms", "3000"), ("--keepalive-interval-ms", "1000"), ("--config-timeout-ms", "2000")] {
+        arguments.extend([option.into(), ms.into()]);
+    }
     match recognizer {
         Recognizer::Scripted => arguments.extend(["--recognizer".into(), "scripted".into()]),
         Recognizer::Whisper(model) => {

@@ -104,6 +104,9 @@ impl Entry {
         if covers.is_empty() || self.steps.is_empty() || self.attempts == 0 {
             return Err("a case covers something, does something, and does it at least once".into());
         }
+        if let Some(step) = self.steps.iter().find_map(Step::misplaced) {
+            return Err(format!("a burst, a repetition and a tick hold only what sends, not {step:?}"));
+        }
         Ok(Case {
             id: self.id,
             title: self.title,
@@ -168,6 +171,7 @@ mod tests {
             ("finish = {}", "finnish = {}"),
             ("server/end/x", "end/x"),
             ("[\"END-S2\"]", "[]"),
+            ("{ start = {} }", "{ burst = [\"barrier\"] }"),
         ] {
             let bad = good.replace(from, to);
             assert!(parse("x.toml", &bad).is_err(), "{to}");

@@ -5,7 +5,7 @@ mod catalogue;
 mod step;
 
 pub use catalogue::{CatalogueError, catalogue, parse};
-pub use step::{Audio, Await, Bytes, Close, Credential, Open, Padded, Pace, Sized, RawFrame, Repeat, Start, Step, Tick, Within};
+pub use step::{Audio, Await, Bytes, Close, Credential, Open, Padded, Pace, Amount, RawFrame, Repeat, Start, Step, Tick, Within};
 
 use lastword_spec::registry::RequirementId;
 

@@ -53,15 +53,33 @@ pub enum Step {
 }
 
 impl Step {
+    /// The first step within this one that stands where only steps that send may stand.
+    #[must_use]
+    pub fn misplaced(&self) -> Option<&Self> {
+        let inner = match self {
+            Self::Burst(steps) => steps,
+            Self::Repeat(repeat) => &repeat.steps,
+            Self::Tick(tick) => &tick.send,
+            _ => return None,
+        };
+        inner.iter().find(|step| !step.is_stimulus())
+    }
+
+    /// Whether the step takes as long as its audio.
+    #[must_use]
+    pub fn is_paced(&self) -> bool {
+        matches!(self, Self::Audio(audio) if audio.pace == Pace::Real)
+    }
+
     /// Whether the step only sends: the kind that a burst, a repetition or a tick may hold.
     #[must_use]
     pub fn is_stimulus(&self) -> bool {
         match self {
             Self::Send(_) | Self::Raw(_) | Self::Padded(_) | Self::Nested(_) | Self::Audio(_) | Self::Binary(_) => true,
-            Self::Frame(_) => true,
+            Self::Frame(_) | Self::Close(_) => true,
             Self::Start(_) | Self::Open(_) | Self::Use(_) | Self::Burst(_) | Self::Repeat(_) | Self::Tick(_) => false,
             Self::Await(_) | Self::Barrier | Self::Settle | Self::Finish => false,
-            Self::Close(_) | Self::ExpectClose | Self::Drop => false,
+            Self::ExpectClose | Self::Drop => false,
         }
     }
 }
@@ -112,7 +130,7 @@ pub enum Credential {
 /// A number that may depend on what the server announced.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sized {
+pub struct Amount {
     /// A member of `ready.limits`; none for a plain number.
     #[serde(default)]
     pub limit: Option<String>,
@@ -128,7 +146,7 @@ fn hundred() -> u64 {
     100
 }
 
-impl Sized {
+impl Amount {
     /// The number, given the value of a limit by its name.
     #[must_use]
     pub fn resolve(&self, limit: impl Fn(&str) -> Option<u64>) -> u64 {
@@ -144,7 +162,7 @@ pub struct Padded {
     /// The message.
     pub message: Map<String, Value>,
     /// Its length on the wire, in bytes.
-    pub bytes: Sized,
+    pub bytes: Amount,
 }
 
 /// Audio, cut into frames.
@@ -156,13 +174,13 @@ pub struct Audio {
     /// Silence after it, in milliseconds.
     pub silence_ms: u64,
     /// Silence after it, as a share of a limit in milliseconds.
-    pub silence: Option<Sized>,
+    pub silence: Option<Amount>,
     /// How fast.
     pub pace: Pace,
     /// The length of a frame in milliseconds.
     pub frame_ms: u64,
     /// The length of a frame in bytes, instead.
-    pub frame_bytes: Option<Sized>,
+    pub frame_bytes: Option<Amount>,
     /// Whether a later attempt of the case sends more of it.
     pub grows: bool,
 }
@@ -212,7 +230,7 @@ impl Pace {
 pub struct Bytes {
     /// Its length.
     #[serde(default)]
-    pub bytes: Option<Sized>,
+    pub bytes: Option<Amount>,
     /// What it begins with, as text; its length is at least this.
     #[serde(default)]
     pub head: String,
@@ -241,9 +259,9 @@ pub struct Repeat {
 #[serde(deny_unknown_fields)]
 pub struct Tick {
     /// The interval in milliseconds.
-    pub every_ms: Sized,
+    pub every_ms: Amount,
     /// For how long in milliseconds; it ends sooner when the connection does.
-    pub during_ms: Sized,
+    pub during_ms: Amount,
     /// What is sent.
     pub send: Vec<Step>,
 }

@@ -80,8 +80,9 @@ async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Resul
     };
     let target = subject(arguments, process).await?;
     let redactor = Redactor::new(&target.secrets());
-    let context = Context {
+    let mut context = Context {
         url: target.shown(),
+        died: None,
         command: (!arguments.command.is_empty()).then(|| command_line(arguments)),
         seed: arguments.seed,
         again: again(arguments, &target),
@@ -107,20 +108,17 @@ async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Resul
     let progress = Progress::new(plan.cases.len(), arguments.quiet);
     let run = run::run(plan, &progress).await;
     progress.clear();
-    let died = process.as_mut().and_then(|process| {
+    context.died = process.as_mut().and_then(|process| {
         let status = process.exited()?;
         Some(format!("{status}\n  {}", process.tail().join("\n  ")))
     });
-    Ok(finish(arguments, &context, &run, died))
+    Ok(finish(arguments, &context, &run))
 }
 
 /// Prints and writes everything, and only then says what it came to.
-fn finish(arguments: &ServerArgs, context: &Context, run: &Run, died: Option<String>) -> u8 {
+fn finish(arguments: &ServerArgs, context: &Context, run: &Run) -> u8 {
     let report: Report = report::build(run, context);
     print(&context.redactor.redact(&report::render(&report)));
-    if let Some(how) = died {
-        eprintln!("the subject's process ended before the run did: {}", context.redactor.redact(&how));
-    }
     let sinks = Sinks {
         json: arguments.json.clone(),
         junit: arguments.junit.clone(),

@@ -21,6 +21,8 @@ pub struct Context {
     pub url: String,
     /// The command behind it.
     pub command: Option<String>,
+    /// How the subject's process ended before the run did, if it did.
+    pub died: Option<String>,
     /// The seed of the run.
     pub seed: u64,
     /// The command line with a place for one case, `{case}`.
@@ -50,9 +52,10 @@ pub fn build(run: &Run, context: &Context) -> Report {
         subject: SubjectReport {
             url: context.url.clone(),
             command: context.command.as_deref().map(|command| context.redactor.redact(command)),
+            died: context.died.as_deref().map(|how| context.redactor.redact(how)),
         },
         seed: context.seed,
-        exit_code: exit_code(&counts, &list_faults, executed_all),
+        exit_code: exit_code(&counts, &list_faults, executed_all, context.died.is_some()),
         counts,
         announced: run.calibration.limits.as_ref().map(|limits| Announced {
             limits: serde_json::to_value(limits).unwrap_or_default(),
@@ -80,13 +83,13 @@ pub fn build(run: &Run, context: &Context) -> Report {
 }
 
 /// 70 for our own errors, 1 for failures that are not known, 4 for a wrong list, 3 where something is open or nothing passed.
-fn exit_code(counts: &Counts, list_faults: &[String], executed_all: bool) -> u8 {
+fn exit_code(counts: &Counts, list_faults: &[String], executed_all: bool, died: bool) -> u8 {
     let decided = counts.pass + counts.non_strict + counts.failed + counts.known;
     let mut codes = vec![exit::PASS];
     if counts.harness_error > 0 || !executed_all {
         codes.push(exit::INTERNAL);
     }
-    if counts.failed > 0 {
+    if counts.failed > 0 || died {
         codes.push(exit::VIOLATION);
     }
     if !list_faults.is_empty() {
@@ -229,7 +232,7 @@ mod tests {
 
     #[test]
     fn nothing_decided_is_never_green_and_our_own_error_outranks_all() {
-        let code = |counts: Counts, faults: &[String]| exit_code(&counts, faults, true);
+        let code = |counts: Counts, faults: &[String]| exit_code(&counts, faults, true, false);
         let pass = Counts { pass: 1, ..Counts::default() };
         let stale = ["stale".to_owned()];
         assert_eq!(code(pass.clone(), &[]), exit::PASS);
@@ -239,6 +242,7 @@ mod tests {
         assert_eq!(code(Counts { failed: 1, inconclusive: 1, ..pass.clone() }, &stale), exit::VIOLATION);
         assert_eq!(code(Counts { failed: 1, harness_error: 1, ..pass.clone() }, &stale), exit::INTERNAL);
         assert_eq!(code(Counts { known: 1, ..pass.clone() }, &[]), exit::PASS);
-        assert_eq!(exit_code(&pass, &[], false), exit::INTERNAL);
+        assert_eq!(exit_code(&pass, &[], false, false), exit::INTERNAL);
+        assert_eq!(exit_code(&pass, &[], true, true), exit::VIOLATION);
     }
 }

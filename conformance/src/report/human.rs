@@ -67,6 +67,9 @@ fn head(text: &mut String, report: &Report) {
     if let Some(why) = &measured.broken {
         let _ = writeln!(text, "no control session completes: {why}");
     }
+    if let Some(how) = &report.subject.died {
+        let _ = writeln!(text, "CRASH: the subject's process ended before the run did: {how} [SEC-S3]");
+    }
     text.push('\n');
 }
 

@@ -50,6 +50,8 @@ pub struct SubjectReport {
     pub url: String,
     /// The command that was started for it, if one was.
     pub command: Option<String>,
+    /// How its process ended before the run did, with the last of what it wrote. A subject that dies broke SEC-S3.
+    pub died: Option<String>,
 }
 
 /// How many cases have which verdict. Known failures count apart.

@@ -52,10 +52,16 @@ struct State {
     last: Option<Control>,
     usual_ms: Option<u64>,
     broken: Option<String>,
+    /// Control sessions in a row that got no answer at all.
+    unanswered: u32,
 }
 
 /// How long a control session waits for its next message.
 const SILENCE: Duration = Duration::from_secs(5);
+/// How long it waits where calibration has shown that none completes: then it only asks whether the subject still answers.
+const SHORT_SILENCE: Duration = Duration::from_secs(2);
+/// So many unanswered control sessions in a row make a subject dead, until one is answered.
+const DEAD: u32 = 3;
 /// How long it may take in all.
 const BOUND: Duration = Duration::from_secs(25);
 /// How long a suspect's control waits for the right to open a session.
@@ -90,6 +96,11 @@ impl Controls {
     /// Why no control session can succeed on this subject, if calibration has shown that.
     pub(crate) fn broken(&self) -> Option<String> {
         self.lock().broken.clone()
+    }
+
+    /// Whether the subject has stopped to answer altogether.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.lock().unanswered >= DEAD
     }
 
     /// How much slower than usual a session was, in percent, at least 100.
@@ -146,6 +157,9 @@ impl Controls {
     fn finish(&self, control: Option<Control>) {
         let mut state = self.lock();
         state.running = false;
+        if let Some(control) = &control {
+            state.unanswered = if control.answered { 0 } else { state.unanswered + 1 };
+        }
         if control.is_some() {
             state.last = control;
         }
@@ -188,20 +202,26 @@ async fn session(env: &Arc<Env>, permit: SessionPermit) -> Control {
 }
 
 async fn converse(env: &Arc<Env>, mut session: Session, recorder: &Arc<Recorder>) -> Result<(), String> {
+    let broken = env.controls.broken();
+    let silence = if broken.is_some() { SHORT_SILENCE } else { SILENCE };
     let bound = Instant::now() + BOUND;
     let config = config_message(env.dialler.target().token.as_deref(), &Map::new());
     send(&mut session, vec![Outgoing::Text(config)], bound).await?;
-    wait(recorder, "ready", bound).await?;
+    wait(recorder, "ready", silence, bound).await?;
+    if let Some(why) = broken {
+        session.link.cut();
+        return Err(why);
+    }
     let audio = Audio { speech: Some("word".to_owned()), ..Audio::default() };
     let mut messages = audio_frames::frames(&audio, &env.speech, 1, |_| None);
     messages.push(Outgoing::Text(r#"{"type":"end_of_stream"}"#.to_owned()));
     send(&mut session, messages, bound).await?;
-    wait(recorder, "session_ended", bound).await?;
+    wait(recorder, "session_ended", silence, bound).await?;
     let complete = Map::from_iter([("type".to_owned(), json!("session_ended")), ("complete".to_owned(), json!(true))]);
     if !recorder.has_said(&complete) {
         return Err("the control session ended incomplete".to_owned());
     }
-    let closed = until(recorder, Instant::now() + SILENCE, bound, |recorder| recorder.is_over(0)).await;
+    let closed = until(recorder, silence, bound, |recorder| recorder.is_over(0)).await;
     if closed { Ok(()) } else { Err("the control session was not closed".to_owned()) }
 }
 
@@ -213,21 +233,22 @@ async fn send(session: &mut Session, messages: Vec<Outgoing>, bound: Instant) ->
     }
 }
 
-async fn wait(recorder: &Arc<Recorder>, wanted: &str, bound: Instant) -> Result<(), String> {
+async fn wait(recorder: &Arc<Recorder>, wanted: &str, silence: Duration, bound: Instant) -> Result<(), String> {
     let message = Map::from_iter([("type".to_owned(), Value::from(wanted))]);
-    let came = until(recorder, Instant::now() + SILENCE, bound, |recorder| recorder.has_said(&message)).await;
+    let came = until(recorder, silence, bound, |recorder| recorder.has_said(&message)).await;
     if came {
         return Ok(());
     }
     Err(match recorder.ending(0) {
         Some(ending) => format!("the control session got no {wanted}, but {ending}"),
-        None => format!("the control session got no {wanted} within {} s", SILENCE.as_secs()),
+        None => format!("the control session got no {wanted} within {} s", silence.as_secs()),
     })
 }
 
 /// Waits; every message of the server extends the silence that is allowed.
-async fn until(recorder: &Arc<Recorder>, mut silence: Instant, bound: Instant, done: impl Fn(&Recorder) -> bool) -> bool {
+async fn until(recorder: &Arc<Recorder>, silence: Duration, bound: Instant, done: impl Fn(&Recorder) -> bool) -> bool {
     let mut changes = recorder.changes();
+    let mut deadline = Instant::now() + silence;
     loop {
         if done(recorder) {
             return true;
@@ -235,8 +256,8 @@ async fn until(recorder: &Arc<Recorder>, mut silence: Instant, bound: Instant, d
         if recorder.is_over(0) {
             return false;
         }
-        match timeout_at(silence.min(bound), changes.changed()).await {
-            Ok(Ok(())) => silence = Instant::now() + SILENCE,
+        match timeout_at(deadline.min(bound), changes.changed()).await {
+            Ok(Ok(())) => deadline = Instant::now() + silence,
             Ok(Err(_)) | Err(_) => return done(recorder),
         }
     }

@@ -38,6 +38,7 @@ pub(crate) struct Player {
     attempt: u32,
     next_seq: u64,
     unmet: Vec<String>,
+    gave_up: bool,
     controls: Vec<Control>,
 }
 
@@ -61,6 +62,9 @@ impl Player {
     pub(crate) async fn play(env: &Arc<Env>, case: &Case, attempt: u32) -> Played {
         let header = env.header(&case.id, env.controls.current_scale_percent());
         let recorder = Arc::new(Recorder::new(header, &env.options()));
+        if let Some(before) = env.controls.last().filter(|control| control.ok) {
+            recorder.note(wait::CONTROL_BEFORE, EventKind::Control { ok: true, took_ms: before.took_ms });
+        }
         let mut player = Self {
             env: Arc::clone(env),
             recorder,
@@ -69,10 +73,12 @@ impl Player {
             attempt,
             next_seq: 1_000,
             unmet: Vec::new(),
+            gave_up: false,
             controls: Vec::new(),
         };
         player.steps(&case.steps).await;
         player.leave().await;
+        player.witness_afterwards().await;
         let trace = player.recorder.trace();
         Played {
             overloaded: control::is_overload(&trace),
@@ -123,7 +129,6 @@ impl Player {
             Step::Barrier => self.barrier().await,
             Step::Settle => self.settle().await,
             Step::Finish => self.finish().await,
-            Step::Close(close) => self.send(vec![Outgoing::Close(close.code)]).await,
             Step::ExpectClose => self.expect_close(None).await,
             Step::Drop => {
                 if let Some(session) = self.sessions.get_mut(self.current).and_then(|open| open.session.take()) {
@@ -131,7 +136,7 @@ impl Player {
                 }
                 Flow::Go
             }
-            Step::Send(_) | Step::Raw(_) | Step::Padded(_) | Step::Nested(_) | Step::Binary(_) | Step::Frame(_) => {
+            Step::Send(_) | Step::Raw(_) | Step::Padded(_) | Step::Nested(_) | Step::Binary(_) | Step::Frame(_) | Step::Close(_) => {
                 let messages = self.messages(step);
                 self.send(messages).await
             }
@@ -241,6 +246,8 @@ impl Player {
     async fn settle(&mut self) -> Flow {
         let conn = self.conn();
         let waited = self.waiting(None).until(|recorder| recorder.owed_by_server(conn).is_empty()).await;
+        // Who has closed owes nothing any more.
+        let waited = if waited == Waited::Over { Waited::Came } else { waited };
         self.flow_after(waited, "everything that was owed")
     }
 
@@ -278,7 +285,10 @@ impl Player {
                 let ending = self.recorder.ending(self.conn()).unwrap_or_else(|| "the end of the connection".to_owned());
                 self.unmet.push(format!("waited for {what}, and got {ending}"));
             }
-            Waited::GaveUp => self.unmet.push(format!("waited for {what} in vain")),
+            Waited::GaveUp => {
+                self.gave_up = true;
+                self.unmet.push(format!("waited for {what} in vain"));
+            }
         }
         if waited == Waited::Over { Flow::Skip } else { Flow::Stop }
     }
@@ -310,6 +320,19 @@ impl Player {
                 let waited = self.waiting(None).give_up().await;
                 self.flow_after(waited, what)
             }
+        }
+    }
+
+    /// Where no control session could be held beside the suspect, because the subject or the operator allows none, one is held
+    /// now that the suspect has been let go.
+    async fn witness_afterwards(&mut self) {
+        if !self.gave_up || !self.controls.is_empty() {
+            return;
+        }
+        if let Some(control) = self.env.controls.fresh().await {
+            let kind = EventKind::Control { ok: control.answered, took_ms: control.took_ms };
+            self.recorder.note(wait::CONTROL_AFTER, kind);
+            self.controls.push(control);
         }
     }
 

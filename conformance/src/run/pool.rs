@@ -11,7 +11,7 @@ use super::env::Env;
 use super::result::{CaseResult, skipped};
 use super::unit::{self, Unit};
 use super::{Observer, applicable};
-use crate::case::Case;
+use crate::case::{Case, Step};
 
 /// How often a case is tried again that was turned away although nothing else ran.
 const TRIES_ALONE: u32 = 3;
@@ -85,7 +85,7 @@ pub(super) async fn run_all(
     (results.into_iter().flatten().collect(), limit)
 }
 
-/// Cases that wait for timers first, the longest of them before all; the others by the seed.
+/// Cases first that take their time whatever the subject does: for timers, or as long as speech takes. The others by the seed.
 fn order(cases: &[&'static Case], seed: u64) -> Vec<usize> {
     let mut indices: Vec<usize> = (0..cases.len()).collect();
     let mut state = seed ^ 0x9e37_79b9_7f4a_7c15;
@@ -95,11 +95,15 @@ fn order(cases: &[&'static Case], seed: u64) -> Vec<usize> {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            (cases[index].timer.is_none(), state, index)
+            (!takes_its_time(cases[index]), state, index)
         })
         .collect();
     keyed.sort_unstable();
     keyed.into_iter().map(|(_, _, index)| index).collect()
+}
+
+fn takes_its_time(case: &Case) -> bool {
+    case.timer.is_some() || case.steps.iter().any(Step::is_paced)
 }
 
 #[cfg(test)]
@@ -108,7 +112,7 @@ mod tests {
     use crate::case::catalogue;
 
     #[test]
-    fn cases_with_timers_start_first_and_the_order_follows_the_seed_and_loses_nobody() {
+    fn cases_that_take_their_time_start_first_and_the_order_follows_the_seed_and_loses_nobody() {
         let cases: Vec<&'static Case> = catalogue().iter().collect();
         let first = order(&cases, 1);
         assert_eq!(first, order(&cases, 1));
@@ -116,7 +120,7 @@ mod tests {
         let mut sorted = first.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, (0..cases.len()).collect::<Vec<_>>());
-        let timers = cases.iter().filter(|case| case.timer.is_some()).count();
-        assert!(first[..timers].iter().all(|index| cases[*index].timer.is_some()));
+        let slow = cases.iter().filter(|case| takes_its_time(case)).count();
+        assert!(slow > 0 && first[..slow].iter().all(|index| takes_its_time(cases[*index])));
     }
 }

@@ -87,9 +87,9 @@ impl CaseResult {
         }
         let closed = last.close?;
         Some(match (closed.frame, closed.code) {
-            (true, Some(code)) => format!("{} closed with {code}", closed.by),
-            (true, None) => format!("{} closed without a code", closed.by),
-            (false, _) => format!("{} ended the transport without a Close", closed.by),
+            (true, Some(code)) => format!("{} closed with {code}", closed.by.as_str()),
+            (true, None) => format!("{} closed without a code", closed.by.as_str()),
+            (false, _) => format!("{} ended the transport without a Close", closed.by.as_str()),
         })
     }
 }

@@ -27,9 +27,10 @@ pub(super) fn messages(step: &Step, env: &Env, limits: &Limits, attempt: u32) ->
             vec![Outgoing::Binary(bytes.into())]
         }
         Step::Frame(frame) => vec![Outgoing::RawText(from_hex(&frame.text_hex))],
+        Step::Close(close) => vec![Outgoing::Close(close.code)],
         Step::Start(_) | Step::Open(_) | Step::Use(_) | Step::Burst(_) | Step::Repeat(_) | Step::Tick(_) => Vec::new(),
         Step::Await(_) | Step::Barrier | Step::Settle | Step::Finish => Vec::new(),
-        Step::Close(_) | Step::ExpectClose | Step::Drop => Vec::new(),
+        Step::ExpectClose | Step::Drop => Vec::new(),
     }
 }
 
@@ -95,12 +96,12 @@ fn from_hex(digits: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::case::Sized;
+    use crate::case::Amount;
 
     #[test]
     fn a_padded_message_has_exactly_the_length_asked_for() {
         let message = Map::from_iter([("type".to_owned(), Value::from("keepalive"))]);
-        let bytes = Sized { limit: None, percent: 100, plus: 0 };
+        let bytes = Amount { limit: None, percent: 100, plus: 0 };
         let text = padded(&Padded { message, bytes }, 300);
         assert_eq!(text.len(), 300);
         assert!(serde_json::from_str::<Value>(&text).expect("JSON")["x_pad"].is_string());

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lastword_spec::finding::Verdict;
+use lastword_spec::trace::{Event, EventKind, Trace};
 
 use super::control::Control;
 use super::env::Env;
 use super::expected;
 use super::player::Player;
+use super::wait::CONTROL_AFTER;
 use super::result::{CaseResult, Confirmation, Evidence, skipped};
 use crate::case::Case;
 use crate::verdict::{self, Circumstances};
@@ -30,6 +32,13 @@ const CONTROL_PAUSE: Duration = Duration::from_millis(100);
 /// Runs a case, with a control session before it and one after it.
 pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
     let started = Instant::now();
+    if env.controls.is_dead()
+        && let Some(control) = env.controls.fresh().await
+        && !control.answered
+    {
+        let why = format!("control failed: {}", control.why.unwrap_or_else(|| "the subject answers nothing".to_owned()));
+        return Unit::Done(Box::new(skipped(case, Verdict::Inconclusive, &why)));
+    }
     let before = match env.controls.last() {
         Some(control) if control.ok => None,
         _ => control_failure(env).await,
@@ -48,7 +57,7 @@ pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
             return Unit::Overloaded;
         }
         let mut trace = played.trace;
-        let mut judgement = expected::judge(env, case, &trace);
+        let judgement = expected::judge(env, case, &trace);
         let mut circumstances = Circumstances { unmet: played.unmet, control_failed: before.clone() };
         let (first, _) = verdict::of_case(case, &judgement, &circumstances);
         if attempt < case.attempts && matches!(first, Verdict::NotTested | Verdict::Inconclusive) {
@@ -58,17 +67,18 @@ pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
         if env.controls.broken().is_none() && !first.is_failure() {
             match control_after(env).await {
                 Some(control) if control.overloaded => return Unit::Overloaded,
-                Some(control) if control.ok => slowest_ms = slowest_ms.max(Some(control.took_ms)),
-                Some(control) => circumstances.control_failed = circumstances.control_failed.or(control.why),
+                Some(control) => {
+                    append_control(&mut trace, &control);
+                    slowest_ms = slowest_ms.max(Some(control.took_ms).filter(|_| control.ok));
+                    circumstances.control_failed = circumstances.control_failed.or(control.why);
+                }
                 None => {}
             }
         }
-        // Judged again by the clock of the control sessions around it, and kept so that a replay says the same.
+        // Judged by the clock of the control sessions around it, which the trace keeps so that a replay says the same.
         let scale = slowest_ms.map_or(100, |took_ms| env.controls.scale_percent(took_ms));
-        if scale > trace.header.time_scale_percent {
-            trace.header.time_scale_percent = scale;
-            judgement = expected::judge(env, case, &trace);
-        }
+        trace.header.time_scale_percent = trace.header.time_scale_percent.max(scale);
+        let judgement = expected::judge(env, case, &trace);
         let (verdict, reason) = verdict::of_case(case, &judgement, &circumstances);
         return Unit::Done(Box::new(CaseResult {
             case,
@@ -80,6 +90,12 @@ pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
             took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         }));
     }
+}
+
+fn append_control(trace: &mut Trace, control: &Control) {
+    let t_us = trace.events.last().map_or(0, |event| event.t_us);
+    let kind = EventKind::Control { ok: control.ok, took_ms: control.took_ms };
+    trace.events.push(Event { t_us, conn: CONTROL_AFTER, kind });
 }
 
 /// Why the subject does not serve just now, if it does not.

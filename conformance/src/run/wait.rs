@@ -45,6 +45,10 @@ enum Witness {
 
 /// Control sessions stand in a trace under numbers that no connection of a case has.
 const CONTROL_CONN: u32 = 1_000;
+/// The control session before a case.
+pub(super) const CONTROL_BEFORE: u32 = 998;
+/// The control session after a case.
+pub(super) const CONTROL_AFTER: u32 = 999;
 /// The 10 s in which `config` must come.
 const CONFIG_TIMEOUT_MS: u64 = 10_000;
 /// A server that reads nothing is given this long at least.

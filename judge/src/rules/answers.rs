@@ -12,6 +12,9 @@ use lastword_spec::table::{ServerInput, State};
 use crate::conn::{At, Conn};
 use crate::oddity::Oddity;
 
+/// Errors that answer nothing are remembered up to so many.
+const MOST_STRAYS: usize = 1_000;
+
 /// A non-fatal error that is owed to one message.
 #[derive(Clone, Debug)]
 pub(crate) struct Pending {
@@ -73,6 +76,8 @@ pub(crate) struct Answers {
     pub(crate) fatal_due: Option<(At, &'static str, RequirementId)>,
     pub(crate) oversize_text: Option<At>,
     pub(crate) longest_text_bytes: u64,
+    /// Of those sent before `ready`, when only the defaults were known.
+    pub(crate) longest_early_bytes: u64,
     /// The last message of the client that no parser takes.
     pub(crate) hostile: Option<At>,
     pub(crate) fatal: Option<(At, ErrorMessage)>,
@@ -122,11 +127,16 @@ pub(crate) fn settle_by(conn: &mut Conn, at: At, error: &ErrorMessage) {
         };
         same_code && same_id
     };
-    match conn.answers.pending.iter().position(fits).and_then(|index| conn.answers.pending.remove(index)) {
+    // What must be answered comes before what may be.
+    let pending = &conn.answers.pending;
+    let index = pending.iter().position(|one| !one.optional && fits(one)).or_else(|| pending.iter().position(fits));
+    match index.and_then(|index| conn.answers.pending.remove(index)) {
         Some(pending) => answered(conn, at, pending, error),
         None => {
             let stray = Stray { at, code: error.code.as_str().to_owned(), id: error.id.clone() };
-            conn.answers.strays.push(stray);
+            if conn.answers.strays.len() < MOST_STRAYS {
+                conn.answers.strays.push(stray);
+            }
         }
     }
 }
@@ -140,7 +150,9 @@ pub(crate) fn answered_badly(conn: &mut Conn, text: &str) {
 
 /// A non-fatal error where the same one had to be fatal.
 fn fatal_was_due(conn: &mut Conn, at: At, error: &ErrorMessage) -> bool {
-    let Some((asked, due, clause)) = conn.answers.fatal_due.filter(|(_, due, _)| error.code == *due) else { return false };
+    let Some((asked, due, clause)) = conn.answers.fatal_due.filter(|(_, due, _)| error.code == *due) else {
+        return false;
+    };
     if conn.answers.pending.iter().any(|one| one.code == due) {
         return false;
     }
@@ -213,15 +225,16 @@ fn by_update(conn: &mut Conn, at: At, error: &ErrorMessage) -> bool {
 /// An error that answers a flush which had to be served.
 fn by_flush(conn: &mut Conn, at: At, error: &ErrorMessage) -> bool {
     let Some(id) = error.id.as_deref() else { return false };
-    let Some(index) = conn.flush.open.iter().position(|flush| flush.id == id) else { return false };
-    let flush = conn.flush.open.remove(index).expect("the position was just found");
-    conn.flush.refused.push(flush.id.clone());
+    // An id may be used again: a flush that had to be refused comes first.
+    let refused = |one: &Pending| one.id.as_deref() == Some(id) && error.code == one.code;
+    if conn.answers.pending.iter().any(refused) {
+        return false;
+    }
+    let Some((flush, _)) = conn.flush.open.take(&id.to_owned()) else { return false };
+    conn.flush.refused.insert(flush.id.clone());
     let early = flush.early && error.code == "invalid_state";
-    let (kind, clause) = if early {
-        (FindingKind::WronglyRefused, req::STA_S3)
-    } else {
-        (FindingKind::WrongAnswer, req::FLU_S2)
-    };
+    let (kind, clause) =
+        if early { (FindingKind::WronglyRefused, req::STA_S3) } else { (FindingKind::WrongAnswer, req::FLU_S2) };
     let text = format!("answered the flush {id:?} with the error `{}` instead of `flushed`", error.code.as_str());
     conn.convict_with(kind, clause, at, &[flush.at.event], text);
     true

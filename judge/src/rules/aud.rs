@@ -2,6 +2,7 @@
 //! server's counters agree is the business of `counters`.
 
 use lastword_spec::message::AudioFormat;
+use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements as req;
 use lastword_spec::table::{ServerInput, State};
 
@@ -25,6 +26,8 @@ pub(crate) struct Sent {
     /// Of these: sent since the first flush.
     pub(crate) since_flush_bytes: u64,
     pub(crate) longest_frame_bytes: u64,
+    /// Of those sent before `ready`, when only the defaults were known.
+    pub(crate) longest_early_bytes: u64,
     /// Before `config`.
     pub(crate) before_config: Refused,
     /// Not whole sample groups.
@@ -87,7 +90,7 @@ pub(crate) fn classify(conn: &Conn, phase: State, bytes: u64) -> ServerInput {
         ServerInput::EmptyAudio
     } else if bytes > conn.limits.max_frame_bytes {
         ServerInput::OversizeAudio
-    } else if phase != State::AwaitConfig && bytes % group != 0 {
+    } else if phase != State::AwaitConfig && !bytes.is_multiple_of(group) {
         ServerInput::BrokenAudio
     } else {
         ServerInput::Audio
@@ -129,6 +132,9 @@ pub(crate) fn note(conn: &mut Conn, at: At, phase: State, input: ServerInput, by
             sent.unusual_frames += unusual_count;
             sent.command_bytes += command;
             sent.command_frames += command_count;
+            if early {
+                sent.longest_early_bytes = sent.longest_early_bytes.max(bytes);
+            }
             sent.longest_frame_bytes = sent.longest_frame_bytes.max(bytes);
             let sent_ms = to_ms(sent.accepted_bytes, &format).unwrap_or(0);
             sent.backlog_ms = sent.backlog_ms.max(sent_ms.saturating_sub(conn.progress.worked_off_ms));
@@ -136,9 +142,28 @@ pub(crate) fn note(conn: &mut Conn, at: At, phase: State, input: ServerInput, by
     }
 }
 
+/// The clause that a server breaks whose results or counts reach `ms` milliseconds, further than the audio it had to accept:
+/// the one about the refused audio that would explain it, else `otherwise`.
+pub(crate) fn excess(conn: &Conn, ms: u64, otherwise: RequirementId) -> RequirementId {
+    let sent = &conn.audio;
+    let after_end = sent.after_end.iter().fold(0_u64, |sum, (_, bytes)| sum.saturating_add(*bytes));
+    let explains = |bytes: u64| {
+        bytes > 0 && to_ms_up(sent.accepted_bytes.saturating_add(bytes), &conn.format()).is_some_and(|most| ms <= most)
+    };
+    if explains(after_end) {
+        req::END_S4
+    } else if explains(sent.broken.bytes) {
+        req::AUD_S2
+    } else if explains(sent.before_config.bytes) {
+        req::STA_S2
+    } else {
+        otherwise
+    }
+}
+
 fn is_unusual(bytes: u64, format: &AudioFormat) -> bool {
     match to_ms(bytes, format) {
-        Some(ms) => ms < 10 || ms > 1_000,
+        Some(ms) => !(10..=1_000).contains(&ms),
         None => false,
     }
 }

@@ -14,6 +14,15 @@ pub(crate) fn surely_read(conn: &Conn, at: At, phase: State) -> bool {
     if conn.answers.read_upto > at.event {
         return true;
     }
+    let before_the_end = conn.session_ended.as_ref().is_some_and(|(ended, _)| at.event < ended.event);
+    (before_the_end && counted_after_end(conn, at)) || read_in_time(conn, at, phase)
+}
+
+/// As [`surely_read`], without what the server's own counters say.
+pub(crate) fn read_in_time(conn: &Conn, at: At, phase: State) -> bool {
+    if conn.answers.read_upto > at.event {
+        return true;
+    }
     let Some((ended, _)) = &conn.session_ended else { return false };
     if at.event > ended.event || !conn.completed() {
         return false;
@@ -22,6 +31,14 @@ pub(crate) fn surely_read(conn: &Conn, at: At, phase: State) -> bool {
     let may_have_stopped = conn.audio.backlog_ms > conn.limits.max_buffered_audio_ms;
     let waited_us = ended.t_us.saturating_sub(at.t_us);
     phase != State::Draining || (!may_have_stopped && waited_us >= conn.scale.surely_read_us())
+}
+
+/// Whether the server's own count of refused frames shows that it read the frame at `at` after the sentinel.
+fn counted_after_end(conn: &Conn, at: At) -> bool {
+    let Some((_, ended)) = &conn.session_ended else { return false };
+    let before = conn.audio.broken.frames + conn.audio.before_config.frames;
+    let index = conn.audio.after_end.iter().position(|(sent, _)| sent.event == at.event);
+    index.is_some_and(|index| ended.rejected_frames > before.saturating_add(index as u64))
 }
 
 /// Settles all single answers.

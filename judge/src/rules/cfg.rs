@@ -122,7 +122,11 @@ fn refusable(request: &Config, ready: &Ready) -> Option<(FindingKind, Requiremen
     let wanted = request.effective().audio;
     let capabilities = &ready.capabilities;
     if wanted != AudioFormat::default() && ready.config.audio != wanted {
-        return Some((WronglyAccepted, req::CFG_S6, "replaced the audio format that was asked for by another one".into()));
+        return Some((
+            WronglyAccepted,
+            req::CFG_S6,
+            "replaced the audio format that was asked for by another one".into(),
+        ));
     }
     let served = wanted == AudioFormat::default()
         || capabilities.encodings.as_ref().is_none_or(|all| all.contains(&wanted.encoding))
@@ -136,7 +140,11 @@ fn refusable(request: &Config, ready: &Ready) -> Option<(FindingKind, Requiremen
         let listed = capabilities.models.as_ref().is_none_or(|all| all.contains(model));
         let impossible = model.starts_with(refusal::NO_SUCH);
         if !is_listed(&ready.ignored, "model") && (replaced || !listed || impossible) {
-            return Some((WronglyAccepted, req::CFG_S7, format!("accepted the model {model:?}, which it does not have")));
+            return Some((
+                WronglyAccepted,
+                req::CFG_S7,
+                format!("accepted the model {model:?}, which it does not have"),
+            ));
         }
         if is_listed(&ready.ignored, "model") {
             return Some((WronglyAccepted, req::CFG_S7, format!("ignored the model {model:?} instead of refusing it")));
@@ -177,7 +185,12 @@ fn options(request: &Config, used: &EffectiveConfig) -> Vec<Compared> {
             false,
         ),
         row("audio.channels", audio.channels.is_some(), wanted.audio.channels == used.audio.channels, false),
-        row("interim_results", request.interim_results.is_some(), wanted.interim_results == used.interim_results, false),
+        row(
+            "interim_results",
+            request.interim_results.is_some(),
+            wanted.interim_results == used.interim_results,
+            false,
+        ),
         row("words", request.words.is_some(), wanted.words == used.words, wanted.words && !used.words),
         row(
             "vad_events",
@@ -200,7 +213,12 @@ fn options(request: &Config, used: &EffectiveConfig) -> Vec<Compared> {
         ),
         free("language", request.language.is_some(), request.language == used.language, used.language.is_none()),
         free("task", request.task.is_some(), request.task == used.task, used.task.is_none()),
-        free("languages", !request.languages.is_empty(), request.languages == used.languages, used.languages.is_empty()),
+        free(
+            "languages",
+            !request.languages.is_empty(),
+            request.languages == used.languages,
+            used.languages.is_empty(),
+        ),
         free("keyterms", !request.keyterms.is_empty(), request.keyterms == used.keyterms, used.keyterms.is_empty()),
     ]
 }

@@ -39,7 +39,6 @@ pub(crate) fn on_server_close(conn: &mut Conn, closing: Closing) {
             None => unannounced(conn, closing),
         },
     }
-    conn.state = State::Closed;
 }
 
 /// A reply to the client's Close.
@@ -49,13 +48,20 @@ fn answers_close(conn: &mut Conn, closing: Closing, client: Closing) {
     }
     let because = [client.at.event];
     let waited_us = closing.at.t_us.saturating_sub(client.at.t_us);
+    let may_read = conn.ready.is_some() && conn.audio.backlog_ms <= conn.limits.max_buffered_audio_ms;
     let echo = client.code.is_none() || closing.code == client.code;
     if !closing.frame {
-        conn.convict_with(WrongClose, req::CLO_S3, closing.at, &because, "dropped the connection instead of answering Close");
+        conn.convict_with(
+            WrongClose,
+            req::CLO_S3,
+            closing.at,
+            &because,
+            "dropped the connection instead of answering Close",
+        );
     } else if !echo {
         let text = format!("answered Close {} with Close {}", code_text(client.code), code_text(closing.code));
         conn.convict_with(WrongClose, req::CLO_S3, closing.at, &because, text);
-    } else if waited_us > conn.scale.patience_us(conn.limits.close_ms) {
+    } else if may_read && waited_us > conn.scale.patience_us(conn.limits.close_ms) {
         let text = format!("answered Close after {} ms", ms(waited_us));
         conn.convict_with(Late, req::CLO_S3, closing.at, &because, text);
     } else {
@@ -69,9 +75,18 @@ pub(crate) fn message_after_close(conn: &mut Conn, at: At, ends_unasked: bool) {
     if conn.session_ended.as_ref().is_some_and(|(ended, _)| ended.event < client.at.event) {
         return;
     }
+    // A server reads no Close while it reads nothing: before `ready`, or while its audio buffer is full.
+    let may_not_read = conn.ready.is_none() || conn.audio.backlog_ms > conn.limits.max_buffered_audio_ms;
+    if !ends_unasked && (may_not_read || !client.frame) {
+        return;
+    }
     let under_way_us = conn.scale.us(conn.limits.close_ms).max(conn.scale.us(1_000));
     if ends_unasked || at.t_us.saturating_sub(client.at.t_us) > under_way_us {
-        let text = if ends_unasked { "took the client's Close for the end of the stream" } else { "went on after the client's Close" };
+        let text = if ends_unasked {
+            "took the client's Close for the end of the stream"
+        } else {
+            "went on after the client's Close"
+        };
         conn.convict_with(FindingKind::IllegalMessage, req::CLO_S3, at, &[client.at.event], text);
         conn.abandoned = true;
     }
@@ -197,16 +212,26 @@ fn unannounced(conn: &mut Conn, closing: Closing) {
 type Verdict = (FindingKind, RequirementId, Option<At>, String);
 
 fn verdict(conn: &Conn, closing: Closing, too_big: bool) -> Verdict {
-    let how = if closing.frame { format!("closed with {}", code_text(closing.code)) } else { "dropped the connection".into() };
+    let how = if closing.frame {
+        format!("closed with {}", code_text(closing.code))
+    } else {
+        "dropped the connection".into()
+    };
     if let Some((due, _, clause)) = conn.answers.fatal_due {
         return (ClosedWithoutEnd, clause, Some(due), format!("{how} without the fatal error that was due"));
     }
     if too_big {
         let text = conn.answers.longest_text_bytes > conn.audio.longest_frame_bytes;
         let clause = if text { req::LIM_S3 } else { req::LIM_S2 };
-        return (FindingKind::WronglyRefused, clause, conn.client_last, format!("{how} though no message was too large"));
+        return (
+            FindingKind::WronglyRefused,
+            clause,
+            conn.client_last,
+            format!("{how} though no message was too large"),
+        );
     }
-    if let Some((error, clause)) = errors::ended_by_nonfatal(conn) {
+    let as_if_done = conn.state == State::Draining && closing.code == Some(CloseCode::NORMAL);
+    if let Some((error, clause)) = errors::ended_by_nonfatal(conn).filter(|_| !as_if_done) {
         return (ClosedWithoutEnd, clause, Some(error), format!("{how} after an error that was not fatal"));
     }
     if let Some(hostile) = conn.answers.hostile.filter(|_| !closing.frame) {

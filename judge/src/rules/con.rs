@@ -15,10 +15,7 @@ pub(crate) fn on_open(conn: &mut Conn, at: At, open: &Open) {
     let selected = open.selected.as_deref();
     let offered = open.offered.iter().any(|token| token == PROTOCOL);
     let fault = match selected {
-        Some(PROTOCOL) if offered => {
-            conn.credit(req::CON_1);
-            return;
-        }
+        Some(PROTOCOL) if offered => return,
         _ if offered => (FindingKind::WrongAnswer, req::CON_1, "did not select `lastword.v1`, which was offered"),
         _ if !open.offered.is_empty() => {
             (FindingKind::WronglyAccepted, req::CON_S1, "accepted an upgrade that did not offer `lastword.v1`")
@@ -47,6 +44,10 @@ pub(crate) fn across(conns: &mut [&mut Conn]) {
     for conn in conns.iter_mut().filter(|_| served) {
         if conn.refused == Some(400) {
             conn.credit(req::CON_S1);
+        }
+        let open = conn.open.as_ref().filter(|_| conn.ready.is_some());
+        if open.is_some_and(|open| open.selected.as_deref() == Some(PROTOCOL)) {
+            conn.credit(req::CON_1);
         }
         let unoffered = conn.open.as_ref().is_some_and(|open| open.offered.is_empty() && open.selected.is_none());
         if unoffered && conn.ready.is_some() {

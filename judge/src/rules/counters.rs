@@ -19,8 +19,10 @@ pub(crate) fn settle(conn: &mut Conn) {
         return;
     }
     let counted_finals = conn.results.finals.len() as u64 + conn.end.late_finals.len() as u64;
-    let finals = conn.results.finals.len() as u64..=counted_finals;
-    if !conn.tainted && !finals.contains(&ended.finals) {
+    // A second final of a segment, or one that is lost, is blamed already: counted or not, it is no further breach.
+    let finals = conn.results.closed.len() as u64..=counted_finals;
+    let lost = conn.convicted(req::FIN_S2);
+    if !conn.tainted && !lost && !finals.contains(&ended.finals) {
         let text = format!("counts {} finals and sent {}", ended.finals, conn.results.finals.len());
         conn.convict(WrongValue, req::END_S9, at, text);
         return;
@@ -106,10 +108,11 @@ fn rejected(conn: &Conn, at: At, ended: &SessionEnded) -> Option<Blame> {
     if (before + surely..=before + possibly).contains(&counted) {
         return None;
     }
-    let text = format!("counts {counted} rejected frames; {before} before and {surely} to {possibly} after the sentinel were due");
-    let without = |frames: u64| {
-        frames > 0 && (before - frames + surely..=before - frames + possibly).contains(&counted)
-    };
+    let text = format!(
+        "counts {counted} rejected frames; {before} before and {surely} to {possibly} after the sentinel were due"
+    );
+    let without =
+        |frames: u64| frames > 0 && (before - frames + surely..=before - frames + possibly).contains(&counted);
     let clause = if !sent.empty.is_empty() && counted > before + possibly {
         req::AUD_S3
     } else if without(sent.broken.frames) {
@@ -144,9 +147,7 @@ fn processed(conn: &Conn, ended: &SessionEnded) -> Option<Blame> {
 fn complete(conn: &Conn, ended: &SessionEnded) -> Option<Blame> {
     let refused_before = conn.audio.broken.frames + conn.audio.before_config.frames > 0;
     match (ended.complete, conn.answers.audio_dropped) {
-        (true, Some(_)) => {
-            Some((SilentTruncation, req::BP_S2, "dropped audio and calls the session complete".into()))
-        }
+        (true, Some(_)) => Some((SilentTruncation, req::BP_S2, "dropped audio and calls the session complete".into())),
         // Frames before `config` belong to no stream: whether they count here is open.
         (true, None) if conn.audio.broken.frames > 0 => {
             Some((WrongValue, req::END_S8, "calls a session complete of which it refused frames".into()))

@@ -38,9 +38,11 @@ pub(crate) fn sentinel(conn: &mut Conn, at: At) {
 
 /// `session_ended` in its place.
 pub(crate) fn on_session_ended(conn: &mut Conn, at: At, ended: &SessionEnded) {
-    keepalive::heard(conn, at);
     let cancelled = conn.client_close.is_some();
     let completed = ended.reason == EndReason::COMPLETED;
+    if completed {
+        keepalive::heard(conn, at);
+    }
     if let Some((due, _, clause)) = conn.answers.fatal_due.filter(|_| completed && conn.state != State::Failing) {
         let text = "completed a session that it had to end by a fatal error";
         conn.convict_with(FindingKind::WronglyAccepted, clause, at, &[due.event], text);
@@ -130,12 +132,12 @@ pub(crate) fn after_the_end(conn: &mut Conn, at: At, message: Option<&ServerMess
             conn.answers.pending.retain(|one| one.clause != req::END_S5);
             conn.convict_with(FindingKind::DuplicateAnswer, req::END_S5, at, &because, text);
         }
-        Some(ServerMessage::Flushed(flushed)) if conn.flush.open.iter().any(|one| one.id == flushed.id) => {
+        Some(ServerMessage::Flushed(flushed)) if conn.flush.open.contains(&flushed.id) => {
             // Not answered before the end: `flush` blames that.
             conn.flush.late.push(flushed.id.clone());
         }
-        Some(ServerMessage::KeepaliveAck(ack)) if conn.keepalive.acks.iter().any(|debt| debt.seq == ack.seq) => {
-            conn.keepalive.acks.retain(|debt| debt.seq != ack.seq);
+        Some(ServerMessage::KeepaliveAck(ack)) if conn.keepalive.acks.contains(&ack.seq) => {
+            conn.keepalive.acks.take(&ack.seq);
             let text = format!("acknowledged keepalive {} only after `session_ended`", ack.seq);
             conn.convict_with(FindingKind::Late, req::KA_S6, at, &ended, text);
         }
@@ -196,12 +198,13 @@ fn without_audio(conn: &mut Conn, at: At, ended: &SessionEnded) {
 /// How many of the frames after the sentinel the server has surely and has possibly read before it ended the session.
 pub(crate) fn refused_after_end(conn: &Conn, ended_at: At) -> (u64, u64) {
     let possibly = conn.audio.after_end.iter().filter(|(at, _)| at.event < ended_at.event);
-    let surely = possibly.clone().filter(|(at, _)| blame::surely_read(conn, *at, State::Draining));
+    let surely = possibly.clone().filter(|(at, _)| blame::read_in_time(conn, *at, State::Draining));
     (surely.count() as u64, possibly.count() as u64)
 }
 
 /// The audio after the sentinel, in milliseconds, if it had been accepted.
 pub(crate) fn after_end_ms(conn: &Conn) -> Option<u64> {
-    let bytes = conn.audio.after_end.iter().fold(conn.audio.accepted_bytes, |sum, (_, bytes)| sum.saturating_add(*bytes));
+    let bytes =
+        conn.audio.after_end.iter().fold(conn.audio.accepted_bytes, |sum, (_, bytes)| sum.saturating_add(*bytes));
     aud::to_ms(bytes, &conn.format())
 }

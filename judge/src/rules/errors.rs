@@ -8,7 +8,7 @@ use lastword_spec::requirements as req;
 use lastword_spec::table::State;
 
 use crate::conn::{At, Conn};
-use crate::rules::{answers, flush, keepalive, refusal};
+use crate::rules::{answers, flush, keepalive, limits, refusal};
 
 /// An `error`, where the state allows one.
 pub(crate) fn on_error(conn: &mut Conn, at: At, error: &ErrorMessage) {
@@ -60,6 +60,10 @@ fn after_ready(conn: &mut Conn, at: At, error: &ErrorMessage) {
         conn.answers.pending.retain(|one| !one.oversize);
         return;
     }
+    if code == "message_too_large" && limits::early_may_be_too_large(conn) {
+        conn.doubt(req::LIM_S2, "the message was sent before the limit was known");
+        return;
+    }
     if code == "idle_timeout" {
         keepalive::timed_out(conn, at, error);
         return;
@@ -70,14 +74,15 @@ fn after_ready(conn: &mut Conn, at: At, error: &ErrorMessage) {
         let text = format!("ended the session by a fatal `{code}`");
         conn.convict(FindingKind::WrongAnswer, clause, at, text);
     } else if conn.audio.backlog_ms > conn.limits.max_buffered_audio_ms && blames_the_load(code) {
-        let text = format!("ended the session by `{code}` when its audio buffer was full instead of reading no further");
+        let text =
+            format!("ended the session by `{code}` when its audio buffer was full instead of reading no further");
         conn.convict(FindingKind::WronglyRefused, req::BP_S1, at, text);
     }
 }
 
 /// Codes by which a server could cut off a client that sends faster than it works.
 fn blames_the_load(code: &str) -> bool {
-    !matches!(code, "going_away" | "max_duration" | "forbidden" | "quota_exceeded" | "unauthenticated")
+    !matches!(code, "internal" | "going_away" | "max_duration" | "forbidden" | "quota_exceeded" | "unauthenticated")
 }
 
 /// The clause that a fatal error of this code breaks after `ready`, if it may not be fatal there.

@@ -1,6 +1,6 @@
 //! Flushes (FLU): each one answered once, in order, after the finals of its audio; and never taken for the end.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 
 use lastword_spec::finding::FindingKind;
 use lastword_spec::message::{Final, Flushed};
@@ -8,6 +8,7 @@ use lastword_spec::requirements as req;
 
 use crate::bounds::ms;
 use crate::conn::{At, Conn};
+use crate::queue::Queue;
 use crate::rules::{aud, keepalive, vad};
 
 /// How far before a flush a segment may have begun and still belong to the audio after it, in milliseconds.
@@ -21,15 +22,17 @@ pub(crate) struct FlushDebt {
     pub(crate) early: bool,
     /// The audio that was sent before it.
     bytes: u64,
-    overtaken: bool,
 }
 
 /// The memory of this area.
 #[derive(Debug, Default)]
 pub(crate) struct Flushes {
-    pub(crate) open: VecDeque<FlushDebt>,
-    done: Vec<String>,
-    pub(crate) refused: Vec<String>,
+    pub(crate) open: Queue<String, FlushDebt>,
+    answered: usize,
+    done: BTreeSet<String>,
+    pub(crate) refused: BTreeSet<String>,
+    /// A later flush was answered before all those up to this event.
+    overtaken_upto: Option<usize>,
     pub(crate) first: Option<At>,
     pub(crate) any_early: bool,
     /// The last `flushed`, and the audio it covers in milliseconds.
@@ -45,29 +48,30 @@ pub(crate) fn asked(conn: &mut Conn, at: At, id: String) {
     let bytes = conn.audio.accepted_bytes;
     conn.flush.any_early |= early;
     conn.flush.first.get_or_insert(at);
-    conn.flush.open.push_back(FlushDebt { id, at, early, bytes, overtaken: false });
+    conn.flush.open.push(id.clone(), FlushDebt { id, at, early, bytes });
 }
 
 /// `flushed` in its place.
 pub(crate) fn on_flushed(conn: &mut Conn, at: At, flushed: &Flushed) {
     keepalive::heard(conn, at);
-    let Some(index) = conn.flush.open.iter().position(|flush| flush.id == flushed.id) else {
+    let since_us = conn.working_since_us().unwrap_or(at.t_us);
+    let Some((flush, ahead)) = conn.flush.open.take(&flushed.id) else {
         unasked(conn, at, flushed);
         return;
     };
-    let since_us = conn.working_since_us().unwrap_or(at.t_us);
-    let flush = conn.flush.open.remove(index).expect("the position was just found");
+    let ahead = ahead.cloned();
     conn.answers.read(flush.at.event);
-    conn.flush.done.push(flush.id.clone());
+    conn.flush.done.insert(flush.id.clone());
+    conn.flush.answered += 1;
     conn.credit(req::FLU_S2);
     if flush.early {
         conn.credit(req::STA_S3);
     }
-    if index > 0 && !flush.overtaken {
-        let before = conn.flush.open[0].clone();
-        conn.flush.open.iter_mut().take(index).for_each(|one| one.overtaken = true);
-        let text = format!("answered the flush {:?} before the flush {:?}", flush.id, before.id);
-        conn.convict_with(FindingKind::WrongAnswer, req::FLU_S2, at, &[before.at.event, flush.at.event], text);
+    let known = |debt: &FlushDebt| conn.flush.overtaken_upto.is_some_and(|upto| debt.at.event < upto);
+    if let Some(ahead) = ahead.filter(|ahead| !known(ahead)) {
+        conn.flush.overtaken_upto = Some(flush.at.event);
+        let text = format!("answered the flush {:?} before the flush {:?}", flush.id, ahead.id);
+        conn.convict_with(FindingKind::WrongAnswer, req::FLU_S2, at, &[ahead.at.event, flush.at.event], text);
     }
     let ready_us = conn.ready.as_ref().map_or(0, |(ready, _)| ready.t_us);
     let asked_us = flush.at.t_us.max(ready_us);
@@ -122,7 +126,8 @@ fn unasked(conn: &mut Conn, at: At, flushed: &Flushed) {
     if conn.flush.refused.contains(id) {
         return;
     }
-    let illegal = conn.answers.pending.iter().position(|one| one.id.as_ref() == Some(id) && one.code == "invalid_state");
+    let illegal =
+        conn.answers.pending.iter().position(|one| one.id.as_ref() == Some(id) && one.code == "invalid_state");
     if let Some(pending) = illegal.and_then(|index| conn.answers.pending.remove(index)) {
         let text = format!("sent `flushed` for the flush {id:?}, which was illegal where it came");
         conn.convict_with(FindingKind::WronglyAccepted, pending.clause, at, &[pending.at.event], text);
@@ -147,15 +152,16 @@ pub(crate) fn settle(conn: &mut Conn) {
         conn.credit(req::FLU_S5);
     }
     let Some(sentinel) = conn.end.sentinel.filter(|_| conn.completed()) else { return };
-    if conn.flush.done.len() > 1 {
+    if conn.flush.answered > 1 {
         conn.credit(req::FLU_S3);
     }
     let late = std::mem::take(&mut conn.flush.late);
-    for flush in std::mem::take(&mut conn.flush.open).into_iter().filter(|flush| !flush.overtaken) {
+    let open = std::mem::take(&mut conn.flush.open);
+    let upto = conn.flush.overtaken_upto.unwrap_or(0);
+    if let Some((_, flush)) = open.iter().find(|(_, flush)| flush.at.event >= upto) {
         let due_us = conn.extended_due_us(flush.at.t_us, conn.limits.flush_ms);
         let clause = if sentinel.t_us > due_us && !late.contains(&flush.id) { req::FLU_S2 } else { req::FLU_S4 };
         let text = format!("ended the session without `flushed` for {:?}", flush.id);
         conn.convict_with(FindingKind::Unanswered, clause, ended_at, &[flush.at.event], text);
-        return;
     }
 }

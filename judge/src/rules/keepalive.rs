@@ -1,6 +1,6 @@
 //! Keepalives, their acknowledgements and the idle timer (KA).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use lastword_spec::finding::FindingKind;
 use lastword_spec::message::{ErrorMessage, KeepaliveAck};
@@ -9,6 +9,7 @@ use lastword_spec::table::{ServerInput, State};
 
 use crate::bounds::ms;
 use crate::conn::{At, Conn};
+use crate::queue::Queue;
 use crate::rules::blame;
 
 /// An acknowledgement that the server owes.
@@ -22,9 +23,10 @@ pub(crate) struct AckDebt {
 /// The memory of this area.
 #[derive(Debug, Default)]
 pub(crate) struct Liveness {
-    pub(crate) acks: VecDeque<AckDebt>,
-    acked: Vec<u64>,
-    overtaken: Vec<u64>,
+    pub(crate) acks: Queue<u64, AckDebt>,
+    acked: BTreeSet<u64>,
+    /// A later keepalive was acknowledged before all those up to this event.
+    overtaken_upto: Option<usize>,
     /// Keepalives that were sent after the sentinel.
     pub(crate) after_end: Vec<At>,
     /// The latest activity that the server has surely read by now, and what may still be under way.
@@ -113,7 +115,9 @@ fn note(conn: &mut Conn, at: At, kind: Kind) {
 /// timeout, that shows that they count.
 pub(crate) fn heard(conn: &mut Conn, at: At) {
     let kept_us = at.t_us.saturating_sub(conn.keepalive.spoke_us);
-    if conn.ready.is_none() || kept_us < conn.limits.idle_timeout_ms.saturating_mul(1_000) {
+    let idle_us = conn.limits.idle_timeout_ms.saturating_mul(1_000);
+    let surely_us = idle_us.saturating_add((idle_us / 10).max(conn.scale.in_flight_us()));
+    if conn.ready.is_none() || kept_us < surely_us {
         return;
     }
     match (conn.keepalive.by_keepalive, conn.keepalive.by_control) {
@@ -127,22 +131,26 @@ pub(crate) fn heard(conn: &mut Conn, at: At) {
 pub(crate) fn on_ack(conn: &mut Conn, at: At, ack: &KeepaliveAck) {
     let seq = ack.seq;
     heard(conn, at);
-    let Some(index) = conn.keepalive.acks.iter().position(|debt| debt.seq == seq) else {
+    let Some((debt, ahead)) = conn.keepalive.acks.take(&seq) else {
         unasked(conn, at, seq);
         return;
     };
-    let debt = conn.keepalive.acks.remove(index).expect("the position was just found");
+    let ahead = ahead.copied();
     conn.answers.read(debt.at.event);
-    conn.keepalive.acked.push(seq);
+    conn.keepalive.acked.insert(seq);
     conn.credit(req::KA_S6);
     if debt.early {
         conn.credit(req::STA_S3);
     }
-    if index > 0 {
-        let skipped: Vec<AckDebt> = conn.keepalive.acks.drain(..index).collect();
-        conn.keepalive.overtaken.extend(skipped.iter().map(|debt| debt.seq));
-        let text = format!("acknowledged keepalive {seq} before keepalive {}", skipped[0].seq);
-        conn.convict_with(FindingKind::WrongAnswer, req::KA_S6, at, &[skipped[0].at.event, debt.at.event], text);
+    let known = |debt: &AckDebt| conn.keepalive.overtaken_upto.is_some_and(|upto| debt.at.event < upto);
+    if known(&debt) {
+        return;
+    }
+    // One that came before `ready` may go without.
+    if let Some(ahead) = ahead.filter(|ahead| !known(ahead) && !ahead.early) {
+        conn.keepalive.overtaken_upto = Some(debt.at.event);
+        let text = format!("acknowledged keepalive {seq} before keepalive {}", ahead.seq);
+        conn.convict_with(FindingKind::WrongAnswer, req::KA_S6, at, &[ahead.at.event, debt.at.event], text);
         return;
     }
     let since_us = conn.ready.as_ref().map_or(debt.at.t_us, |(ready, _)| ready.t_us.max(debt.at.t_us));
@@ -154,12 +162,8 @@ pub(crate) fn on_ack(conn: &mut Conn, at: At, ack: &KeepaliveAck) {
 }
 
 fn unasked(conn: &mut Conn, at: At, seq: u64) {
-    if conn.keepalive.overtaken.contains(&seq) {
-        return;
-    }
-    let before_config = |one: &super::answers::Pending| {
-        one.phase == State::AwaitConfig && one.input == Some(ServerInput::KeepaliveSeq)
-    };
+    let before_config =
+        |one: &super::answers::Pending| one.phase == State::AwaitConfig && one.input == Some(ServerInput::KeepaliveSeq);
     if let Some(sent) = conn.keepalive.after_end.first().filter(|_| !conn.keepalive.acked.contains(&seq)) {
         let sent = sent.event;
         let text = format!("acknowledged keepalive {seq}, which came after the end");
@@ -250,12 +254,13 @@ pub(crate) fn settle(conn: &mut Conn) {
     } else if !after_end.is_empty() {
         conn.doubt(req::KA_S5, "the drain was too fast: the keepalive may have been read after session_ended");
     }
-    for debt in std::mem::take(&mut conn.keepalive.acks) {
-        if !debt.early && blame::surely_read(conn, debt.at, State::Streaming) {
-            let text = format!("never acknowledged keepalive {}", debt.seq);
-            conn.convict_with(FindingKind::Unanswered, req::KA_S6, ended_at, &[debt.at.event], text);
-            return;
-        }
+    let acks = std::mem::take(&mut conn.keepalive.acks);
+    let upto = conn.keepalive.overtaken_upto.unwrap_or(0);
+    let owed =
+        |debt: &&AckDebt| !debt.early && debt.at.event >= upto && blame::surely_read(conn, debt.at, State::Streaming);
+    if let Some(debt) = acks.iter().map(|(_, debt)| debt).find(owed) {
+        let text = format!("never acknowledged keepalive {}", debt.seq);
+        conn.convict_with(FindingKind::Unanswered, req::KA_S6, ended_at, &[debt.at.event], text);
     }
 }
 

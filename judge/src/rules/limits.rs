@@ -14,7 +14,10 @@ pub(crate) fn on_ready(conn: &mut Conn, at: At, ready: &Ready) {
         let text = format!("announces `limits.{}` {value}, below the minimum of {}", spec.name, spec.minimum);
         conn.convict(FindingKind::WrongValue, req::LIM_S1, at, text);
     } else if let Some(needed) = second_of_audio_bytes(ready).filter(|needed| limits.max_frame_bytes < *needed) {
-        let text = format!("announces `limits.max_frame_bytes` {}, less than the {needed} of one second", limits.max_frame_bytes);
+        let text = format!(
+            "announces `limits.max_frame_bytes` {}, less than the {needed} of one second",
+            limits.max_frame_bytes
+        );
         conn.convict(FindingKind::WrongValue, req::LIM_S1, at, text);
     }
     if limits.keepalive_interval_ms.saturating_mul(3) > limits.idle_timeout_ms {
@@ -24,6 +27,13 @@ pub(crate) fn on_ready(conn: &mut Conn, at: At, ready: &Ready) {
         );
         conn.convict(FindingKind::WrongValue, req::KA_S1, at, text);
     }
+}
+
+/// Whether something that the client sent before `ready`, within the defaults, is above the limits announced since: a server
+/// that handles it after `ready` may refuse it.
+pub(crate) fn early_may_be_too_large(conn: &Conn) -> bool {
+    conn.answers.longest_early_bytes > conn.limits.max_text_bytes
+        || conn.audio.longest_early_bytes > conn.limits.max_frame_bytes
 }
 
 fn second_of_audio_bytes(ready: &Ready) -> Option<u64> {

@@ -1,8 +1,8 @@
 //! A message of the server: read strictly (MSG, TIM-1, ERR-1, CFG-S3, LIM-S1, FIN-S8), held against the state table, and handed
 //! to the rules of its area. A malformed message is one breach; what it said is taken as far as it can be read.
 
-use lastword_spec::codec::{DecodeError, DecodeErrorKind, Decoded, decode_ready_lenient, decode_server};
 use lastword_spec::close::EndReason;
+use lastword_spec::codec::{DecodeError, DecodeErrorKind, Decoded, decode_ready_lenient, decode_server};
 use lastword_spec::finding::FindingKind;
 use lastword_spec::message::{ServerMessage, Warning};
 use lastword_spec::requirements as req;
@@ -14,7 +14,15 @@ use crate::rules::{answers, cfg, close, end, errors, flush, keepalive, progress,
 /// A text message of the server.
 pub(crate) fn on_text(conn: &mut Conn, context: &Context<'_>, at: At, text: &str) {
     conn.server_messages += 1;
-    if conn.abandoned || conn.state == State::Closed {
+    if conn.state == State::Closed {
+        return;
+    }
+    if conn.abandoned {
+        // Nothing is judged any more, but whoever waits for the end must learn of it.
+        if let Ok(Decoded::Message(ServerMessage::SessionEnded(ended))) = decode_server(text, u64::MAX) {
+            conn.session_ended.get_or_insert((at, ended));
+            conn.state = State::Ended;
+        }
         return;
     }
     security::scan(conn, context, at, text);
@@ -41,7 +49,9 @@ pub(crate) fn on_binary(conn: &mut Conn, at: At) {
 
 fn on_message(conn: &mut Conn, context: &Context<'_>, at: At, message: &ServerMessage, whole: bool) {
     security::scan_message(conn, at, message);
-    conn.given_up.iter_mut().for_each(|given_up| given_up.answered |= pays(message));
+    if let Some(given_up) = &mut conn.given_up {
+        given_up.heard(message);
+    }
     let unasked_end = conn.end.sentinel.is_none()
         && matches!(message, ServerMessage::SessionEnded(ended) if ended.reason == EndReason::COMPLETED);
     close::message_after_close(conn, at, unasked_end);
@@ -73,11 +83,6 @@ fn on_message(conn: &mut Conn, context: &Context<'_>, at: At, message: &ServerMe
         ServerMessage::Warning(warning) => on_warning(conn, at, warning),
         ServerMessage::Error(error) => errors::on_error(conn, at, error),
     }
-}
-
-/// Whether a message pays a debt, so that a stall that was suspected is none.
-fn pays(message: &ServerMessage) -> bool {
-    !matches!(message, ServerMessage::Progress(_) | ServerMessage::Warning(_) | ServerMessage::Partial(_))
 }
 
 fn illegal(conn: &mut Conn, at: At, message: &ServerMessage, clause: lastword_spec::registry::RequirementId) {
@@ -141,7 +146,12 @@ fn malformed(conn: &mut Conn, context: &Context<'_>, at: At, text: &str, fault: 
     let ready = (kind == Some("ready")).then(|| decode_ready_lenient(text, u64::MAX).ok()).flatten();
     match &ready {
         Some(lenient) if !lenient.missing.is_empty() => missing(conn, at, &lenient.missing),
-        _ => conn.convict(FindingKind::MalformedMessage, clause, at, format!("sent a malformed message: {}", plain(fault))),
+        _ => conn.convict(
+            FindingKind::MalformedMessage,
+            clause,
+            at,
+            format!("sent a malformed message: {}", plain(fault)),
+        ),
     }
     if fault.kind == DecodeErrorKind::TooLong
         && let Ok(Decoded::Message(message)) = decode_server(text, u64::MAX)

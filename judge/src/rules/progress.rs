@@ -106,7 +106,8 @@ pub(crate) fn on_progress(conn: &mut Conn, at: At, progress: &Progress) {
         conn.convict(FindingKind::WrongValue, req::PRG_S3, at, text);
     } else if let Some(sent_ms) = sent_ms.filter(|sent_ms| processed_ms > *sent_ms) {
         let text = format!("says that it processed {processed_ms} ms when only {sent_ms} ms had been sent");
-        conn.convict(FindingKind::WrongValue, req::PRG_S3, at, text);
+        let clause = aud::excess(conn, processed_ms, req::PRG_S3);
+        conn.convict(FindingKind::WrongValue, clause, at, text);
     }
     // Before `ready` there is no audio to count: every progress counts there.
     if processed_ms > conn.progress.processed_ms || conn.ready.is_none() {
@@ -205,4 +206,3 @@ fn released_by(conn: &Conn, at: At, after_us: u64) -> Option<At> {
     let prompt = at.t_us.saturating_sub(stimulus.t_us) <= conn.scale.release_us();
     (draining && prompt && stimulus.t_us > after_us).then_some(stimulus)
 }
-

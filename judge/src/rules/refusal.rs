@@ -10,7 +10,6 @@ use lastword_spec::requirements as req;
 use crate::bounds::ms;
 use crate::conn::{At, Conn};
 
-
 /// A model of this prefix exists nowhere: by such a name a trace asks for an unknown one.
 pub(crate) const NO_SUCH: &str = "no-such-";
 
@@ -72,7 +71,11 @@ fn unconfigured(conn: &mut Conn, at: At, error: &ErrorMessage) -> Option<Require
             Some(req::LIM_S3)
         }
         _ if circumstance(code) => None,
-        "invalid_state" | "unknown_type" | "bad_message" | "invalid_audio" | "audio_after_end"
+        "invalid_state"
+        | "unknown_type"
+        | "bad_message"
+        | "invalid_audio"
+        | "audio_after_end"
         | "duplicate_end_of_stream" => {
             let clause = conn.answers.pending.pop_front().map_or(req::STA_S2, |one| one.clause);
             let text = format!("ended the session by a fatal `{code}` before `config`");
@@ -118,7 +121,15 @@ fn judge(conn: &Conn, at: At, asked: At, error: &ErrorMessage) -> Result<Option<
             let text = "sent `config_timeout` though `config` had come".to_owned();
             return if crossed { Ok(None) } else { Err((WrongAnswer, req::CON_S3, text)) };
         }
-        "message_too_large" if conn.answers.oversize_text.is_some() || conn.audio.oversize.is_some() => return Ok(None),
+        "message_too_large" if conn.answers.oversize_text.is_some() || conn.audio.oversize.is_some() => {
+            return Ok(None);
+        }
+        "message_too_large" if conn.answers.longest_text_bytes > conn.audio.longest_frame_bytes => {
+            return Err((WronglyRefused, req::LIM_S3, "refused a text of legal length as too large".into()));
+        }
+        "message_too_large" => {
+            return Err((WronglyRefused, req::LIM_S2, "refused a frame of legal length as too large".into()));
+        }
         "bad_message" if conn.answers.bad_messages >= 10 => return Ok(Some(req::MSG_S7)),
         _ => {}
     }
@@ -200,4 +211,3 @@ fn good_config(conn: &Conn, request: &Config, code: &str) -> RequirementId {
         req::CFG_S4
     }
 }
-

@@ -45,7 +45,6 @@ struct Heard {
     finals: usize,
     last_start_ms: u64,
     last_end_ms: u64,
-    end_ms: u64,
 }
 
 /// A `partial` in its place.
@@ -71,7 +70,8 @@ pub(crate) fn on_partial(conn: &mut Conn, at: At, partial: &Partial) {
     let known = conn.results.open.get(&id).copied();
     match known {
         Some(segment) if partial.revision <= segment.revision => {
-            let text = format!("sent revision {} of segment {id} after revision {}", partial.revision, segment.revision);
+            let text =
+                format!("sent revision {} of segment {id} after revision {}", partial.revision, segment.revision);
             conn.convict_with(FindingKind::WrongValue, req::FIN_S4, at, &[segment.at.event], text);
         }
         Some(_) => {}
@@ -162,9 +162,11 @@ fn restated(conn: &Conn, result: &Final) -> Option<RequirementId> {
     if words.is_empty() || heard.words.is_empty() {
         return None;
     }
-    let same_again = words == heard.last && result.start_ms < heard.last_end_ms;
-    let overlaps = result.start_ms < heard.end_ms;
-    let all_again = words.starts_with(&heard.words) && (overlaps || heard.words.len() >= 4 && words.len() > heard.words.len());
+    // A speaker may say a thing twice, and neighbours may overlap a little: it must lie where the last final lies.
+    let overlaps = result.start_ms < heard.last_start_ms.midpoint(heard.last_end_ms);
+    let same_again = words == heard.last && overlaps;
+    let known = heard.words.len();
+    let all_again = words.starts_with(&heard.words) && (overlaps && known >= 2 || known >= 4 && words.len() > known);
     let after_flush = conn.flush.first.is_some();
     match (same_again, all_again) {
         (true, _) if after_flush => Some(req::FLU_S3),
@@ -179,11 +181,10 @@ fn record(conn: &mut Conn, at: At, result: &Final) {
     if !words.is_empty() {
         heard.words.extend(words.iter().cloned());
         heard.last = words;
-        heard.last_end_ms = result.end_ms;
     }
     heard.finals += 1;
     heard.last_start_ms = result.start_ms;
-    heard.end_ms = heard.end_ms.max(result.end_ms);
+    heard.last_end_ms = result.end_ms;
     conn.results.finals.push(FinalText {
         segment_id: result.segment_id,
         text: result.text.clone(),

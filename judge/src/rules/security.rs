@@ -26,7 +26,11 @@ fn token_of(text: &str) -> Option<String> {
 pub(crate) fn scan(conn: &mut Conn, context: &Context<'_>, at: At, text: &str) {
     let token = conn.config.token.as_ref();
     if token.is_some() || !context.secrets.is_empty() {
-        let leaked = context.secrets.iter().chain(token).any(|secret| secret.len() >= SHORTEST_SECRET && text.contains(secret.as_str()));
+        let leaked = context
+            .secrets
+            .iter()
+            .chain(token)
+            .any(|secret| secret.len() >= SHORTEST_SECRET && text.contains(secret.as_str()));
         conn.credit(req::SEC_S2);
         if leaked {
             conn.convict(FindingKind::LeakedSecret, req::SEC_S2, at, "repeated a credential in a message");
@@ -49,10 +53,18 @@ pub(crate) fn scan_message(conn: &mut Conn, at: At, message: &ServerMessage) {
 }
 
 fn gives_away(sentence: &str) -> Option<&'static str> {
-    const TRACES: &[&str] =
-        &["Traceback (most recent", "File \"", "panicked at", "stack backtrace", " at Object.", "\n    at ", "goroutine "];
+    const TRACES: &[&str] = &[
+        "Traceback (most recent",
+        "File \"",
+        "panicked at",
+        "stack backtrace",
+        " at Object.",
+        "\n    at ",
+        "goroutine ",
+    ];
     const ROOTS: &[&str] = &[
-        "/home/", "/usr/", "/opt/", "/var/", "/tmp/", "/root/", "/etc/", "/srv/", "/app/", "/proc/", "/mnt/", "/Users/", "C:\\",
+        "/home/", "/usr/", "/opt/", "/var/", "/tmp/", "/root/", "/etc/", "/srv/", "/app/", "/proc/", "/mnt/",
+        "/Users/", "C:\\",
     ];
     const SOURCES: &[&str] =
         &[".rs", ".py", ".js", ".ts", ".go", ".c", ".cc", ".cpp", ".java", ".rb", ".so", ".bin", ".onnx", ".gguf"];
@@ -70,7 +82,8 @@ fn gives_away(sentence: &str) -> Option<&'static str> {
 
 /// Across the connections of a trace: where one shows that credentials are demanded, no other may get in without.
 pub(crate) fn across(conns: &mut [&mut Conn], secrets: &[String]) {
-    let refused = |conn: &Conn| conn.config.refusal.as_ref().filter(|refusal| refusal.code == "unauthenticated").cloned();
+    let refused =
+        |conn: &Conn| conn.config.refusal.as_ref().filter(|refusal| refusal.code == "unauthenticated").cloned();
     let sentences: Vec<(u32, String)> =
         conns.iter().filter_map(|conn| refused(conn).map(|refusal| (conn.id, refusal.message))).collect();
     let served = conns.iter().any(|conn| conn.ready.is_some());

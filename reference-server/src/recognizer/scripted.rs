@@ -47,7 +47,7 @@ pub fn scripted(cost: ScriptedCost) -> Recognizer {
         languages: vec!["en".to_owned()],
         detects_language: false,
         max_segment_ms: MAX_SEGMENT_MS,
-        step_ms: STEP.as_millis() as u64,
+        step_ms: cost.per_segment_ms + cost.per_audio_second_ms * MAX_SEGMENT_MS / 1_000,
         workers: usize::MAX,
     };
     Recognizer::new(info, Arc::new(ScriptedDecoder { cost }))

@@ -17,12 +17,12 @@ use lastword_spec::limits::Limits;
 use lastword_spec::message::{ClientMessage, Config, Flush, Keepalive, MAX_ID_BYTES, Ready};
 use lastword_spec::table::State;
 
-pub use self::outcome::{ClientEvent, IncompleteReason, Outcome};
-pub use self::timer::ClientTimer;
 use self::end::FatalError;
 use self::input::Input;
+pub use self::outcome::{ClientEvent, IncompleteReason, Outcome};
 use self::queue::{Next, Queue};
 use self::timer::Bound;
+pub use self::timer::ClientTimer;
 use crate::fault::{ApiMisuse, TransportError, Violation};
 
 /// What a client asks for, and how much it holds.
@@ -230,6 +230,12 @@ impl ClientSession {
     #[must_use]
     pub fn audio_sent_ms(&self) -> u64 {
         self.queue.bytes_to_ms(self.sent_bytes)
+    }
+
+    /// Bytes of one sample of every channel: what is pushed is a multiple of this.
+    #[must_use]
+    pub fn sample_group_bytes(&self) -> usize {
+        self.queue.group_bytes()
     }
 
     /// Whether so many bytes can be pushed now. Never, for more than the whole buffer. Spec: BP-C1.

@@ -69,7 +69,9 @@ impl Queue {
         self.audio_bytes += bytes.len();
         match self.items.back_mut() {
             Some(Item::Audio(audio)) => audio.extend(bytes),
-            Some(Item::Flush(_) | Item::End) | None => self.items.push_back(Item::Audio(bytes.iter().copied().collect())),
+            Some(Item::Flush(_) | Item::End) | None => {
+                self.items.push_back(Item::Audio(bytes.iter().copied().collect()))
+            }
         }
     }
 

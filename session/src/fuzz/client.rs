@@ -7,16 +7,14 @@ use lastword_spec::close::EndReason;
 use lastword_spec::codec;
 use lastword_spec::limits::Limits;
 use lastword_spec::message::{
-    ClientMessage, EffectiveConfig, ErrorMessage, Final, Flushed, KeepaliveAck, Partial, Progress, Ready, ServerMessage,
-    SessionEnded, SpeechStarted, Warning,
+    ClientMessage, EffectiveConfig, ErrorMessage, Final, Flushed, KeepaliveAck, Partial, Progress, Ready,
+    ServerMessage, SessionEnded, SpeechStarted, Warning,
 };
 use lastword_spec::table::State;
 use lastword_spec::{PROTOCOL, error_code::ErrorCode};
 
 use super::Bytes;
-use crate::{
-    ApiMisuse, ClientEvent, ClientOptions, ClientOutput, ClientSession, ClientTimer, Outcome, TransportError,
-};
+use crate::{ApiMisuse, ClientEvent, ClientOptions, ClientOutput, ClientSession, ClientTimer, Outcome, TransportError};
 
 /// One event at a client.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,25 +45,25 @@ pub enum ClientOp {
 impl ClientOp {
     /// An event from a fuzzer's bytes.
     pub fn read(bytes: &mut Bytes<'_>) -> Self {
-        match bytes.next() % 24 {
+        match bytes.byte() % 24 {
             0 => Self::Ready,
-            1 => Self::Partial { id: bytes.next() },
-            2 | 3 => Self::Final { id: bytes.next() },
+            1 => Self::Partial { id: bytes.byte() },
+            2 | 3 => Self::Final { id: bytes.byte() },
             4 => Self::SpeechStarted,
-            5 => Self::Flushed { id: bytes.next() },
-            6 => Self::Ack { seq: bytes.next() },
-            7 => Self::Progress { seq: bytes.next(), ms: u32::from(bytes.next_u16()) },
+            5 => Self::Flushed { id: bytes.byte() },
+            6 => Self::Ack { seq: bytes.byte() },
+            7 => Self::Progress { seq: bytes.byte(), ms: u32::from(bytes.two_bytes()) },
             8 => Self::Warning,
-            9 => Self::Error { fatal: bytes.next() == 0 },
-            10 => Self::SessionEnded { complete: bytes.next() & 1 == 0, honest: bytes.next() & 1 == 0 },
+            9 => Self::Error { fatal: bytes.byte() == 0 },
+            10 => Self::SessionEnded { complete: bytes.byte() & 1 == 0, honest: bytes.byte() & 1 == 0 },
             11 => Self::Raw(String::from_utf8_lossy(bytes.chunk()).into_owned()),
             12 => Self::Binary,
-            13 | 14 => Self::Push { bytes: bytes.next_u16() },
-            15 => Self::Flush { id: bytes.next() },
+            13 | 14 => Self::Push { bytes: bytes.two_bytes() },
+            15 => Self::Flush { id: bytes.byte() },
             16..=19 => Self::Transmitted,
-            20 => Self::Advance { ms: u32::from(bytes.next_u16()) },
+            20 => Self::Advance { ms: u32::from(bytes.two_bytes()) },
             21 => Self::End,
-            _ => match bytes.next() % 16 {
+            _ => match bytes.byte() % 16 {
                 0 => Self::Close(Some(1000)),
                 1 => Self::Close(None),
                 2 => Self::Loss,

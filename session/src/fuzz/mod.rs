@@ -14,10 +14,10 @@ pub use server::{Audio, ServerOp, ServerRig, Text};
 /// An invariant is broken: that is a finding.
 pub fn drive(data: &[u8]) {
     let mut bytes = Bytes(data);
-    let mut server = ServerRig::new(bytes.next());
+    let mut server = ServerRig::new(bytes.byte());
     let mut client = ClientRig::new();
     while !bytes.0.is_empty() {
-        if bytes.next() & 1 == 0 {
+        if bytes.byte() & 1 == 0 {
             server.apply(&ServerOp::read(&mut bytes));
         } else {
             client.apply(&ClientOp::read(&mut bytes));
@@ -32,20 +32,20 @@ pub struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {
     /// One byte.
-    pub fn next(&mut self) -> u8 {
+    pub fn byte(&mut self) -> u8 {
         let (first, rest) = self.0.split_first().unwrap_or((&0, &[]));
         self.0 = rest;
         *first
     }
 
     /// Two bytes as a number.
-    pub fn next_u16(&mut self) -> u16 {
-        u16::from_le_bytes([self.next(), self.next()])
+    pub fn two_bytes(&mut self) -> u16 {
+        u16::from_le_bytes([self.byte(), self.byte()])
     }
 
     /// Up to 255 bytes, as many as the next byte says.
     pub fn chunk(&mut self) -> &'a [u8] {
-        let length = usize::from(self.next()).min(self.0.len());
+        let length = usize::from(self.byte()).min(self.0.len());
         let (chunk, rest) = self.0.split_at(length);
         self.0 = rest;
         chunk

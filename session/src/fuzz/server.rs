@@ -4,11 +4,13 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use lastword_spec::close::CloseCode;
-use lastword_spec::limits::Limits;
-use lastword_spec::message::{Capabilities, ClientMessage, EffectiveConfig, Flush, Keepalive, ServerMessage, SessionEnded};
-use lastword_spec::table::State;
 use lastword_spec::codec::{self, Decoded};
 use lastword_spec::error_code::ErrorCode;
+use lastword_spec::limits::Limits;
+use lastword_spec::message::{
+    Capabilities, ClientMessage, EffectiveConfig, Flush, Keepalive, ServerMessage, SessionEnded,
+};
+use lastword_spec::table::State;
 
 use super::Bytes;
 use crate::{ApiMisuse, EngineResult, Refusal, ServerOutput, ServerPolicy, ServerSession, ServerTimer};
@@ -101,12 +103,12 @@ pub enum ServerOp {
 impl ServerOp {
     /// An event from a fuzzer's bytes.
     pub fn read(bytes: &mut Bytes<'_>) -> Self {
-        let ms = |bytes: &mut Bytes<'_>| u32::from(bytes.next_u16());
-        match bytes.next() % 30 {
-            0 => Self::Text(Text::Config { interim_results: bytes.next() & 1 == 0, vad_events: bytes.next() & 1 == 0 }),
+        let ms = |bytes: &mut Bytes<'_>| u32::from(bytes.two_bytes());
+        match bytes.byte() % 30 {
+            0 => Self::Text(Text::Config { interim_results: bytes.byte() & 1 == 0, vad_events: bytes.byte() & 1 == 0 }),
             1 => Self::Text(Text::Keepalive(None)),
-            2 => Self::Text(Text::Keepalive(Some(u64::from(bytes.next())))),
-            3 | 4 => Self::Text(Text::Flush(bytes.next())),
+            2 => Self::Text(Text::Keepalive(Some(u64::from(bytes.byte())))),
+            3 | 4 => Self::Text(Text::Flush(bytes.byte())),
             5 => Self::Text(Text::Update),
             6 => Self::Text(Text::EndOfStream),
             7 => Self::Text(Text::Unknown),
@@ -114,24 +116,24 @@ impl ServerOp {
             9 => Self::Text(Text::BadConfig),
             10 => Self::Text(Text::Oversize),
             11 => Self::Text(Text::Raw(String::from_utf8_lossy(bytes.chunk()).into_owned())),
-            12..=14 => Self::Binary(Audio::Ms(bytes.next_u16() % 2_000)),
+            12..=14 => Self::Binary(Audio::Ms(bytes.two_bytes() % 2_000)),
             15 => Self::Binary(Audio::Empty),
             16 => Self::Binary(Audio::Broken),
             17 => Self::Binary(Audio::Oversize),
             18 => Self::Advance { ms: ms(bytes) },
             19 => Self::EngineReady,
             20 | 21 => {
-                Self::Partial { segment: bytes.next(), text: bytes.next() > 20, start_ms: ms(bytes), end_ms: ms(bytes) }
+                Self::Partial { segment: bytes.byte(), text: bytes.byte() > 20, start_ms: ms(bytes), end_ms: ms(bytes) }
             }
             22 | 23 => {
-                Self::Final { segment: bytes.next(), text: bytes.next() > 20, start_ms: ms(bytes), end_ms: ms(bytes) }
+                Self::Final { segment: bytes.byte(), text: bytes.byte() > 20, start_ms: ms(bytes), end_ms: ms(bytes) }
             }
             24 => Self::SpeechStarted { start_ms: ms(bytes) },
             25 => Self::SpeechEnded { end_ms: ms(bytes) },
             26 => Self::Progress { ms: ms(bytes) },
-            27 => Self::Flushed { wrong: bytes.next() == 0 },
+            27 => Self::Flushed { wrong: bytes.byte() == 0 },
             28 => Self::Drained,
-            _ => match bytes.next() % 8 {
+            _ => match bytes.byte() % 8 {
                 0 => Self::Close(Some(1000)),
                 1 => Self::Close(None),
                 2 => Self::Loss,

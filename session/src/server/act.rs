@@ -8,11 +8,11 @@ use lastword_spec::error_code::ErrorCode;
 use lastword_spec::message::{EffectiveConfig, ErrorMessage, KeepaliveAck, Ready, ServerMessage, Warning, WarningCode};
 use lastword_spec::table::State::{self, AwaitConfig, Configuring, Draining, Streaming};
 
+use super::end::Failure;
 use super::engine::Stage;
 use super::input::Input;
 use super::negotiate::{ConfigRequest, cut, negotiate};
 use super::results::Wanted;
-use super::end::Failure;
 use super::{OpenFlush, ServerOutput, ServerSession};
 use crate::fault::{ApiMisuse, Fact, Violation};
 
@@ -53,7 +53,10 @@ impl ServerSession {
 
     pub(super) fn fail_without_config(&mut self, now: Duration) -> State {
         self.note(Fact::NoConfigInTime);
-        self.fail_at_once(now, Failure::new(ErrorCode::CONFIG_TIMEOUT, "no `config` came in time: send it right after connecting"))
+        self.fail_at_once(
+            now,
+            Failure::new(ErrorCode::CONFIG_TIMEOUT, "no `config` came in time: send it right after connecting"),
+        )
     }
 
     pub(super) fn wait(&mut self, input: Input) -> State {
@@ -120,7 +123,8 @@ impl ServerSession {
         self.refused_before_end = true;
         self.note(Fact::BrokenAudioFrame);
         if !std::mem::replace(&mut self.invalid_audio_told, true) {
-            let text = "a binary message was not whole sample groups and was dropped; further ones are dropped without a word";
+            let text =
+                "a binary message was not whole sample groups and was dropped; further ones are dropped without a word";
             self.complain(ErrorCode::INVALID_AUDIO, text, None, None);
         }
         Streaming
@@ -141,7 +145,8 @@ impl ServerSession {
 
     pub(super) fn refuse_update(&mut self, id: String) -> State {
         self.note(Fact::UpdateNotOffered);
-        let text = "`update` is not offered here (see `capabilities` in `ready`): start a new session to change options";
+        let text =
+            "`update` is not offered here (see `capabilities` in `ready`): start a new session to change options";
         self.complain(ErrorCode::UNSUPPORTED_OPTION, text, None, Some(id));
         Streaming
     }
@@ -153,7 +158,12 @@ impl ServerSession {
     }
 
     pub(super) fn answer_unknown_type(&mut self) -> State {
-        self.complain(ErrorCode::UNKNOWN_TYPE, "this message type is not known here and was ignored", Some("type"), None);
+        self.complain(
+            ErrorCode::UNKNOWN_TYPE,
+            "this message type is not known here and was ignored",
+            Some("type"),
+            None,
+        );
         self.state
     }
 

@@ -152,7 +152,8 @@ impl ServerSession {
 
     pub(super) fn fail_idle(&mut self) -> State {
         self.note(Fact::ClientFellSilent);
-        let text = "nothing came for `idle_timeout_ms`: send audio or keepalives, and `end_of_stream` when the input ends";
+        let text =
+            "nothing came for `idle_timeout_ms`: send audio or keepalives, and `end_of_stream` when the input ends";
         self.fail_after_finals(Failure::new(ErrorCode::IDLE_TIMEOUT, text))
     }
 

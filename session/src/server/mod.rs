@@ -20,15 +20,15 @@ use lastword_spec::limits::Limits;
 use lastword_spec::message::{EffectiveConfig, ServerMessage};
 use lastword_spec::table::State;
 
-pub use self::negotiate::Refusal;
-pub use self::policy::{ServerPolicy, Token};
-pub use self::results::EngineResult;
-pub use self::timer::ServerTimer;
 use self::end::Failure;
 use self::input::Input;
 use self::negotiate::Agreement;
+pub use self::negotiate::Refusal;
+pub use self::policy::{ServerPolicy, Token};
+pub use self::results::EngineResult;
 use self::results::Results;
 use self::timer::IdleClock;
+pub use self::timer::ServerTimer;
 use crate::fault::{ApiMisuse, Violation};
 
 /// What a [`ServerSession`] wants done, in this order.
@@ -184,9 +184,7 @@ impl ServerSession {
     pub fn wants_read(&self) -> bool {
         match self.state {
             State::AwaitConfig | State::Draining | State::Failing | State::Ended => true,
-            State::Configuring => {
-                self.waiting.len() < MAX_WAITING && self.waiting_audio_bytes < self.buffer_bytes()
-            }
+            State::Configuring => self.waiting.len() < MAX_WAITING && self.waiting_audio_bytes < self.buffer_bytes(),
             State::Streaming => self.can_take() && self.waiting.is_empty(),
             State::Closed => false,
         }
@@ -320,19 +318,14 @@ impl ServerSession {
     fn deadline(&self, timer: ServerTimer) -> Option<Duration> {
         let ms = Duration::from_millis;
         match timer {
-            ServerTimer::Config => {
-                (self.state == State::AwaitConfig).then(|| ms(self.policy.config_timeout_ms))
-            }
+            ServerTimer::Config => (self.state == State::AwaitConfig).then(|| ms(self.policy.config_timeout_ms)),
             ServerTimer::Idle => self.idle.deadline(),
             ServerTimer::Session => {
                 (self.state == State::Streaming).then(|| self.configured_at + ms(self.limits.max_session_ms))
             }
             ServerTimer::Engine => self.engine_owes().then(|| {
-                let bound = if self.state == State::Configuring {
-                    START_BOUND
-                } else {
-                    2 * ms(self.limits.max_step_ms)
-                };
+                let bound =
+                    if self.state == State::Configuring { START_BOUND } else { 2 * ms(self.limits.max_step_ms) };
                 self.engine.heard_at + bound
             }),
             ServerTimer::Close => (self.state == State::Ended).then(|| self.ended_at + ms(self.limits.close_ms)),

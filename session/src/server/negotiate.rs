@@ -217,7 +217,8 @@ fn serves_endpointing(policy: &ServerPolicy, mode: &EndpointingMode) -> bool {
 }
 
 fn required_not_served(path: &str) -> Refusal {
-    let message = "an option that `required` lists is not served here; leave it out of `required`, or use another server";
+    let message =
+        "an option that `required` lists is not served here; leave it out of `required`, or use another server";
     refuse(ErrorCode::UNSUPPORTED_OPTION, path, message.into())
 }
 

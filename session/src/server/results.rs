@@ -168,7 +168,8 @@ impl Results {
         for channel in speaking {
             messages.extend(self.speech_ended(channel, position_ms, accepted_ms));
         }
-        let (closing, open) = std::mem::take(&mut self.open).into_iter().partition(|(_, open)| open.start_ms < position_ms);
+        let (closing, open) =
+            std::mem::take(&mut self.open).into_iter().partition(|(_, open)| open.start_ms < position_ms);
         self.open = open;
         let closing: BTreeMap<u64, OpenSegment> = closing;
         for (segment, open) in closing {
@@ -282,8 +283,7 @@ mod tests {
         let messages = results.final_(late, 100).unwrap();
         let [ServerMessage::Final(result)] = &messages[..] else { panic!("{messages:?}") };
         assert_eq!((result.start_ms, result.end_ms), (50, 100));
-        let words: Vec<(u64, u64)> =
-            result.words.iter().flatten().map(|word| (word.start_ms, word.end_ms)).collect();
+        let words: Vec<(u64, u64)> = result.words.iter().flatten().map(|word| (word.start_ms, word.end_ms)).collect();
         assert_eq!(words, [(70, 90), (70, 100)]);
     }
 
@@ -295,7 +295,9 @@ mod tests {
         results.partial(heard(0, "a", 5, 20), 100).unwrap();
         results.partial(heard(1, "b", 60, 70), 100).unwrap();
         let closed = results.close_before(50, 100);
-        assert!(matches!(&closed[..], [ServerMessage::SpeechEnded(_), ServerMessage::Final(one)] if one.segment_id == 0));
+        assert!(
+            matches!(&closed[..], [ServerMessage::SpeechEnded(_), ServerMessage::Final(one)] if one.segment_id == 0)
+        );
         assert!(matches!(&results.close_all(100)[..], [ServerMessage::Final(one)] if one.segment_id == 1));
         assert_eq!(results.close_all(100), []);
         assert_eq!(results.finals_sent, 2);

@@ -92,7 +92,8 @@ fn a_start_of_fifty_seconds_is_waited_for_while_progress_comes() {
 #[test]
 fn a_flush_that_is_open_at_the_sentinel_is_answered_before_the_end() {
     let pace = Pace { settle: ms(3_000), ..Pace::default() };
-    let script = vec![(ms(0), Act::Push(700)), (ms(10), Act::Flush("a")), (ms(10), Act::Flush("b")), (ms(20), Act::End)];
+    let script =
+        vec![(ms(0), Act::Push(700)), (ms(10), Act::Flush("a")), (ms(10), Act::Flush("b")), (ms(20), Act::End)];
     let world = World::new(Setup { pace, script, ..Setup::default() }).run();
     assert_complete(&world);
     let tail: Vec<&str> = world.wire.iter().map(String::as_str).filter(|line| line.starts_with("< ")).collect();
@@ -154,7 +155,11 @@ fn silence_is_bridged_by_keepalives_and_ends_in_time() {
     assert_complete(&world);
     assert!((29..=31).contains(&world.sent("> keepalive")), "{}", world.sent("> keepalive"));
     assert!(world.sent("< keepalive_ack") >= 5, "the client asks now and then whether the server lives");
-    assert!(world.fired.iter().all(|timer| timer == "client Keepalive" || timer == "client Probe"), "{:?}", world.fired);
+    assert!(
+        world.fired.iter().all(|timer| timer == "client Keepalive" || timer == "client Probe"),
+        "{:?}",
+        world.fired
+    );
 }
 
 fn course() -> Setup {
@@ -204,9 +209,10 @@ fn a_lost_connection_is_told_at_every_step() {
             Outcome::Error { code, .. } => assert_eq!(code.as_str(), "closed_before_ready"),
             outcome => assert!(outcome.is_complete(), "{outcome:?}"),
         }
-        let flushes = world.events.iter().filter(|event| {
-            matches!(event, ClientEvent::Flushed { .. } | ClientEvent::FlushFailed { .. })
-        });
+        let flushes = world
+            .events
+            .iter()
+            .filter(|event| matches!(event, ClientEvent::Flushed { .. } | ClientEvent::FlushFailed { .. }));
         assert!(flushes.count() <= 1, "a flush is answered once");
     }
     assert!(lost > 50);
@@ -214,7 +220,13 @@ fn a_lost_connection_is_told_at_every_step() {
 
 #[test]
 fn a_second_end_and_a_late_cancel_do_nothing() {
-    let script = vec![(ms(0), Act::Push(200)), (ms(10), Act::End), (ms(11), Act::End), (ms(5_000), Act::Cancel), (ms(5_001), Act::End)];
+    let script = vec![
+        (ms(0), Act::Push(200)),
+        (ms(10), Act::End),
+        (ms(11), Act::End),
+        (ms(5_000), Act::Cancel),
+        (ms(5_001), Act::End),
+    ];
     let world = World::new(Setup { script, ..Setup::default() }).run();
     assert_complete(&world);
 }

@@ -148,8 +148,11 @@ impl World {
     }
 
     pub(crate) fn outcome(&self) -> &Outcome {
-        let outcomes: Vec<_> =
-            self.events.iter().filter_map(|event| if let ClientEvent::Ended(one) = event { Some(one) } else { None }).collect();
+        let outcomes: Vec<_> = self
+            .events
+            .iter()
+            .filter_map(|event| if let ClientEvent::Ended(one) = event { Some(one) } else { None })
+            .collect();
         let [outcome] = outcomes[..] else { panic!("told {} outcomes: {:#?}", outcomes.len(), self.wire) };
         assert!(matches!(self.events.last(), Some(ClientEvent::Ended(_))), "the outcome is the last event");
         outcome
@@ -163,7 +166,8 @@ impl World {
     }
 
     pub(crate) fn heard(&self) -> Vec<String> {
-        let text = |event: &ClientEvent| if let ClientEvent::Final(one) = event { Some(one.text.clone()) } else { None };
+        let text =
+            |event: &ClientEvent| if let ClientEvent::Final(one) = event { Some(one.text.clone()) } else { None };
         self.events.iter().filter_map(text).collect()
     }
 
@@ -256,7 +260,13 @@ impl World {
         if self.engine.next_at().is_none_or(|at| at > self.now) {
             return false;
         }
-        let result = |segment, text, start_ms, end_ms| EngineResult { segment, text, start_ms, end_ms, ..EngineResult::default() };
+        let result = |segment, text, start_ms, end_ms| EngineResult {
+            segment,
+            text,
+            start_ms,
+            end_ms,
+            ..EngineResult::default()
+        };
         for report in self.engine.step(self.now) {
             let now = self.now;
             match report {

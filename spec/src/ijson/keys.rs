@@ -31,6 +31,7 @@ const FEW_KEYS: usize = 16;
 pub(super) struct Keys<'a> {
     few: [Key; FEW_KEYS],
     count: usize,
+    /// Whether a key that is here, or is about to be, holds an escape: then texts are compared and not spellings.
     pub(super) any_escaped: bool,
     many: BTreeSet<Cow<'a, str>>,
 }

@@ -1,0 +1,206 @@
+"""Sessions without a fault in which the client misbehaves, or things go wrong or cross."""
+
+from builder import LIMITS, SMALL, heater, ready
+
+ODD = {}
+
+
+def trace(name, note):
+    def keep(build):
+        ODD[name] = (note, build)
+        return build
+    return keep
+
+
+@trace("odd-audio", "Empty, broken, tiny, large and command-like frames.")
+def _(t):
+    t.start().audio(bytes=0).audio(bytes=641).error("invalid_audio").audio(bytes=1).audio(bytes=2, times=16, pace_ms=0)
+    t.audio(bytes=64000).audio(bytes=640, head="7b227479").speech()
+    heater(t, 2100).finish(received=4021, rejected=2, complete=False)
+
+
+@trace("wav-header", "A container at the start of raw audio is pointed out.")
+def _(t):
+    t.start().audio(head="52494646").server(type="warning", code="container_in_raw_audio", message="this looks like a WAV file")
+    heater(t.speech()).finish(2100)
+
+
+@trace("odd-messages", "Bad, unknown and misplaced messages; the session goes on.")
+def _(t):
+    t.start().client("{").error("bad_message").client(type="hello").error("unknown_type").client(type="flush", id=7)
+    t.error("bad_message", param="id").config().error("invalid_state").client("[" * 40).error("bad_message")
+    heater(t.speech()).finish()
+
+
+@trace("odd-form", "Spaces, order, escapes, unknown members and extensions make no difference.")
+def _(t):
+    t.open().client('{ "x_trace": {"a": 1},\n "type": "con\\u0066ig", "language": null }').wait(5).server(ready()).speech()
+    heater(t).client('{"id":"f", "type":"flush", "x_why": 1}').wait(5).flushed("f").finish()
+
+
+@trace("tenth-bad-message", "The tenth bad message ends the session; what follows is discarded.")
+def _(t):
+    t.start().speech()
+    for _ in range(9):
+        t.client("{").error("bad_message")
+    t.client("{").client("{").keepalive(1).wait(5)
+    heater(t).error("bad_message", True).ended(complete=False, reason="bad_message").hang_up(4400)
+
+
+@trace("update", "An update that is served, and one where updates are not.")
+def _(t):
+    effective = ready()["config"]
+    t.start(capabilities={"update": True}).client(type="update", id="u", endpointing={"silence_ms": 300}).wait(5)
+    endpointing = {"mode": "vad", "silence_ms": 300, "max_segment_ms": 30000}
+    t.server(type="updated", id="u", config={**effective, "endpointing": endpointing}).finish(0, 0)
+    t.on(1).start().client(type="update", id="v", language="de").wait(5).error("unsupported_option", id="v").finish(0, 0)
+
+
+@trace("oversize-by-library", "A frame above the limit makes the WebSocket library close.")
+def _(t):
+    heater(t.start().speech()).audio(bytes=64002).close(1009, by="server")
+
+
+@trace("oversize-by-session", "A frame above the limit is refused by the session layer.")
+def _(t):
+    heater(t.start().speech()).audio(bytes=64002).error("message_too_large", True)
+    t.ended(complete=False, reason="message_too_large").hang_up(1009)
+
+
+@trace("oversize-text", "A text above the limit is a bad message, or ends the session.")
+def _(t):
+    limits = {**LIMITS, "max_text_bytes": 4096}
+    t.start(limits=limits).client(type="flush", id="f", x_pad="x" * 4096).wait(5).error("bad_message").finish(0, 0)
+    t.on(1).start(limits=limits).client("x" * 5000).wait(5).error("message_too_large", True)
+    t.ended(0, 0, complete=False, reason="message_too_large").hang_up(1009)
+    t.on(2).start(limits=limits).client("x" * 5000).wait(5).close(1009, by="server")
+
+
+@trace("flood", "40 s of audio at once: the server reads when it can, and loses nothing.")
+def _(t):
+    t.start(limits={**LIMITS, "max_buffered_audio_ms": 1000}).audio(times=400, pace_ms=0).end_of_stream()
+    for seq in range(1, 11):
+        t.wait(1000).progress(seq, 4000 * seq)
+    t.final(0, "turn on the garage heater", 200, 39000).ended(40000).hang_up()
+
+
+@trace("dropped-and-said", "Audio is lost to a fault of the server, and it says so.")
+def _(t):
+    t.start().speech().server(type="warning", code="audio_dropped", message="500 ms of audio were lost")
+    heater(t).finish(2000, processed=1500, complete=False)
+
+
+@trace("internal", "The recogniser fails.")
+def _(t):
+    heater(t.start().speech()).error("internal", True, True).ended(complete=False, reason="internal").hang_up(1011)
+
+
+@trace("internal-while-configuring", "The recogniser does not start.")
+def _(t):
+    t.open().config().wait(300).error("internal", True, True).hang_up(1011)
+
+
+@trace("going-away", "The server shuts down.")
+def _(t):
+    t.start().speech().server(type="warning", code="going_away", message="shutting down")
+    heater(t).error("going_away", True, True).ended(complete=False, reason="going_away").hang_up(1001)
+
+
+@trace("max-duration", "The session reaches its greatest length.")
+def _(t):
+    t.start().speech().server(type="warning", code="max_duration_soon", message="10 s left")
+    heater(t).error("max_duration", True, True).ended(complete=False, reason="max_duration").hang_up(4410)
+
+
+@trace("strange-fatal-code", "A fatal error of a code that nobody knows: goes by its bits.")
+def _(t):
+    t.start().error("moon_phase", True).ended(0, 0, complete=False, reason="moon_phase").hang_up(4499)
+
+
+@trace("from-a-later-version", "Unknown types, members and codes from the server.")
+def _(t):
+    t.start(x_node="eu-1").server(type="mood", value="good").speech().server(type="x_stats", cpu=3)
+    t.server({"type": "final", "segment_id": 0, "text": "turn on the heater", "start_ms": 200, "end_ms": 1800, "channel": 0,
+              "confidence": None, "speaker": None, "x_score": 3})
+    t.server(type="warning", code="strange", message="nothing to worry about").error("strange_too").finish()
+
+
+@trace("idle-crosses-sentinel", "The idle timer fires just as the sentinel is under way.")
+def _(t):
+    t.start(limits=SMALL).wait(2990).end_of_stream().wait(5).error("idle_timeout", True, True)
+    t.ended(0, 0, complete=False, reason="idle_timeout").hang_up(4408)
+
+
+@trace("idle-crosses-keepalive", "The idle timer fires just as a keepalive is under way.")
+def _(t):
+    t.start(limits=SMALL).wait(2995).keepalive().wait(5).error("idle_timeout", True, True)
+    t.ended(0, 0, complete=False, reason="idle_timeout").hang_up(4408)
+
+
+@trace("fatal-crosses-everything", "The server fails while the client flushes, keeps alive and ends.")
+def _(t):
+    t.start().speech().client("{").keepalive(1).flush("f").end_of_stream().wait(1)
+    heater(t).error("internal", True, True).ended(complete=False, reason="internal").hang_up(1011)
+
+
+@trace("compare", "The same speech ended at once, flushed first and padded: a word is heard differently, none is lost.")
+def _(t):
+    def session(conn, label, flush, silence_ms, text):
+        t.on(conn).open(label=label, speech="heater.wav").config().wait(5).server(ready()).speech(3000)
+        if flush:
+            t.flush("f").wait(50).final(0, text, 200, 2900).flushed("f")
+        t.speech(silence_ms).end_of_stream().wait(50)
+        if not flush:
+            t.final(0, text, 200, 2900)
+        t.ended(3000 + silence_ms).hang_up()
+    session(0, "ended", False, 0, "turn on the garage eater")
+    session(1, "flushed", True, 0, "Turn on the garage heater.")
+    session(2, "padded", False, 2000, "turn on the garage heat her")
+
+
+@trace("gave-up-without-control", "The harness gave up, but nothing shows that the server could have answered.")
+def _(t):
+    t.start().speech().end_of_stream().gave_up(20000)
+
+
+@trace("gave-up-too-soon", "The harness gave up after a second.")
+def _(t):
+    t.start().speech().end_of_stream().gave_up(1000).control()
+
+
+@trace("answered-after-all", "The harness gave up, and then the answer came, in time.")
+def _(t):
+    t.start().speech().end_of_stream().wait(1900).progress(1, 500).gave_up(4100).wait(10).final(0, "turn on", 200, 1800).ended()
+    t.hang_up()
+
+
+@trace("slow-machine", "On a machine measured to be three times slower, three times the bound is in time.")
+def _(t):
+    t.lines[0]["time_scale_percent"] = 300
+    t.start().speech().end_of_stream().wait(5000).control(took_ms=900).wait(5000).progress(1, 900).wait(11000)
+    heater(t).ended().wait(4000).hang_up()
+
+
+@trace("library-close", "Bytes below the level of messages make the WebSocket library close.")
+def _(t):
+    heater(t.start().speech()).close(1007, by="server")
+
+
+@trace("hostile-then-closed", "Garbage is answered by a close of the library.")
+def _(t):
+    t.start().client("\u0000\u0001").close(1002, by="server")
+
+
+@trace("second-flush-id", "The same id twice: each flush has its answer.")
+def _(t):
+    heater(t.start().speech()).flush("f").flush("f").wait(5).flushed("f").flushed("f").finish()
+
+
+@trace("never-connected", "There is nobody there.")
+def _(t):
+    t.event(connect_failed={"error": "connection refused"})
+
+
+@trace("nothing-more", "The trace stops in the middle of a session.")
+def _(t):
+    heater(t.start().speech()).keepalive(3).flush("f")

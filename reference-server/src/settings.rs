@@ -1,0 +1,99 @@
+//! What an operator decides. Owns: the settings, their defaults, and whether the engine can keep what they promise.
+//! Must not know: command lines, sockets.
+
+use lastword_session::{ServerPolicy, ServerSession, Token};
+use lastword_spec::limits::Limits;
+
+use crate::recognizer::EngineInfo;
+use crate::ws::engine::capabilities;
+
+/// The engine tells its progress at least this often while it works, whatever it works on.
+const ENGINE_TICK_MS: u64 = 250;
+/// A step may take so many times what it took when the engine was loaded: other work, another machine's heat.
+const STEP_MARGIN: u64 = 4;
+
+/// How a server is to be.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `HOST:PORT`; port 0 lets the system choose.
+    pub listen: String,
+    /// What `ready.limits` announces.
+    pub limits: Limits,
+    /// How long a client may take for its `config`.
+    pub config_timeout_ms: u64,
+    /// The credential that clients must show.
+    pub token: Option<Token>,
+    /// Sessions at the same time; more are refused before their upgrade.
+    pub max_sessions: usize,
+    /// How long a shutdown waits for sessions to end.
+    pub shutdown_ms: u64,
+    /// The largest body of a transcription request, in bytes.
+    pub max_upload_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:9090".to_owned(),
+            limits: Limits { max_buffered_output_bytes: Some(1_048_576), ..Limits::DEFAULT },
+            config_timeout_ms: 10_000,
+            token: None,
+            max_sessions: 64,
+            shutdown_ms: 20_000,
+            max_upload_bytes: 64 * 1_048_576,
+        }
+    }
+}
+
+/// A setting that the protocol forbids or that this engine cannot keep.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{setting} {why}")]
+pub struct SettingsError {
+    /// The setting.
+    pub setting: String,
+    /// What is wrong, and what would be right.
+    pub why: String,
+}
+
+impl Settings {
+    /// The policy of every session, with this engine.
+    pub(crate) fn policy(&self, info: &EngineInfo) -> Result<ServerPolicy, SettingsError> {
+        let policy = ServerPolicy {
+            limits: self.limits.clone(),
+            capabilities: capabilities(info),
+            config_timeout_ms: self.config_timeout_ms,
+            token: self.token.clone(),
+            ..ServerPolicy::default()
+        };
+        ServerSession::new(policy.clone(), "check")
+            .map_err(|misuse| refuse("the limits", &format!("cannot be announced: {misuse}")))?;
+        self.check(info)?;
+        Ok(policy)
+    }
+
+    /// Limits are promises: those that the engine would break are refused.
+    fn check(&self, info: &EngineInfo) -> Result<(), SettingsError> {
+        if self.max_sessions == 0 {
+            return Err(refuse("max_sessions", "must be at least 1"));
+        }
+        if self.limits.progress_interval_ms < 2 * ENGINE_TICK_MS {
+            let why = format!("must be at least {}: the engine tells its progress no oftener", 2 * ENGINE_TICK_MS);
+            return Err(refuse("progress_interval_ms", &why));
+        }
+        let sessions_before = self.max_sessions.div_ceil(info.workers) as u64;
+        let longest_step_ms = info.step_ms.saturating_mul(STEP_MARGIN).saturating_mul(sessions_before);
+        if self.limits.max_step_ms < longest_step_ms {
+            let why = format!(
+                "must be at least {longest_step_ms}: a step of the model {} took {} ms when it was loaded, and {} sessions \
+                 may wait for {} worker(s); raise it, or lower max_sessions",
+                info.model, info.step_ms, self.max_sessions, info.workers
+            );
+            return Err(refuse("max_step_ms", &why));
+        }
+        Ok(())
+    }
+}
+
+fn refuse(setting: &str, why: &str) -> SettingsError {
+    SettingsError { setting: setting.to_owned(), why: why.to_owned() }
+}
