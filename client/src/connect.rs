@@ -174,10 +174,7 @@ pub async fn connect(url: &str, options: ConnectOptions) -> Result<(AudioSender,
 ///
 /// # Errors
 /// [`ConnectError::Options`].
-pub fn attach<S>(
-    socket: WebSocketStream<S>,
-    options: &ConnectOptions,
-) -> Result<(AudioSender, Events), ConnectError>
+pub fn attach<S>(socket: WebSocketStream<S>, options: &ConnectOptions) -> Result<(AudioSender, Events), ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -197,7 +194,8 @@ async fn dial(
         return Ok(start(upgrade(request, tcp).await?, session));
     }
     let connector = tls::connector(&options.extra_roots_pem).map_err(ConnectError::Certificates)?;
-    let name = ServerName::try_from(address.host).map_err(|_| ConnectError::BadUrl("its host is no name TLS can check"))?;
+    let name =
+        ServerName::try_from(address.host).map_err(|_| ConnectError::BadUrl("its host is no name TLS can check"))?;
     let stream = connector.connect(name, tcp).await?;
     Ok(start(upgrade(request, stream).await?, session))
 }

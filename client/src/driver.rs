@@ -70,13 +70,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let shared = Arc::clone(&self.shared);
-        let result = {
-            let mut inner = shared.lock();
-            inner.driver = Some(cx.waker().clone());
-            self.work(cx, &mut inner)
-        };
-        shared.room.notify_waiters();
-        shared.news.notify_waiters();
+        let mut inner = shared.lock();
+        inner.driver = Some(cx.waker().clone());
+        let result = self.work(cx, &mut inner);
+        shared.announce(&mut inner);
         result
     }
 
@@ -199,9 +196,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
 fn read_error(error: &Error) -> TransportError {
     match error {
-        Error::ConnectionClosed | Error::AlreadyClosed | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-            TransportError::Eof
-        }
+        Error::ConnectionClosed
+        | Error::AlreadyClosed
+        | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => TransportError::Eof,
         Error::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => TransportError::Eof,
         other => TransportError::Read(other.to_string()),
     }

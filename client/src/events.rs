@@ -126,7 +126,7 @@ impl Stream for Events {
 
 impl Drop for Events {
     fn drop(&mut self) {
-        self.shared.change(|inner| {
+        self.shared.change_always(|inner| {
             inner.listening = false;
             inner.events.clear();
             if !inner.sending {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lastword_session::ApiMisuse;
 
-use crate::shared::Shared;
+use crate::shared::{Inner, Shared};
 
 /// Where the audio of a session goes in.
 ///
@@ -114,7 +114,7 @@ impl AudioSender {
     /// # Errors
     /// Of the future: [`FlushError`].
     pub fn flush(&mut self) -> impl Future<Output = Result<Flushed, FlushError>> + Send + use<> {
-        let queued = self.shared.change(|inner| inner.flush());
+        let queued = self.shared.change(Inner::flush);
         async move {
             match queued {
                 Ok((_, answered)) => answered.await.unwrap_or(Err(FlushError::NotAnswered)).map(|()| Flushed(())),
@@ -127,7 +127,7 @@ impl AudioSender {
     /// The input has ended: what was pushed goes out, then the sentinel. The events go on until the outcome.
     pub fn finish(mut self) {
         self.finished = true;
-        self.shared.change(|inner| {
+        self.shared.change_always(|inner| {
             inner.sending = false;
             inner.input(|session, now| session.end(now));
         });
@@ -142,7 +142,7 @@ impl AudioSender {
 impl Drop for AudioSender {
     fn drop(&mut self) {
         if !self.finished {
-            self.shared.change(|inner| {
+            self.shared.change_always(|inner| {
                 inner.sending = false;
                 inner.input(|session, now| session.cancel(now));
             });

@@ -36,6 +36,10 @@ pub(crate) struct Inner {
     pub(crate) wire: VecDeque<Wire>,
     pub(crate) driver: Option<Waker>,
     pub(crate) events: VecDeque<Event>,
+    /// Events were queued that nobody has been told of.
+    has_news: bool,
+    /// A message left the buffer, and nobody has been told.
+    has_room: bool,
     /// The last event has been queued.
     pub(crate) ended: bool,
     /// The application holds `Events`.
@@ -67,6 +71,8 @@ impl Shared {
             wire: VecDeque::new(),
             driver: None,
             events: VecDeque::new(),
+            has_news: false,
+            has_room: false,
             ended: false,
             listening: true,
             sending: true,
@@ -82,19 +88,38 @@ impl Shared {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `change` for the application, takes what comes of it, and wakes the driver. Room is announced by the driver alone.
-    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+    /// Runs `change` for the application, takes what comes of it, and wakes whom it concerns. A refused change concerns nobody: a
+    /// caller that waits for room and the driver must not wake each other without end.
+    pub(crate) fn change<T, E>(&self, change: impl FnOnce(&mut Inner) -> Result<T, E>) -> Result<T, E> {
         let (result, driver) = {
             let mut inner = self.lock();
-            let result = change(&mut inner);
+            let result = change(&mut inner)?;
             inner.collect();
+            self.announce(&mut inner);
             (result, inner.driver.take())
         };
-        self.news.notify_waiters();
         if let Some(driver) = driver {
             driver.wake();
         }
-        result
+        Ok(result)
+    }
+
+    /// [`change`](Self::change), for what cannot be refused.
+    pub(crate) fn change_always(&self, change: impl FnOnce(&mut Inner)) {
+        let Ok(()) = self.change::<(), std::convert::Infallible>(|inner| {
+            change(inner);
+            Ok(())
+        });
+    }
+
+    /// Tells those who wait what there is for them.
+    pub(crate) fn announce(&self, inner: &mut Inner) {
+        if std::mem::take(&mut inner.has_news) {
+            self.news.notify_waiters();
+        }
+        if std::mem::take(&mut inner.has_room) || inner.ended {
+            self.room.notify_waiters();
+        }
     }
 }
 
@@ -139,7 +164,10 @@ impl Inner {
         while let Some(output) = self.session.poll_output() {
             match output {
                 ClientOutput::Send(message) => self.wire.push_back(Wire::Message(message)),
-                ClientOutput::SendAudio(bytes) => self.wire.push_back(Wire::Audio(bytes)),
+                ClientOutput::SendAudio(bytes) => {
+                    self.has_room = true;
+                    self.wire.push_back(Wire::Audio(bytes));
+                }
                 ClientOutput::Event(event) => self.tell(event),
                 ClientOutput::Violation(violation) => {
                     if !self.ended {
@@ -190,6 +218,7 @@ impl Inner {
         if !self.listening {
             return;
         }
+        self.has_news = true;
         if let (Event::Partial(new), Some(Event::Partial(last))) = (&event, self.events.back_mut())
             && new.segment_id == last.segment_id
         {

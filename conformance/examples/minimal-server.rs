@@ -1,6 +1,6 @@
 //! The test server as a program: `minimal-server PORT [FAULT [TOKEN]]`. For trying the harness without any engine.
 
-#[path = "../tests/peer/mod.rs"]
+#[path = "../tests/it/peer/mod.rs"]
 mod peer;
 
 #[tokio::main]
@@ -11,6 +11,6 @@ async fn main() {
     let fault = peer::Fault::ALL.iter().find(|fault| format!("{fault:?}") == wanted);
     let fault = *fault.unwrap_or_else(|| panic!("the faults are {:?}", peer::Fault::ALL));
     let setup = peer::Setup { fault, token: arguments.next(), ..peer::Setup::default() };
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free");
-    peer::serve(listener, setup).await;
+    peer::spawn_on(port, setup).await;
+    std::future::pending::<()>().await;
 }

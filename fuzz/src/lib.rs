@@ -24,6 +24,7 @@ pub const TARGETS: &[Target] = &[
     ("decode_server", decode_server),
     ("schema_diff", schema_diff),
     ("trace", read_trace),
+    ("session", session),
 ];
 
 /// The largest text that the targets take for a message.
@@ -89,12 +90,21 @@ fn ours<M: WireMessage>(text: &str) -> Opinion {
     }
 }
 
-/// A trace file: no panic, and what is read is written and read again as it was.
+/// A trace file: no panic, neither in the reader nor in the judge, and what is read is written and read again as it was.
 pub fn read_trace(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    if let Ok(trace) = trace::read(text) {
-        assert_eq!(trace::read(&trace::write(&trace)), Ok(trace), "written and read again");
+    let Ok(trace) = trace::read(text) else { return };
+    let judgement = lastword_judge::judge(&trace, &lastword_judge::Options::default());
+    for finding in &judgement.findings {
+        assert!(finding.frames.iter().all(|frame| *frame < trace.events.len()), "frames of the trace: {finding:?}");
+        assert!(!finding.message.is_empty(), "a finding says what is wrong: {finding:?}");
     }
+    assert_eq!(trace::read(&trace::write(&trace)), Ok(trace), "written and read again");
+}
+
+/// Any events into both session machines: no panic, and the invariants of the protocol hold for all that comes out.
+pub fn session(bytes: &[u8]) {
+    lastword_session::fuzz::drive(bytes);
 }
 
 /// A mutation that knows JSON, for libFuzzer's own know bytes only: swaps objects and arrays, duplicates keys, respells

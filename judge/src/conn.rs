@@ -40,6 +40,16 @@ pub(crate) struct Context<'a> {
     pub(crate) secrets: &'a [String],
 }
 
+/// What one connection comes to.
+pub(crate) struct Verdict {
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) exercised: BTreeSet<RequirementId>,
+    /// Suspicions that the trace does not decide.
+    pub(crate) undecided: BTreeMap<RequirementId, String>,
+    /// What the connection does not show.
+    pub(crate) unsure: BTreeMap<RequirementId, String>,
+}
+
 /// A Close frame, or the end of the transport without one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Closing {
@@ -90,6 +100,7 @@ pub(crate) struct Conn {
     told: BTreeMap<RequirementId, usize>,
     exercised: BTreeSet<RequirementId>,
     undecided: BTreeMap<RequirementId, String>,
+    unsure: BTreeMap<RequirementId, String>,
 }
 
 impl Conn {
@@ -127,6 +138,7 @@ impl Conn {
             told: BTreeMap::new(),
             exercised: BTreeSet::new(),
             undecided: BTreeMap::new(),
+            unsure: BTreeMap::new(),
         }
     }
 
@@ -180,6 +192,11 @@ impl Conn {
         self.undecided.entry(requirement).or_insert_with(|| why.into());
     }
 
+    /// Something that this connection does not show, and that is no suspicion: another connection may show it.
+    pub(crate) fn unsure(&mut self, requirement: RequirementId, why: impl Into<String>) {
+        self.unsure.entry(requirement).or_insert_with(|| why.into());
+    }
+
     /// Whether a breach of this requirement has been found on this connection.
     pub(crate) fn convicted(&self, requirement: RequirementId) -> bool {
         self.told.contains_key(&requirement)
@@ -219,8 +236,14 @@ impl Conn {
         self.open.as_ref()?.speech.as_deref()
     }
 
-    pub(crate) fn drain_verdict(&mut self) -> (Vec<Finding>, BTreeSet<RequirementId>, BTreeMap<RequirementId, String>) {
-        (std::mem::take(&mut self.findings), std::mem::take(&mut self.exercised), std::mem::take(&mut self.undecided))
+    /// What was found, told once.
+    pub(crate) fn take_verdict(&mut self) -> Verdict {
+        Verdict {
+            findings: std::mem::take(&mut self.findings),
+            exercised: std::mem::take(&mut self.exercised),
+            undecided: std::mem::take(&mut self.undecided),
+            unsure: std::mem::take(&mut self.unsure),
+        }
     }
 
     /// The record for the report.

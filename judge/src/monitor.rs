@@ -108,16 +108,22 @@ impl Monitor {
         // Where nothing at all was served, a refusal is no answer to the stimulus: it may be all that the server can say.
         let served = conns.iter().any(|conn| conn.ready.is_some()) || self.controls.iter().any(|control| control.ok);
         let mut judgement = Judgement::default();
+        let mut unsure = BTreeMap::new();
         for conn in self.conns.values_mut() {
-            let (findings, exercised, undecided) = conn.drain_verdict();
-            judgement.findings.extend(findings);
-            judgement.exercised.extend(exercised.into_iter().filter(|_| served));
-            for (id, why) in undecided {
+            let verdict = conn.take_verdict();
+            judgement.findings.extend(verdict.findings);
+            judgement.exercised.extend(verdict.exercised.into_iter().filter(|_| served));
+            for (id, why) in verdict.undecided {
                 judgement.undecided.entry(id).or_insert(why);
             }
+            unsure.extend(verdict.unsure);
             judgement.connections.push(conn.record());
         }
         judgement.findings.sort_by_key(|finding| (finding.t_us, finding.frames.last().copied(), finding.requirement));
+        unsure.retain(|id, _| !judgement.exercised.contains(id));
+        for (id, why) in unsure {
+            judgement.undecided.entry(id).or_insert(why);
+        }
         // What another connection of the trace decided is decided.
         let decided = |id| judgement.findings.iter().any(|finding| finding.requirement == id);
         judgement.undecided.retain(|id, _| !decided(*id));

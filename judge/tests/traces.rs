@@ -127,7 +127,7 @@ fn what_each_good_trace_exercises_is_as_it_was() {
 }
 
 #[test]
-fn what_the_judge_says_of_some_broken_traces_is_as_it_was() {
+fn what_the_judge_says_of_each_broken_trace_is_as_it_was() {
     let mut text = String::new();
     for (name, trace) in traces("traces") {
         text.push_str(&format!("{name}{}\n", findings(&judge(&trace, &options()))));

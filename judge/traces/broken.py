@@ -566,6 +566,18 @@ def _(t):
     heater(t).error("idle_timeout", True, True).ended(processed=1200, complete=False, reason="idle_timeout").hang_up(4408)
 
 
+@trace("KA-S4--idle-while-flushing", "A session is ended as idle while the server works on a flush.")
+def _(t):
+    t.start(limits=SMALL).speech().flush("f").wait(1500).progress(1, 600).wait(1500).progress(2, 1200).wait(20)
+    heater(t).error("idle_timeout", True, True).ended(processed=2000, complete=False, reason="idle_timeout").hang_up(4408)
+
+
+@trace("FLU-S2--forgotten", "A flush is forgotten, and the session is ended as idle.")
+def _(t):
+    heater(t.start(limits=SMALL).speech()).flush("f").wait(3000).error("idle_timeout", True, True)
+    t.ended(complete=False, reason="idle_timeout").hang_up(4408)
+
+
 @trace("CON-S4--no-retry-after", "A server without a slot does not say when to come again.")
 def _(t):
     t.event(refused={"status": 503})

@@ -12,7 +12,7 @@ use clap::Parser;
 use lastword_server::audio::{read_wav, samples_to_ms};
 use lastword_server::recognizer::wer::word_errors;
 use lastword_server::recognizer::whisper::{ProbeCommand, WhisperOptions, load};
-use lastword_server::recognizer::{BatchOptions, EndpointConfig, EngineEvent, Recognizer, StreamOptions};
+use lastword_server::recognizer::{BatchOptions, EndpointConfig, EngineEvent, Recognizer, StreamOptions, WindowConfig};
 
 /// Transcribes the fixtures and prints the word error rate.
 #[derive(Parser)]
@@ -25,6 +25,15 @@ struct Cli {
     /// The pauses that end a segment of a stream, in milliseconds, each tried in turn; none means no streams.
     #[arg(long, value_delimiter = ',', default_value = "160,200,240,400,500")]
     silence_ms: Vec<u64>,
+    /// The longest window, in milliseconds; what suits the model if left out.
+    #[arg(long)]
+    window_ms: Option<u64>,
+    /// A window whose speech is this long ends at a short pause, in milliseconds.
+    #[arg(long, requires = "window_ms", default_value_if("window_ms", clap::builder::ArgPredicate::IsPresent, "1500"))]
+    long_ms: Option<u64>,
+    /// The pause that ends a long window, in milliseconds.
+    #[arg(long, requires = "window_ms", default_value_if("window_ms", clap::builder::ArgPredicate::IsPresent, "200"))]
+    pause_ms: Option<u64>,
     /// No partials.
     #[arg(long)]
     no_interims: bool,
@@ -88,7 +97,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let model = cli.model.clone().unwrap_or_else(|| fixtures.join("model/tiny118-en-q5_0.bin"));
     let server = std::env::current_exe()?.with_file_name("..").join("lastword-server");
     let started = Instant::now();
-    let recognizer = load(&WhisperOptions::new(model, NonZeroUsize::MIN, ProbeCommand::new(server)))?;
+    let mut options = WhisperOptions::new(model, NonZeroUsize::MIN, ProbeCommand::new(server));
+    if let (Some(max_ms), Some(long_ms), Some(pause_ms)) = (cli.window_ms, cli.long_ms, cli.pause_ms) {
+        options.windows = Some(WindowConfig { max_ms, long_ms, pause_ms });
+    }
+    let recognizer = load(&options)?;
     println!("loaded in {:?}: {:?}", started.elapsed(), recognizer.info());
 
     for set in &cli.set {

@@ -199,17 +199,13 @@ fn serve(args: &ServeArgs) -> Result<()> {
     tracing_subscriber::fmt().with_max_level(args.log).with_writer(std::io::stderr).init();
     let settings = args.settings()?;
     let recognizer = args.recognizer()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     runtime.block_on(async {
         let info = recognizer.info().clone();
         let signals = Signals::new().context("cannot listen to signals")?;
         let server = Server::bind(settings, recognizer).await?;
-        println!(
-            "listening on ws://{}/v1/listen (recognizer {}, model {})",
-            server.address(),
-            info.engine,
-            info.model
-        );
+        println!("listening on ws://{}/v1/listen (recognizer {}, model {})", server.address(), info.engine, info.model);
         server.run(signals.first()).await.context("the listening socket failed")
     })?;
     // Decodes of sessions that are gone may still run; nobody waits for them.

@@ -114,10 +114,8 @@ impl Server {
     /// When the listening socket fails.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
         let Self { listener, app, stop, shutdown_bound, .. } = self;
-        let router = Router::new()
-            .route("/v1/listen", get(listen))
-            .route("/healthz", get(health))
-            .with_state(Arc::clone(&app));
+        let router =
+            Router::new().route("/v1/listen", get(listen)).route("/healthz", get(health)).with_state(Arc::clone(&app));
         // Small messages must not wait for each other.
         let listener = listener.tap_io(|stream| {
             if let Err(error) = stream.set_nodelay(true) {

@@ -37,7 +37,7 @@ fn the_fixture_model_needs_no_child() {
     options.probe = ProbeCommand::new(PathBuf::from("no-such-program"));
     let info = load(&options).expect("it is known byte for byte").info().clone();
     assert_eq!((info.engine.as_str(), info.languages.as_slice()), ("whisper", &["en".to_owned()][..]));
-    assert_eq!(info.max_segment_ms, 9_000);
+    assert_eq!(info.windows.max_ms, 9_000);
 }
 
 #[test]

@@ -155,6 +155,7 @@ fn a_server_that_fell_silent_is_asked_once_and_then_given_up() {
             "60 Silence ",
         ]
     );
+    assert!(outcome.is_retryable());
     let Outcome::Incomplete { reason, .. } = outcome else { panic!("{outcome:?}") };
     assert_eq!(reason, IncompleteReason::ConnectionLost(TransportError::Silence));
     let (timer, _, out) = fire(&mut session);

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The version of this form, the value of `lastword_report`.
-pub const REPORT_VERSION: u32 = 1;
+pub(super) const REPORT_VERSION: u32 = 1;
 
 /// Everything a run came to.
 #[derive(Clone, Debug, Serialize, Deserialize)]

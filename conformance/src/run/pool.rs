@@ -47,7 +47,7 @@ pub(super) async fn run_all(
         {
             let (env, case) = (Arc::clone(env), cases[index]);
             let alone = limit == 1;
-            let task = running.spawn(async move { (index, alone, unit::run(&env, case).await) });
+            let task = running.spawn(async move { (index, alone, unit::run_unless_dead(&env, case).await) });
             by_task.insert(task.id(), index);
         }
         let Some(finished) = running.join_next_with_id().await else { continue };

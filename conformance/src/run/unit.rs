@@ -29,9 +29,9 @@ const CASE_BOUND: Duration = Duration::from_secs(300);
 const CONTROL_TRIES: usize = 5;
 const CONTROL_PAUSE: Duration = Duration::from_millis(100);
 
-/// Runs a case, with a control session before it and one after it.
-pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
-    let started = Instant::now();
+/// Runs a case, with a control session before it and one after it; not at all where the subject has stopped to answer, for
+/// then every further case would only cost time.
+pub(super) async fn run_unless_dead(env: &Arc<Env>, case: &'static Case) -> Unit {
     if env.controls.is_dead()
         && let Some(control) = env.controls.fresh().await
         && !control.answered
@@ -39,6 +39,12 @@ pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
         let why = format!("control failed: {}", control.why.unwrap_or_else(|| "the subject answers nothing".to_owned()));
         return Unit::Done(Box::new(skipped(case, Verdict::Inconclusive, &why)));
     }
+    run(env, case).await
+}
+
+/// Runs a case, with a control session before it and one after it.
+pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
+    let started = Instant::now();
     let before = match env.controls.last() {
         Some(control) if control.ok => None,
         _ => control_failure(env).await,

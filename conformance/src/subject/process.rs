@@ -38,7 +38,7 @@ pub enum ProcessError {
 }
 
 /// How many lines of the subject's output are kept for a message.
-const TAIL_LINES: usize = 20;
+const TAIL_LINES: usize = 40;
 
 /// A loopback port that nobody listens on now. Somebody may take it before the subject does; the subject then says so.
 ///

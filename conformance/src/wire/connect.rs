@@ -18,11 +18,12 @@ use crate::case::Credential;
 use crate::subject::Target;
 
 /// The transport below a WebSocket, plain or encrypted.
-pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
+pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
 
-pub(crate) type Socket = WebSocketStream<Box<dyn Transport>>;
+/// An open WebSocket.
+pub type Socket = WebSocketStream<Box<dyn Transport>>;
 
 /// What came of an attempt to connect.
 pub enum Opened {

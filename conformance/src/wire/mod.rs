@@ -7,6 +7,6 @@ mod tls;
 mod upgrade;
 
 pub(crate) use connect::WRONG_TOKEN;
-pub use connect::{Dialler, Opened};
+pub use connect::{Dialler, Opened, Socket, Transport};
 pub use link::{Link, Outgoing};
 pub use tls::{Roots, TlsError};

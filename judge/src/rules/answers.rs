@@ -52,6 +52,15 @@ impl Pending {
     }
 }
 
+/// A non-fatal error that answered something.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answered {
+    pub(crate) code: &'static str,
+    pub(crate) at: At,
+    /// The message that it answered.
+    pub(crate) to: At,
+}
+
 /// A non-fatal error that answers nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Stray {
@@ -70,7 +79,7 @@ pub(crate) struct Answers {
     /// Codes that are due once a session and have been owed.
     pub(crate) once: Vec<&'static str>,
     /// Answers that came, by code.
-    pub(crate) answered: Vec<(&'static str, At)>,
+    pub(crate) answered: Vec<Answered>,
     pub(crate) bad_messages: u32,
     /// A fatal error that the client provoked: where, which code, by which requirement.
     pub(crate) fatal_due: Option<(At, &'static str, RequirementId)>,
@@ -110,7 +119,10 @@ impl Answers {
 
 /// A non-fatal error: settles the oldest debt that it fits, or is remembered as answering nothing.
 pub(crate) fn settle_by(conn: &mut Conn, at: At, error: &ErrorMessage) {
-    if by_update(conn, at, error) || by_flush(conn, at, error) {
+    // An id may be used again: a message that had to be refused comes first.
+    let refused = |one: &Pending| one.id.is_some() && one.id == error.id && error.code == one.code;
+    let meant = conn.answers.pending.iter().any(refused);
+    if !meant && (by_update(conn, at, error) || by_flush(conn, at, error)) {
         return;
     }
     if fatal_was_due(conn, at, error) {
@@ -129,7 +141,9 @@ pub(crate) fn settle_by(conn: &mut Conn, at: At, error: &ErrorMessage) {
     };
     // What must be answered comes before what may be.
     let pending = &conn.answers.pending;
-    let index = pending.iter().position(|one| !one.optional && fits(one)).or_else(|| pending.iter().position(fits));
+    let due = |one: &&Pending| !one.optional && fits(one);
+    let exact = pending.iter().position(|one| due(&one) && one.param == error.param);
+    let index = exact.or_else(|| pending.iter().position(|one| due(&one))).or_else(|| pending.iter().position(fits));
     match index.and_then(|index| conn.answers.pending.remove(index)) {
         Some(pending) => answered(conn, at, pending, error),
         None => {
@@ -138,6 +152,14 @@ pub(crate) fn settle_by(conn: &mut Conn, at: At, error: &ErrorMessage) {
                 conn.answers.strays.push(stray);
             }
         }
+    }
+}
+
+/// An error after `session_ended`: what it answers is not unanswered on top of that.
+pub(crate) fn came_too_late(conn: &mut Conn, error: &ErrorMessage) {
+    conn.answers.updates.retain(|(_, id)| error.id.as_ref() != Some(id));
+    if let Some(index) = conn.answers.pending.iter().position(|one| one.code == error.code.as_str()) {
+        conn.answers.pending.remove(index);
     }
 }
 
@@ -164,7 +186,7 @@ fn fatal_was_due(conn: &mut Conn, at: At, error: &ErrorMessage) -> bool {
 
 fn answered(conn: &mut Conn, at: At, pending: Pending, error: &ErrorMessage) {
     conn.answers.read(pending.at.event);
-    conn.answers.answered.push((pending.code, at));
+    conn.answers.answered.push(Answered { code: pending.code, at, to: pending.at });
     conn.credit(match pending.phase {
         State::AwaitConfig if !matches!(pending.code, "bad_message" | "unknown_type") => {
             conn.config.rejected_before = true;
@@ -225,11 +247,6 @@ fn by_update(conn: &mut Conn, at: At, error: &ErrorMessage) -> bool {
 /// An error that answers a flush which had to be served.
 fn by_flush(conn: &mut Conn, at: At, error: &ErrorMessage) -> bool {
     let Some(id) = error.id.as_deref() else { return false };
-    // An id may be used again: a flush that had to be refused comes first.
-    let refused = |one: &Pending| one.id.as_deref() == Some(id) && error.code == one.code;
-    if conn.answers.pending.iter().any(refused) {
-        return false;
-    }
     let Some((flush, _)) = conn.flush.open.take(&id.to_owned()) else { return false };
     conn.flush.refused.insert(flush.id.clone());
     let early = flush.early && error.code == "invalid_state";

@@ -7,7 +7,7 @@ use lastword_spec::requirements as req;
 use lastword_spec::table::State;
 
 use crate::conn::{At, Conn};
-use crate::rules::answers::{Pending, Stray};
+use crate::rules::answers::{Answered, Pending, Stray};
 
 /// Whether the server has surely read what the client sent at `at`, before it ended the session.
 pub(crate) fn surely_read(conn: &Conn, at: At, phase: State) -> bool {
@@ -66,7 +66,7 @@ pub(crate) fn settle(conn: &mut Conn) {
             let text = format!("never sent the error `{}` that was due, though it read on past the message", one.code);
             conn.convict_with(FindingKind::Unanswered, one.clause, end, &[one.at.event], text);
         } else {
-            conn.doubt(one.clause, "the message may not have been read before the session ended");
+            conn.unsure(one.clause, "the message may not have been read before the session ended");
         }
     }
     for (asked, id) in std::mem::take(&mut conn.answers.updates) {
@@ -74,7 +74,7 @@ pub(crate) fn settle(conn: &mut Conn) {
             let text = format!("never answered the update {id:?}");
             conn.convict_with(FindingKind::Unanswered, req::UPD_S1, end, &[asked.event], text);
         } else {
-            conn.doubt(req::UPD_S1, "the update may not have been read before the session ended");
+            conn.unsure(req::UPD_S1, "the update may not have been read before the session ended");
         }
     }
 }
@@ -96,10 +96,13 @@ fn has_keepalive_after_end(conn: &Conn) -> bool {
 /// An error of a well-known code that nothing asked for. Unknown codes are nobody's breach.
 fn unasked(conn: &mut Conn, stray: &Stray) {
     let code = stray.code.as_str();
-    let repeated = conn.answers.answered.iter().find(|(answered, _)| *answered == code).map(|(_, at)| *at);
-    let Some((kind, clause)) = suspect(conn, code, repeated.is_some()) else { return };
+    let before = |one: &&Answered| one.code == code && one.at.event < stray.at.event;
+    let repeated = conn.answers.answered.iter().rev().find(before).copied();
+    // What was sent before the last message that rightly got this error was handled before it.
+    let since = repeated.map_or(0, |one| one.to.event);
+    let Some((kind, clause)) = suspect(conn, code, repeated.is_some(), since) else { return };
     let because: Vec<usize> = match kind {
-        FindingKind::DuplicateAnswer => repeated.map(|at| at.event).into_iter().collect(),
+        FindingKind::DuplicateAnswer => repeated.map(|one| one.at.event).into_iter().collect(),
         _ => reason(conn, clause, stray.at).into_iter().collect(),
     };
     let text = match kind {
@@ -109,9 +112,11 @@ fn unasked(conn: &mut Conn, stray: &Stray) {
     conn.convict_with(kind, clause, stray.at, &because, text);
 }
 
-fn suspect(conn: &Conn, code: &str, repeated: bool) -> Option<(FindingKind, RequirementId)> {
+fn suspect(conn: &Conn, code: &str, repeated: bool, since: usize) -> Option<(FindingKind, RequirementId)> {
     use FindingKind::{DuplicateAnswer, WronglyRefused};
     let audio = &conn.audio;
+    let sent = |at: Option<At>| at.is_some_and(|at| at.event > since);
+    let kept_alive = sent(conn.keepalive.after_end.last().copied());
     let early_end = conn.end.sentinel_early;
     let early = conn.answers.pending.iter().any(|one| one.early) || audio.early_bytes > 0 || conn.flush.any_early;
     Some(match code {
@@ -134,16 +139,14 @@ fn suspect(conn: &Conn, code: &str, repeated: bool) -> Option<(FindingKind, Requ
         "invalid_audio" if audio.command_frames > 0 => (WronglyRefused, req::AUD_S5),
         "invalid_audio" if audio.accepted_bytes == 0 => return None,
         "invalid_audio" => (WronglyRefused, req::AUD_S4),
-        "invalid_state" | "unknown_type" | "bad_message" if has_keepalive_after_end(conn) => {
-            (WronglyRefused, req::KA_S5)
-        }
-        "invalid_state" if early_end => (WronglyRefused, req::END_S1),
-        "invalid_state" if early => (WronglyRefused, req::STA_S3),
+        "invalid_state" | "unknown_type" | "bad_message" if kept_alive => (WronglyRefused, req::KA_S5),
+        "invalid_state" if early_end && !repeated => (WronglyRefused, req::END_S1),
+        "invalid_state" if early && !repeated => (WronglyRefused, req::STA_S3),
         "invalid_state" if repeated => (DuplicateAnswer, req::STA_S1),
         "invalid_state" if conn.end.sentinel.is_some() => (WronglyRefused, req::END_S1),
         "invalid_state" => (WronglyRefused, req::STA_S1),
-        "bad_message" | "unknown_type" if conn.answers.extension.is_some() => (WronglyRefused, req::VER_3),
-        "bad_message" | "unknown_type" if conn.answers.odd_form.is_some() => (WronglyRefused, req::MSG_3),
+        "bad_message" | "unknown_type" if sent(conn.answers.extension) => (WronglyRefused, req::VER_3),
+        "bad_message" | "unknown_type" if sent(conn.answers.odd_form) => (WronglyRefused, req::MSG_3),
         "bad_message" if conn.answers.longest_text_bytes * 2 > conn.limits.max_text_bytes => {
             (WronglyRefused, req::LIM_S3)
         }

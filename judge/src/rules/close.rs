@@ -47,7 +47,8 @@ fn answers_close(conn: &mut Conn, closing: Closing, client: Closing) {
         return;
     }
     let because = [client.at.event];
-    let waited_us = closing.at.t_us.saturating_sub(client.at.t_us);
+    let ready_us = conn.ready.as_ref().map_or(0, |(ready, _)| ready.t_us);
+    let waited_us = closing.at.t_us.saturating_sub(client.at.t_us.max(ready_us));
     let may_read = conn.ready.is_some() && conn.audio.backlog_ms <= conn.limits.max_buffered_audio_ms;
     let echo = client.code.is_none() || closing.code == client.code;
     if !closing.frame {
@@ -76,12 +77,14 @@ pub(crate) fn message_after_close(conn: &mut Conn, at: At, ends_unasked: bool) {
         return;
     }
     // A server reads no Close while it reads nothing: before `ready`, or while its audio buffer is full.
-    let may_not_read = conn.ready.is_none() || conn.audio.backlog_ms > conn.limits.max_buffered_audio_ms;
-    if !ends_unasked && (may_not_read || !client.frame) {
+    let full = conn.audio.backlog_ms > conn.limits.max_buffered_audio_ms;
+    let Some((ready, _)) = &conn.ready else { return };
+    if !ends_unasked && (full || !client.frame) {
         return;
     }
     let under_way_us = conn.scale.us(conn.limits.close_ms).max(conn.scale.us(1_000));
-    if ends_unasked || at.t_us.saturating_sub(client.at.t_us) > under_way_us {
+    let since_us = client.at.t_us.max(ready.t_us);
+    if ends_unasked || at.t_us.saturating_sub(since_us) > under_way_us {
         let text = if ends_unasked {
             "took the client's Close for the end of the stream"
         } else {
@@ -112,7 +115,7 @@ fn after_the_end(conn: &mut Conn, closing: Closing, ended_at: At, ended: &Sessio
     } else if let Some(due) = due.filter(|due| *due != code) {
         let text = format!("closed with {code} instead of {due} after reason `{}`", ended.reason.as_str());
         conn.convict_with(WrongClose, req::CLO_S5, closing.at, &because, text);
-    } else if !completed && conn.answers.fatal.is_none() {
+    } else if !completed && conn.answers.fatal.is_none() && !conn.end.late_fatal {
         let text = format!("ended the session as `{}` without a fatal error before", ended.reason.as_str());
         conn.convict_with(WrongClose, req::ERR_S1, closing.at, &because, text);
     } else {
@@ -196,7 +199,7 @@ fn unannounced(conn: &mut Conn, closing: Closing) {
     let by_library = matches!(closing.code, Some(CloseCode::PROTOCOL_ERROR | CloseCode::INVALID_PAYLOAD));
     if by_library && conn.state != State::Draining {
         // What a library met below the messages is not in the trace.
-        conn.doubt(req::ERR_S1, "a WebSocket library may have made this close");
+        conn.unsure(req::ERR_S1, "a WebSocket library may have made this close");
         if conn.answers.hostile.is_some() {
             conn.credit(req::SEC_S3);
         }
@@ -230,8 +233,13 @@ fn verdict(conn: &Conn, closing: Closing, too_big: bool) -> Verdict {
             format!("{how} though no message was too large"),
         );
     }
+    if conn.state == State::AwaitConfig && closing.code == Some(CloseCode::TIMEOUT) {
+        return before_config(conn, closing, how);
+    }
     let as_if_done = conn.state == State::Draining && closing.code == Some(CloseCode::NORMAL);
-    if let Some((error, clause)) = errors::ended_by_nonfatal(conn).filter(|_| !as_if_done) {
+    if let Some((error, clause)) =
+        errors::ended_by_nonfatal(conn).filter(|_| !as_if_done && conn.state != State::Configuring)
+    {
         return (ClosedWithoutEnd, clause, Some(error), format!("{how} after an error that was not fatal"));
     }
     if let Some(hostile) = conn.answers.hostile.filter(|_| !closing.frame) {
@@ -250,7 +258,7 @@ fn verdict(conn: &Conn, closing: Closing, too_big: bool) -> Verdict {
 fn before_config(conn: &Conn, closing: Closing, how: String) -> Verdict {
     let text = format!("{how} before `config` without a fatal error");
     let waited_us = closing.at.t_us.saturating_sub(conn.opened.map_or(0, |at| at.t_us));
-    let timer = conn.client_last.is_none() && waited_us >= 900_000;
+    let timer = closing.code == Some(CloseCode::TIMEOUT) || (conn.client_last.is_none() && waited_us >= 900_000);
     match closing.code {
         _ if timer => (ClosedWithoutEnd, req::CON_S3, conn.opened, text),
         None => (WrongClose, req::CLO_S1, conn.client_last, text),

@@ -21,7 +21,7 @@ pub(crate) fn settle(conn: &mut Conn) {
     let counted_finals = conn.results.finals.len() as u64 + conn.end.late_finals.len() as u64;
     // A second final of a segment, or one that is lost, is blamed already: counted or not, it is no further breach.
     let finals = conn.results.closed.len() as u64..=counted_finals;
-    let lost = conn.convicted(req::FIN_S2);
+    let lost = [req::FIN_S2, req::FIN_S4, req::FLU_S1].into_iter().any(|id| conn.convicted(id));
     if !conn.tainted && !lost && !finals.contains(&ended.finals) {
         let text = format!("counts {} finals and sent {}", ended.finals, conn.results.finals.len());
         conn.convict(WrongValue, req::END_S9, at, text);
@@ -167,11 +167,11 @@ fn proves(conn: &mut Conn, at: At, ended: &SessionEnded) {
         conn.credit(req::FLU_1);
     }
     let (surely, possibly) = end::refused_after_end(conn, at);
-    let refused_late = conn.answers.answered.iter().any(|(code, _)| *code == "audio_after_end");
+    let refused_late = conn.answers.answered.iter().any(|one| one.code == "audio_after_end");
     if refused_late && possibly > 0 && ended.rejected_frames > 0 {
         conn.credit(req::END_S4);
     } else if possibly > 0 && surely == 0 && !refused_late {
-        conn.doubt(req::END_S4, "the drain was too fast: the frames may have been read after session_ended");
+        conn.unsure(req::END_S4, "the drain was too fast: the frames may have been read after session_ended");
     }
     aud::credit(conn, ended.complete);
 }

@@ -10,7 +10,7 @@ use lastword_spec::table::State;
 
 use crate::bounds::ms;
 use crate::conn::{At, Conn};
-use crate::rules::{aud, blame, keepalive};
+use crate::rules::{answers, aud, blame, keepalive};
 
 /// The memory of this area.
 #[derive(Debug, Default)]
@@ -23,12 +23,15 @@ pub(crate) struct End {
     pub(crate) provoked: Option<(At, RequirementId)>,
     /// Something came after `session_ended`.
     pub(crate) late: bool,
+    /// Among it a fatal error.
+    pub(crate) late_fatal: bool,
     /// Segments whose final came after `session_ended`.
     pub(crate) late_finals: Vec<u64>,
 }
 
 /// The first sentinel.
 pub(crate) fn sentinel(conn: &mut Conn, at: At) {
+    keepalive::silence_before(conn, at);
     conn.end.sentinel = Some(at);
     conn.end.sentinel_early = conn.ready.is_none();
     if conn.state == State::Streaming {
@@ -117,9 +120,13 @@ fn agrees_with_the_error(conn: &mut Conn, at: At, ended: &SessionEnded) {
 /// A message in the state Ended: nothing but Close is legal there. Each is blamed on the clause that it breaks most.
 pub(crate) fn after_the_end(conn: &mut Conn, at: At, message: Option<&ServerMessage>) {
     let Some((ended_at, _)) = conn.session_ended else {
-        let text = "sent a message after a fatal error before `ready`";
+        let (clause, text) = match message {
+            _ if conn.convicted(req::CFG_S2) || conn.convicted(req::ERR_S3) => return,
+            Some(ServerMessage::SessionEnded(_)) => (req::CFG_S2, "sent `session_ended` though there was no `ready`"),
+            _ => (req::ERR_S3, "sent a message after a fatal error before `ready`"),
+        };
         let because: Vec<usize> = conn.answers.fatal.iter().map(|(at, _)| at.event).collect();
-        conn.convict_with(FindingKind::IllegalMessage, req::ERR_S3, at, &because, text);
+        conn.convict_with(FindingKind::IllegalMessage, clause, at, &because, text);
         return;
     };
     conn.end.late = true;
@@ -145,10 +152,9 @@ pub(crate) fn after_the_end(conn: &mut Conn, at: At, message: Option<&ServerMess
             if let Some(ServerMessage::Final(late)) = message {
                 conn.end.late_finals.push(late.segment_id);
             }
-            if let Some(ServerMessage::Error(error)) = message
-                && let Some(index) = conn.answers.pending.iter().position(|one| one.code == error.code.as_str())
-            {
-                conn.answers.pending.remove(index);
+            if let Some(ServerMessage::Error(error)) = message {
+                conn.end.late_fatal |= error.fatal;
+                answers::came_too_late(conn, error);
             }
             let what = message.map_or("a message", ServerMessage::message_type);
             let text = format!("sent `{what}` after `session_ended`");
@@ -165,7 +171,7 @@ pub(crate) fn settle(conn: &mut Conn) {
     }
     let second = conn.end.more_sentinels.first().copied();
     if let Some(second) = second
-        && conn.answers.answered.iter().any(|(code, at)| *code == "duplicate_end_of_stream" && at.event > second.event)
+        && conn.answers.answered.iter().any(|one| one.code == "duplicate_end_of_stream" && one.at.event > second.event)
     {
         conn.credit(req::END_S5);
     }

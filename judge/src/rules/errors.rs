@@ -43,6 +43,11 @@ fn needs_retry_after(conn: &mut Conn, at: At, error: &ErrorMessage) {
 
 fn after_ready(conn: &mut Conn, at: At, error: &ErrorMessage) {
     let code = error.code.as_str();
+    if code == "message_too_large" && conn.answers.oversize_text.is_some() {
+        conn.end.provoked = conn.answers.oversize_text.map(|asked| (asked, req::LIM_S3));
+        conn.answers.pending.retain(|one| !one.oversize);
+        return;
+    }
     if let Some((asked, due, clause)) = conn.answers.fatal_due {
         if code == due {
             conn.answers.read(asked.event);
@@ -55,13 +60,8 @@ fn after_ready(conn: &mut Conn, at: At, error: &ErrorMessage) {
             return;
         }
     }
-    if code == "message_too_large" && conn.answers.oversize_text.is_some() {
-        conn.end.provoked = conn.answers.oversize_text.map(|asked| (asked, req::LIM_S3));
-        conn.answers.pending.retain(|one| !one.oversize);
-        return;
-    }
     if code == "message_too_large" && limits::early_may_be_too_large(conn) {
-        conn.doubt(req::LIM_S2, "the message was sent before the limit was known");
+        conn.unsure(req::LIM_S2, "the message was sent before the limit was known");
         return;
     }
     if code == "idle_timeout" {

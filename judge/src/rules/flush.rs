@@ -37,9 +37,18 @@ pub(crate) struct Flushes {
     pub(crate) any_early: bool,
     /// The last `flushed`, and the audio it covers in milliseconds.
     last: Option<(At, u64)>,
-    blamed: bool,
+    /// The segment that was found open at a `flushed`.
+    pub(crate) blamed: Option<u64>,
     /// What came after the end.
     pub(crate) late: Vec<String>,
+}
+
+impl Flushes {
+    /// The oldest open flush that no later one has overtaken.
+    pub(crate) fn unanswered(&self) -> Option<&FlushDebt> {
+        let upto = self.overtaken_upto.unwrap_or(0);
+        self.open.iter().map(|(_, flush)| flush).find(|flush| flush.at.event >= upto)
+    }
 }
 
 /// A `flush` that must be served.
@@ -104,7 +113,7 @@ fn covers(conn: &mut Conn, at: At, flush: &FlushDebt) {
     let belongs = |start_ms: u64, end_ms: u64| end_ms <= upto_ms || start_ms + PRE_ROLL_MS < upto_ms;
     let open = conn.results.open.iter().find(|(_, one)| belongs(one.start_ms, one.end_ms)).map(|(id, one)| (*id, *one));
     if let Some((id, segment)) = open {
-        conn.flush.blamed = true;
+        conn.flush.blamed = Some(id);
         let text = format!("sent `flushed` for {:?} while segment {id} of that audio was open", flush.id);
         conn.convict_with(FindingKind::WrongAnswer, req::FLU_S1, at, &[segment.at.event], text);
     }
@@ -113,7 +122,7 @@ fn covers(conn: &mut Conn, at: At, flush: &FlushDebt) {
 /// A final: does it belong to audio for which `flushed` has come already?
 pub(crate) fn on_final(conn: &mut Conn, at: At, result: &Final) {
     let Some((flushed, upto_ms)) = conn.flush.last else { return };
-    if result.end_ms <= upto_ms && result.start_ms < upto_ms && !conn.flush.blamed && !result.text.is_empty() {
+    if result.end_ms <= upto_ms && result.start_ms < upto_ms && conn.flush.blamed.is_none() && !result.text.is_empty() {
         let text = format!("sent a final of audio up to {} ms after `flushed` for it", result.end_ms);
         conn.convict_with(FindingKind::IllegalMessage, req::FLU_S1, at, &[flushed.event], text);
     } else if result.end_ms > upto_ms {
@@ -156,9 +165,8 @@ pub(crate) fn settle(conn: &mut Conn) {
         conn.credit(req::FLU_S3);
     }
     let late = std::mem::take(&mut conn.flush.late);
-    let open = std::mem::take(&mut conn.flush.open);
-    let upto = conn.flush.overtaken_upto.unwrap_or(0);
-    if let Some((_, flush)) = open.iter().find(|(_, flush)| flush.at.event >= upto) {
+    let unanswered = conn.flush.unanswered().filter(|_| !conn.tainted && !conn.convicted(req::FLU_S2)).cloned();
+    if let Some(flush) = unanswered {
         let due_us = conn.extended_due_us(flush.at.t_us, conn.limits.flush_ms);
         let clause = if sentinel.t_us > due_us && !late.contains(&flush.id) { req::FLU_S2 } else { req::FLU_S4 };
         let text = format!("ended the session without `flushed` for {:?}", flush.id);

@@ -31,6 +31,8 @@ pub(crate) struct Liveness {
     pub(crate) after_end: Vec<At>,
     /// The latest activity that the server has surely read by now, and what may still be under way.
     recent: VecDeque<(At, Kind)>,
+    /// The activity that ended the last silence of about the idle timeout, if there was one.
+    silence_ended: Option<At>,
     /// Something that an honest server may take for activity or not.
     maybe: Option<At>,
     /// The last audio, or `ready`.
@@ -103,12 +105,29 @@ fn note(conn: &mut Conn, at: At, kind: Kind) {
     if conn.end.sentinel.is_some() {
         return;
     }
+    silence_before(conn, at);
     let settled_us = at.t_us.saturating_sub(conn.scale.in_flight_us());
     let recent = &mut conn.keepalive.recent;
     while recent.len() > 1 && recent[1].0.t_us <= settled_us {
         recent.pop_front();
     }
     recent.push_back((at, kind));
+}
+
+/// The client does something: it may have come too late for the idle timer.
+pub(crate) fn silence_before(conn: &mut Conn, at: At) {
+    let idle_us = conn.limits.idle_timeout_ms.saturating_mul(1_000);
+    let last_us = conn.keepalive.last_sure_us().unwrap_or(at.t_us);
+    let silent_us = at.t_us.saturating_sub(last_us).saturating_add(conn.scale.in_flight_us());
+    if silent_us >= idle_us {
+        conn.keepalive.silence_ended = Some(at);
+    }
+}
+
+/// Whether the idle timer may have fired before: a silence was long enough, and since it ended the server has answered nothing
+/// that was sent later. It may have been busy with its last finals.
+fn may_have_fired(conn: &Conn) -> bool {
+    conn.keepalive.silence_ended.is_some_and(|ended| conn.answers.read_upto < ended.event)
 }
 
 /// The server answers something: where only keepalives or controls kept the session alive for the length of the idle
@@ -186,27 +205,29 @@ pub(crate) fn timed_out(conn: &mut Conn, at: At, error: &ErrorMessage) {
     let in_flight_us = conn.scale.in_flight_us();
     let read_by_us = at.t_us.saturating_sub(in_flight_us);
     if let Some(sentinel) = conn.end.sentinel {
-        // What came before the sentinel may have been silence enough, and the two messages may have crossed.
-        let silent_before_us = sentinel.t_us.saturating_sub(conn.keepalive.last_sure_us().unwrap_or(0));
-        if silent_before_us.saturating_add(in_flight_us) < idle_us {
+        if !may_have_fired(conn) {
             let text = "ended a draining session as idle";
             conn.convict_with(FindingKind::IllegalMessage, req::KA_S4, at, &[sentinel.event], text);
         } else {
-            conn.doubt(req::KA_S4, "the idle timer may have fired before the sentinel was read");
+            conn.unsure(req::KA_S4, "the idle timer may have fired before the sentinel was read");
         }
         return;
     }
-    let flushing = conn.flush.open.front().filter(|flush| flush.at.t_us <= read_by_us).map(|flush| flush.at);
-    if let Some(flush) = flushing {
+    let flushing = conn.flush.unanswered().filter(|flush| flush.at.t_us <= read_by_us).map(|flush| flush.at);
+    if let Some(flush) = flushing.filter(|_| !may_have_fired(conn)) {
+        // A server that tells progress works on the flush; one that is silent has forgotten it.
+        let works = conn.progress.told_us.is_some_and(|told| told > flush.t_us);
+        let (kind, clause) =
+            if works { (FindingKind::IllegalMessage, req::KA_S4) } else { (FindingKind::Unanswered, req::FLU_S2) };
         let text = "ended the session as idle while a flush was open";
-        conn.convict_with(FindingKind::IllegalMessage, req::KA_S4, at, &[flush.event], text);
+        conn.convict_with(kind, clause, at, &[flush.event], text);
         return;
     }
     let surely = |(activity, _): &&(At, Kind)| activity.t_us <= read_by_us;
     let last = conn.keepalive.recent.iter().rev().find(surely).or(conn.keepalive.recent.front()).copied();
     let Some((activity, kind)) = last else { return };
     let silent_us = at.t_us.saturating_sub(activity.t_us);
-    if silent_us.saturating_add(idle_us / 50).saturating_add(50_000) < idle_us {
+    if silent_us.saturating_add(idle_us / 50).saturating_add(50_000) < idle_us && !may_have_fired(conn) {
         let clause = match kind {
             Kind::Ready => req::KA_S2,
             Kind::Keepalive => req::KA_S3,
@@ -252,7 +273,7 @@ pub(crate) fn settle(conn: &mut Conn) {
     if after_end.iter().any(|at| was_heard(conn, *at, ended_at)) {
         conn.credit(req::KA_S5);
     } else if !after_end.is_empty() {
-        conn.doubt(req::KA_S5, "the drain was too fast: the keepalive may have been read after session_ended");
+        conn.unsure(req::KA_S5, "the drain was too fast: the keepalive may have been read after session_ended");
     }
     let acks = std::mem::take(&mut conn.keepalive.acks);
     let upto = conn.keepalive.overtaken_upto.unwrap_or(0);

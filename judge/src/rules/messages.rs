@@ -90,13 +90,21 @@ fn illegal(conn: &mut Conn, at: At, message: &ServerMessage, clause: lastword_sp
         end::after_the_end(conn, at, Some(message));
         return;
     }
+    if matches!(message, ServerMessage::Flushed(_)) && conn.convicted(req::KA_S4) {
+        return;
+    }
     let what = message.message_type();
     let state = conn.state.as_str();
     let twice = matches!(message, ServerMessage::Ready(_)) && conn.ready.is_some();
     let kind = if twice { FindingKind::DuplicateAnswer } else { FindingKind::IllegalMessage };
-    if let ServerMessage::Final(result) = message {
-        conn.end.late_finals.push(result.segment_id);
+    // It is illegal here, and it was said all the same: no debt is left over for it.
+    match message {
+        ServerMessage::Final(result) => conn.end.late_finals.push(result.segment_id),
+        ServerMessage::Flushed(flushed) => drop(conn.flush.open.take(&flushed.id)),
+        ServerMessage::KeepaliveAck(ack) => drop(conn.keepalive.acks.take(&ack.seq)),
+        _ => {}
     }
+    conn.tainted |= clause == req::CFG_S2 && conn.ready.is_none();
     let because: Vec<usize> = conn.answers.fatal.iter().map(|(error, _)| error.event).collect();
     conn.convict_with(kind, clause, at, &because, format!("sent `{what}`, which is illegal in {state}"));
     // An end before `ready` is an end all the same: nothing that follows means anything.

@@ -142,6 +142,10 @@ fn check_new_segment(conn: &mut Conn, at: At, id: u64) {
 }
 
 fn check_order(conn: &mut Conn, at: At, result: &Final) {
+    // Segments out of order are blamed as such.
+    if conn.convicted(req::FIN_S4) {
+        return;
+    }
     let Some(heard) = conn.results.channels.get(&result.channel).filter(|heard| heard.finals > 0) else { return };
     if result.start_ms < heard.last_start_ms {
         let text = format!(
@@ -219,8 +223,12 @@ pub(crate) fn settle(conn: &mut Conn) {
         return;
     }
     let late = &conn.end.late_finals;
-    if let Some((id, segment)) =
-        conn.results.open.iter().map(|(id, one)| (*id, *one)).find(|(id, _)| !late.contains(id))
+    if let Some((id, segment)) = conn
+        .results
+        .open
+        .iter()
+        .map(|(id, one)| (*id, *one))
+        .find(|(id, _)| !late.contains(id) && conn.flush.blamed != Some(*id))
     {
         let text = format!("ended the session while segment {id} was open: it got no final");
         conn.convict_with(FindingKind::LostFinal, req::FIN_S2, ended_at, &[segment.at.event], text);

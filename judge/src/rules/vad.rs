@@ -41,6 +41,7 @@ pub(crate) fn on_ended(conn: &mut Conn, at: At, event: &SpeechEnded) {
         return;
     }
     match conn.vad.open.remove(&event.channel) {
+        None if conn.tainted => {}
         None => {
             let text = format!("sent `speech_ended` on channel {} without `speech_started`", event.channel);
             conn.convict(FindingKind::IllegalMessage, req::VAD_S1, at, text);

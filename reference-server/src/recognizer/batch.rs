@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::endpoint::{EndpointConfig, EndpointEvent, EndpointMode, Endpointer, SegmentSpan};
+use super::assemble::Assembly;
+use super::endpoint::{EndpointConfig, EndpointEvent, EndpointMode, Endpointer, WindowConfig, WindowSpan};
 use super::{DecodeRequest, Decoder, EngineError, EngineInfo, Hypothesis};
 use crate::audio::samples_to_ms;
 
@@ -39,7 +40,7 @@ pub(super) async fn transcribe(
     options: &BatchOptions,
 ) -> Result<Transcript, EngineError> {
     let mut segments = Vec::new();
-    for span in spans(info.max_segment_ms, samples) {
+    for span in spans(info.windows.max_ms, samples) {
         let request = DecodeRequest {
             samples: samples[span.audio.start as usize..span.audio.end as usize].to_vec(),
             speech_start: (span.speech.start - span.audio.start) as usize,
@@ -48,7 +49,9 @@ pub(super) async fn transcribe(
         };
         let decoded = decoder.decode(request, Arc::new(|| {})).await?;
         let number = segments.len() as u64;
-        let heard = Hypothesis::place(number, decoded, span.audio.start, &span.speech, options.words);
+        let mut assembly = Assembly::default();
+        assembly.add(decoded, span.audio.start, &span.speech);
+        let heard = assembly.result(number, &span.speech, options.words);
         if !heard.text.is_empty() {
             segments.push(heard);
         }
@@ -59,17 +62,17 @@ pub(super) async fn transcribe(
 }
 
 /// A recording that fits one window is decoded whole, whatever its energy: an endpointer can only take something away.
-fn spans(max_segment_ms: u64, samples: &[i16]) -> Vec<SegmentSpan> {
+fn spans(max_ms: u64, samples: &[i16]) -> Vec<WindowSpan> {
     let whole = 0..samples.len() as u64;
-    let fits = samples_to_ms(whole.end) <= max_segment_ms;
+    let fits = samples_to_ms(whole.end) <= max_ms;
     let mode = if fits { EndpointMode::None } else { EndpointMode::Vad };
-    let config = EndpointConfig { mode, silence_ms: SILENCE_MS, max_segment_ms, ..EndpointConfig::default() };
-    let mut endpointer = Endpointer::new(config);
+    let config = EndpointConfig { mode, silence_ms: SILENCE_MS, max_segment_ms: max_ms, ..EndpointConfig::default() };
+    let mut endpointer = Endpointer::new(config, WindowConfig::up_to(max_ms));
     let mut decisions = Vec::new();
     endpointer.push(samples, &mut decisions);
     endpointer.flush(&mut decisions);
     let found = decisions.into_iter().filter_map(|decision| match decision {
-        EndpointEvent::Cut(span) => Some(span),
+        EndpointEvent::Window(span) => Some(span),
         EndpointEvent::SpeechStarted(_) | EndpointEvent::SpeechEnded(_) => None,
     });
     if !fits {
@@ -80,5 +83,5 @@ fn spans(max_segment_ms: u64, samples: &[i16]) -> Vec<SegmentSpan> {
     }
     let speech =
         found.map(|span| span.speech).reduce(|first, last| first.start..last.end).unwrap_or_else(|| whole.clone());
-    vec![SegmentSpan { audio: whole, speech }]
+    vec![WindowSpan { audio: whole, speech }]
 }

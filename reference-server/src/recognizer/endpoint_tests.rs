@@ -23,19 +23,37 @@ fn config(silence_ms: u64, max_segment_ms: u64) -> EndpointConfig {
     EndpointConfig { silence_ms, max_segment_ms, ..EndpointConfig::default() }
 }
 
+/// Windows that end where the segment does.
+const WHOLE: WindowConfig = WindowConfig::up_to(9_000);
+
 fn run(config: EndpointConfig, samples: &[i16]) -> Vec<EndpointEvent> {
-    let mut endpointer = Endpointer::new(config);
+    run_with(config, WHOLE, samples)
+}
+
+fn run_with(config: EndpointConfig, windows: WindowConfig, samples: &[i16]) -> Vec<EndpointEvent> {
+    let mut endpointer = Endpointer::new(config, windows);
     let mut out = Vec::new();
     endpointer.push(samples, &mut out);
     endpointer.flush(&mut out);
     out
 }
 
-fn spans(events: &[EndpointEvent]) -> Vec<SegmentSpan> {
+fn spans(events: &[EndpointEvent]) -> Vec<WindowSpan> {
     events
         .iter()
         .filter_map(|event| match event {
-            EndpointEvent::Cut(span) => Some(span.clone()),
+            EndpointEvent::Window(span) => Some(span.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The speech of each segment, in milliseconds.
+fn segments(events: &[EndpointEvent]) -> Vec<Range<u64>> {
+    events
+        .iter()
+        .filter_map(|event| match event {
+            EndpointEvent::SpeechEnded(speech) => Some(ms(speech)),
             _ => None,
         })
         .collect()
@@ -50,7 +68,7 @@ fn one_utterance_is_one_segment_with_audio_around_its_speech() {
     let samples = [silence(400), speech(600), silence(900)].concat();
     let events = run(config(500, 9_000), &samples);
     assert_eq!(events[0], EndpointEvent::SpeechStarted(ms_to_samples(400)));
-    assert_eq!(events[1], EndpointEvent::SpeechEnded(ms_to_samples(1_000)));
+    assert_eq!(segments(&events), [400..1_000]);
     let span = &spans(&events)[0];
     assert_eq!((ms(&span.audio), ms(&span.speech)), (150..1_200, 400..1_000));
     assert_eq!(events.len(), 3);
@@ -66,12 +84,12 @@ fn a_pause_shorter_than_silence_ms_does_not_end_a_segment_and_one_as_long_does()
 
 #[test]
 fn the_end_is_known_while_audio_flows_and_not_only_at_the_flush() {
-    let mut endpointer = Endpointer::new(config(200, 9_000));
+    let mut endpointer = Endpointer::new(config(200, 9_000), WHOLE);
     let mut out = Vec::new();
     endpointer.push(&[speech(300), silence(190)].concat(), &mut out);
     assert_eq!(out, [EndpointEvent::SpeechStarted(0)]);
     endpointer.push(&silence(10), &mut out);
-    assert_eq!(out[1], EndpointEvent::SpeechEnded(ms_to_samples(300)));
+    assert_eq!(out[2], EndpointEvent::SpeechEnded(0..ms_to_samples(300)));
     assert_eq!(out.len(), 3);
 }
 
@@ -95,8 +113,36 @@ fn clicks_of_one_or_two_frames_open_nothing_unless_the_audio_ends_in_them() {
 fn no_endpointing_keeps_one_segment_over_every_pause() {
     let samples = [speech(300), silence(4_000), speech(300)].concat();
     let events = run(EndpointConfig { mode: EndpointMode::None, ..config(200, 9_000) }, &samples);
-    assert_eq!(ms(&spans(&events)[0].speech), 0..4_600);
-    assert_eq!(spans(&events).len(), 1);
+    assert_eq!(segments(&events), [0..4_600]);
+    let heard: Vec<_> = spans(&events).iter().map(|span| ms(&span.audio)).collect();
+    assert_eq!(heard, [0..500, 4_050..4_600], "long silence is not decoded");
+}
+
+#[test]
+fn no_endpointing_ends_a_segment_at_its_greatest_length_and_nowhere_before() {
+    let samples = [speech(300), silence(2_000)].concat().repeat(3);
+    let events = run(EndpointConfig { mode: EndpointMode::None, ..config(200, 4_000) }, &samples);
+    assert_eq!(segments(&events), [0..2_600, 4_600..4_900]);
+}
+
+#[test]
+fn a_long_window_ends_at_a_short_pause_and_its_segment_does_not() {
+    let windows = WindowConfig { max_ms: 9_000, long_ms: 1_000, pause_ms: 200 };
+    let samples =
+        [speech(400), silence(210), speech(700), silence(210), speech(300), silence(600), speech(300)].concat();
+    let events = run_with(config(500, 30_000), windows, &samples);
+    assert_eq!(segments(&events), [0..1_820, 2_420..2_720]);
+    let heard: Vec<_> = spans(&events).iter().map(|span| ms(&span.speech)).collect();
+    assert_eq!(heard, [0..1_310, 1_520..1_820, 2_420..2_720], "the first pause came too early to end a window");
+}
+
+#[test]
+fn a_segment_longer_than_a_window_is_whole_and_one_longer_than_it_may_be_is_not() {
+    let events = run_with(config(500, 5_000), WindowConfig::up_to(2_000), &speech(7_000));
+    assert_eq!(segments(&events).len(), 2);
+    assert_eq!(segments(&events)[0].end, segments(&events)[1].start);
+    assert!((4_000..=5_000).contains(&segments(&events)[0].end), "{events:?}");
+    assert!(spans(&events).len() >= 4, "{events:?}");
 }
 
 #[test]
@@ -111,7 +157,7 @@ fn a_long_segment_is_cut_at_the_quietest_place_near_its_end() {
 
 #[test]
 fn a_flush_in_mid_speech_splits_without_loss_or_overlap() {
-    let mut endpointer = Endpointer::new(config(500, 9_000));
+    let mut endpointer = Endpointer::new(config(500, 9_000), WHOLE);
     let mut out = Vec::new();
     endpointer.push(&speech(505), &mut out);
     endpointer.flush(&mut out);
@@ -123,7 +169,7 @@ fn a_flush_in_mid_speech_splits_without_loss_or_overlap() {
 
 #[test]
 fn a_flush_with_nothing_to_flush_says_nothing() {
-    let mut endpointer = Endpointer::new(config(500, 9_000));
+    let mut endpointer = Endpointer::new(config(500, 9_000), WHOLE);
     let mut out = Vec::new();
     endpointer.flush(&mut out);
     endpointer.push(&silence(1_003), &mut out);
@@ -140,14 +186,27 @@ fn signal() -> impl Strategy<Value = Vec<i16>> {
     proptest::collection::vec(stretch, 1..10).prop_map(|parts| parts.concat())
 }
 
+fn any_config() -> impl Strategy<Value = EndpointConfig> {
+    let mode = prop_oneof![Just(EndpointMode::Vad), Just(EndpointMode::None)];
+    (mode, 10u64..900, 500u64..6_000)
+        .prop_map(|(mode, silence_ms, max_segment_ms)| EndpointConfig { mode, ..config(silence_ms, max_segment_ms) })
+}
+
+fn any_windows() -> impl Strategy<Value = WindowConfig> {
+    (500u64..2_500, 0u64..1_500, 10u64..400).prop_map(|(max_ms, long_ms, pause_ms)| WindowConfig {
+        max_ms,
+        long_ms,
+        pause_ms,
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn the_division_into_pushes_changes_nothing(samples in signal(), size in 1usize..5_000, silence_ms in 10u64..700) {
-        let config = config(silence_ms, 1_500);
-        let whole = run(config, &samples);
-        let mut endpointer = Endpointer::new(config);
+    fn the_division_into_pushes_changes_nothing(samples in signal(), size in 1usize..5_000, config in any_config(), windows in any_windows()) {
+        let whole = run_with(config, windows, &samples);
+        let mut endpointer = Endpointer::new(config, windows);
         let mut out = Vec::new();
         let mut settled = 0;
         for part in samples.chunks(size) {
@@ -162,15 +221,15 @@ proptest! {
     }
 
     #[test]
-    fn segments_are_ordered_disjoint_bounded_and_hold_every_run_of_voiced_frames(samples in signal(), silence_ms in 10u64..700) {
-        let config = config(silence_ms, 1_500);
-        let found = spans(&run(config, &samples));
+    fn windows_are_ordered_disjoint_bounded_and_hold_every_run_of_voiced_frames(samples in signal(), config in any_config(), windows in any_windows()) {
+        let events = run_with(config, windows, &samples);
+        let found = spans(&events);
         let mut until = 0;
         for span in &found {
             prop_assert!(span.audio.start >= until, "overlap");
             prop_assert!(span.audio.start <= span.speech.start && span.speech.start <= span.speech.end);
             prop_assert!(span.speech.end <= span.audio.end && span.audio.end <= samples.len() as u64);
-            prop_assert!(span.audio.end - span.audio.start <= ms_to_samples(1_500));
+            prop_assert!(span.audio.end - span.audio.start <= ms_to_samples(windows.max_ms));
             until = span.audio.end;
         }
         let voiced: Vec<bool> = samples
@@ -180,7 +239,32 @@ proptest! {
         for (index, run) in voiced.windows(ONSET_FRAMES as usize).enumerate() {
             let at = (index * FRAME_SAMPLES) as u64;
             let inside = found.iter().any(|span| span.speech.contains(&at));
-            prop_assert!(inside || !run.iter().all(|voiced| *voiced), "voiced frames at sample {} are in no segment", at);
+            prop_assert!(inside || !run.iter().all(|voiced| *voiced), "voiced frames at sample {} are in no window", at);
         }
+    }
+
+    #[test]
+    fn each_segment_is_started_has_windows_and_is_ended_and_is_no_longer_than_it_may_be(samples in signal(), config in any_config(), windows in any_windows()) {
+        let mut open: Option<(u64, Vec<WindowSpan>)> = None;
+        let mut until = 0;
+        for event in run_with(config, windows, &samples) {
+            match event {
+                EndpointEvent::SpeechStarted(at) => {
+                    prop_assert!(open.is_none() && at >= until);
+                    open = Some((at, Vec::new()));
+                }
+                EndpointEvent::Window(span) => open.as_mut().expect("a segment is open").1.push(span),
+                EndpointEvent::SpeechEnded(speech) => {
+                    let (start, spans) = open.take().expect("a segment is open");
+                    prop_assert_eq!(Some(start..spans.last().map_or(0, |span| span.speech.end)), Some(speech.clone()));
+                    prop_assert!(speech.end - spans[0].audio.start <= ms_to_samples(config.max_segment_ms));
+                    let gaps = spans.windows(2).map(|pair| pair[1].speech.start - pair[0].speech.end);
+                    let longest = gaps.max().unwrap_or(0);
+                    prop_assert!(config.mode == EndpointMode::None || longest < ms_to_samples(config.silence_ms) + ms_to_samples(10));
+                    until = speech.end;
+                }
+            }
+        }
+        prop_assert!(open.is_none());
     }
 }

@@ -2,14 +2,15 @@
 //! ([`EngineEvent`]), and the seam ([`Decoder`]) between streaming, which all engines share, and decoding one segment.
 //! Must not know: sockets, JSON, protocol states, wire names.
 //!
-//! The parts: [`endpoint`] cuts audio into segments, [`stream`] drives one session over it, [`batch`] a whole recording;
-//! [`scripted`] and [`whisper`] decode segments; [`pool`] bounds what decodes at once; [`model_file`] and [`whisper`]'s
+//! The parts: [`endpoint`] cuts audio into segments and windows, [`stream`] drives one session over it, [`batch`] a whole
+//! recording; [`scripted`] and [`whisper`] decode windows, and `assemble` makes results of them; [`pool`] bounds what decodes at once; [`model_file`] and [`whisper`]'s
 //! loader keep a broken model away from whisper.cpp.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+mod assemble;
 pub mod batch;
 pub mod endpoint;
 pub mod model_file;
@@ -21,8 +22,11 @@ pub mod wer;
 pub mod whisper;
 
 pub use batch::{BatchOptions, Transcript};
-pub use endpoint::{EndpointConfig, EndpointMode};
+pub use endpoint::{EndpointConfig, EndpointMode, WindowConfig};
 pub use stream::{AudioInput, Backlog, EngineEvents};
+
+/// What suits the fixture model: it was mostly trained on shorter audio than its window holds.
+pub(crate) const FIXTURE_WINDOWS: WindowConfig = WindowConfig { max_ms: 9_000, long_ms: 1_000, pause_ms: 200 };
 
 /// What an engine is and can do; fixed once it is loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +39,12 @@ pub struct EngineInfo {
     pub languages: Vec<String>,
     /// Whether it finds out the language itself when none is asked for.
     pub detects_language: bool,
-    /// No segment is longer than this, whatever a stream asks for, in milliseconds.
-    pub max_segment_ms: u64,
-    /// How long a segment of the greatest length took to decode when the engine was loaded, in milliseconds: a server
+    /// How a segment is divided into windows to be decoded.
+    pub windows: WindowConfig,
+    /// How long a window of the greatest length took to decode when the engine was loaded, in milliseconds: a server
     /// advertises no step bound near it. Load and other machines make it longer.
     pub step_ms: u64,
-    /// How many segments are decoded at once, over all streams.
+    /// How many windows are decoded at once, over all streams.
     pub workers: usize,
 }
 
@@ -53,7 +57,7 @@ pub struct StreamOptions {
     pub interim_results: bool,
     /// Whether results carry words.
     pub words: bool,
-    /// How the audio is cut. `max_segment_ms` above [`EngineInfo::max_segment_ms`] counts as the latter.
+    /// How the audio is cut.
     pub endpointing: EndpointConfig,
 }
 
@@ -120,7 +124,7 @@ pub enum EngineEvent {
     Final(Hypothesis),
     /// The engine did a piece of work. Comes from that work alone, never from a clock.
     Progress {
-        /// All audio before this is final or holds no speech, in milliseconds. Never falls.
+        /// All audio before this is decoded or holds no speech, in milliseconds. Never falls.
         audio_processed_ms: u64,
     },
     /// The finals of all audio before this flush have come.
@@ -164,7 +168,7 @@ pub enum EngineError {
 /// Told at each piece of work that is done for a request, from whatever thread does it. Must return at once.
 pub type Tick = Arc<dyn Fn() + Send + Sync>;
 
-/// One window of audio to be decoded, at most [`EngineInfo::max_segment_ms`] long (a batch: one model window).
+/// One window of audio to be decoded, at most [`WindowConfig::max_ms`] long.
 #[derive(Debug, Clone)]
 pub struct DecodeRequest {
     /// 16 kHz mono samples.
@@ -282,52 +286,4 @@ impl std::fmt::Debug for Recognizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Recognizer").field("info", &self.info).finish_non_exhaustive()
     }
-}
-
-impl Hypothesis {
-    /// Puts what was decoded in place on the clock of the stream. `audio_start` and `speech` are samples of the stream.
-    pub(crate) fn place(
-        segment: u64,
-        decoded: Decoded,
-        audio_start: u64,
-        speech: &std::ops::Range<u64>,
-        with_words: bool,
-    ) -> Self {
-        let text = decoded.text();
-        let words = if with_words { place_words(&decoded.words, audio_start, speech) } else { Vec::new() };
-        Self {
-            segment,
-            start_ms: crate::audio::samples_to_ms(speech.start),
-            end_ms: crate::audio::samples_to_ms(speech.end),
-            confidence: decoded.confidence.filter(|_| !text.is_empty()).map(|p| p.clamp(0.0, 1.0)),
-            text,
-            words,
-            language: decoded.language,
-        }
-    }
-}
-
-/// The times of words: those of the engine where it knows them, else the speech divided by the length of the words.
-fn place_words(words: &[DecodedWord], audio_start: u64, speech: &std::ops::Range<u64>) -> Vec<Word> {
-    let weight = |word: &DecodedWord| word.text.chars().count() as u64 + 1;
-    let total: u64 = words.iter().map(weight).sum();
-    let length = speech.end - speech.start;
-    let mut before = 0;
-    let mut placed = Vec::with_capacity(words.len());
-    for word in words {
-        let estimate = speech.start + length * before / total..speech.start + length * (before + weight(word)) / total;
-        before += weight(word);
-        let span = match &word.span {
-            Some(span) => audio_start + span.start as u64..audio_start + span.end as u64,
-            None => estimate,
-        };
-        placed.push(Word {
-            text: word.text.clone(),
-            start_ms: crate::audio::samples_to_ms(span.start.clamp(speech.start, speech.end)),
-            end_ms: crate::audio::samples_to_ms(span.end.clamp(speech.start, speech.end)),
-            confidence: word.confidence.map(|p| p.clamp(0.0, 1.0)),
-            estimated: word.span.is_none(),
-        });
-    }
-    placed
 }

@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::endpoint::{EndpointConfig, FRAME_SAMPLES, mean_square};
-use super::{DecodeFuture, DecodeRequest, Decoded, DecodedWord, Decoder, EngineInfo, Recognizer, Tick};
+use super::{DecodeFuture, DecodeRequest, Decoded, DecodedWord, Decoder, EngineInfo, Recognizer, Tick, WindowConfig};
 use crate::audio::{SAMPLE_RATE_HZ, SAMPLES_PER_MS};
 
 /// Voiced frames behind one word: 250 ms.
 const WORD_FRAMES: usize = 25;
 /// The work is told in steps of at most this length.
 const STEP: Duration = Duration::from_millis(250);
-/// The longest segment: that of the fixture model, so that both engines cut alike.
-const MAX_SEGMENT_MS: u64 = 9_000;
+/// Those of the fixture model, so that both engines cut alike.
+const WINDOWS: WindowConfig = super::FIXTURE_WINDOWS;
 
 /// The words, none like another.
 const WORDS: [&str; 64] = [
@@ -32,9 +32,9 @@ const WORDS: [&str; 64] = [
 /// How long the scripted recognizer is made to work.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ScriptedCost {
-    /// For each segment, in milliseconds.
+    /// For each window, which most segments have one of, in milliseconds.
     pub per_segment_ms: u64,
-    /// For each second of audio in the segment, in milliseconds.
+    /// For each second of audio in the window, in milliseconds.
     pub per_audio_second_ms: u64,
 }
 
@@ -46,8 +46,8 @@ pub fn scripted(cost: ScriptedCost) -> Recognizer {
         model: "scripted".to_owned(),
         languages: vec!["en".to_owned()],
         detects_language: false,
-        max_segment_ms: MAX_SEGMENT_MS,
-        step_ms: cost.per_segment_ms + cost.per_audio_second_ms * MAX_SEGMENT_MS / 1_000,
+        windows: WINDOWS,
+        step_ms: cost.per_segment_ms + cost.per_audio_second_ms * WINDOWS.max_ms / 1_000,
         workers: usize::MAX,
     };
     Recognizer::new(info, Arc::new(ScriptedDecoder { cost }))

@@ -1,11 +1,12 @@
 //! One stream of audio through an engine. Owns: the task between the endpointer and the decoder, the order of its events,
 //! and the account of what is buffered. Must not know: which engine decodes, sockets, protocol states.
 //!
-//! Samples are taken in at once, whatever the decoder is doing, so that speech is noticed while a segment is decoded; segments
+//! Samples are taken in at once, whatever the decoder is doing, so that speech is noticed while a window is decoded; windows
 //! are decoded one after another. Nothing is dropped: what is neither decoded nor silence stays in the account of [`Backlog`].
 
 use std::collections::VecDeque;
 use std::future::pending;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,14 +14,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use super::endpoint::{EndpointConfig, EndpointEvent, Endpointer, SegmentSpan};
-use super::{
-    DecodeFuture, DecodeRequest, Decoded, Decoder, EngineError, EngineEvent, EngineInfo, Hypothesis, StreamOptions,
-    Tick,
-};
+use super::assemble::Assembly;
+use super::endpoint::{EndpointEvent, Endpointer, WindowSpan};
+use super::{DecodeFuture, DecodeRequest, Decoded, Decoder, EngineError, EngineEvent, EngineInfo, StreamOptions, Tick};
 use crate::audio::{ms_to_samples, samples_to_ms};
 
-/// New audio in the open segment before it is decoded again for a partial.
+/// New audio in the open window before it is decoded again for a partial.
 const INTERIM_STEP_SAMPLES: u64 = ms_to_samples(500);
 /// A partial may take one part in this many of the wall time: a slow model gives fewer partials, not later finals.
 const INTERIM_DUTY: u32 = 4;
@@ -39,8 +38,8 @@ enum Command {
 
 /// The account of one stream: audio handed over that is neither decoded nor known to be silence.
 ///
-/// The segment that is still being spoken does not count: it is bounded by `max_segment_ms`, and to stop reading because of
-/// it would keep its own end away.
+/// The window that is still being spoken does not count: it is bounded, and to stop reading because of it would keep its own
+/// end away.
 #[derive(Debug, Clone)]
 pub struct Backlog(Arc<Account>);
 
@@ -48,8 +47,8 @@ pub struct Backlog(Arc<Account>);
 struct Account {
     /// Handed over and not yet looked at.
     queued_samples: AtomicU64,
-    /// In segments that are closed and not yet decoded.
-    segment_samples: AtomicU64,
+    /// In windows that are cut and not yet decoded.
+    window_samples: AtomicU64,
     over: AtomicBool,
     fell: Notify,
 }
@@ -61,7 +60,7 @@ impl Backlog {
         if self.0.over.load(Ordering::Acquire) {
             return 0;
         }
-        samples_to_ms(self.0.queued_samples.load(Ordering::Acquire) + self.0.segment_samples.load(Ordering::Acquire))
+        samples_to_ms(self.0.queued_samples.load(Ordering::Acquire) + self.0.window_samples.load(Ordering::Acquire))
     }
 
     /// Waits until at most `limit_ms` of audio wait, or the stream is over. Safe to cancel.
@@ -140,12 +139,11 @@ pub(super) fn open(info: &EngineInfo, decoder: Arc<dyn Decoder>, options: Stream
     let (commands, incoming) = mpsc::unbounded_channel();
     let (events, outgoing) = mpsc::channel(EVENT_CAPACITY);
     let backlog = Backlog(Arc::default());
-    let max_segment_ms = options.endpointing.max_segment_ms.min(info.max_segment_ms);
     let ticked = Arc::new(Notify::new());
     let notify = Arc::clone(&ticked);
     let task = StreamTask {
         decoder,
-        endpointer: Endpointer::new(EndpointConfig { max_segment_ms, ..options.endpointing }),
+        endpointer: Endpointer::new(options.endpointing, info.windows),
         options,
         incoming,
         events,
@@ -156,7 +154,8 @@ pub(super) fn open(info: &EngineInfo, decoder: Arc<dyn Decoder>, options: Stream
         decisions: Vec::new(),
         queue: VecDeque::new(),
         running: None,
-        segments_cut: 0,
+        assembly: Assembly::default(),
+        segments_closed: 0,
         finishing: false,
         interim: Interim::default(),
         told_ms: 0,
@@ -185,7 +184,7 @@ struct SampleBuffer {
 }
 
 impl SampleBuffer {
-    fn copy(&self, range: std::ops::Range<u64>) -> Vec<i16> {
+    fn copy(&self, range: Range<u64>) -> Vec<i16> {
         self.samples[(range.start - self.base) as usize..(range.end - self.base) as usize].to_vec()
     }
 
@@ -200,15 +199,25 @@ impl SampleBuffer {
 
 /// What is still to be done, in order.
 enum Item {
-    Segment { number: u64, span: SegmentSpan, samples: Vec<i16> },
-    Flush { token: u64, at: u64 },
+    Window {
+        span: WindowSpan,
+        samples: Vec<i16>,
+    },
+    /// All windows of this segment have been decoded.
+    Segment {
+        number: u64,
+        speech: Range<u64>,
+    },
+    Flush {
+        token: u64,
+        at: u64,
+    },
     Finish,
 }
 
 struct Running {
     decode: DecodeFuture,
-    number: u64,
-    span: SegmentSpan,
+    span: WindowSpan,
     interim: bool,
     started: Instant,
 }
@@ -235,7 +244,9 @@ struct StreamTask {
     decisions: Vec<EndpointEvent>,
     queue: VecDeque<Item>,
     running: Option<Running>,
-    segments_cut: u64,
+    /// The windows that have been decoded of the segment that is final next.
+    assembly: Assembly,
+    segments_closed: u64,
     finishing: bool,
     interim: Interim,
     told_ms: u64,
@@ -302,40 +313,44 @@ impl StreamTask {
         Ok(())
     }
 
-    /// Tells what the endpointer decided and queues the segments that it cut.
+    /// Tells what the endpointer decided and queues the windows that it cut.
     async fn cut(&mut self) -> Result<(), Over> {
         for decision in std::mem::take(&mut self.decisions) {
             match decision {
                 EndpointEvent::SpeechStarted(at) => {
                     self.send(EngineEvent::SpeechStarted { start_ms: samples_to_ms(at) }).await?;
                 }
-                EndpointEvent::SpeechEnded(at) => {
-                    self.send(EngineEvent::SpeechEnded { end_ms: samples_to_ms(at) }).await?;
-                }
-                EndpointEvent::Cut(span) => {
+                EndpointEvent::Window(span) => {
                     let samples = self.audio.copy(span.audio.clone());
-                    self.account.0.segment_samples.fetch_add(samples.len() as u64, Ordering::AcqRel);
-                    self.queue.push_back(Item::Segment { number: self.segments_cut, span, samples });
-                    self.segments_cut += 1;
+                    self.account.0.window_samples.fetch_add(samples.len() as u64, Ordering::AcqRel);
+                    self.queue.push_back(Item::Window { span, samples });
+                }
+                EndpointEvent::SpeechEnded(speech) => {
+                    self.send(EngineEvent::SpeechEnded { end_ms: samples_to_ms(speech.end) }).await?;
+                    self.queue.push_back(Item::Segment { number: self.segments_closed, speech });
+                    self.segments_closed += 1;
                 }
             }
         }
         Ok(())
     }
 
-    /// Starts the next decode, and answers the flushes and the end that have nothing left before them.
+    /// Starts the next decode, and tells what has nothing left before it: finals, answers to flushes, the end.
     async fn start_next(&mut self) -> Result<(), Over> {
-        if matches!(self.queue.front(), Some(Item::Segment { .. }))
-            && self.running.as_ref().is_some_and(|run| run.interim)
-        {
+        if !self.queue.is_empty() && self.running.as_ref().is_some_and(|run| run.interim) {
             // A final never waits for a partial of its own stream.
             self.running = None;
         }
-        while self.running.as_ref().is_none_or(|run| run.interim) {
+        while self.running.is_none() {
             match self.queue.pop_front() {
-                Some(Item::Segment { number, span, samples }) => {
+                Some(Item::Window { span, samples }) => {
                     let decode = self.decoder.decode(self.request(&span, samples, false), Arc::clone(&self.tick));
-                    self.running = Some(Running { decode, number, span, interim: false, started: Instant::now() });
+                    self.running = Some(Running { decode, span, interim: false, started: Instant::now() });
+                }
+                Some(Item::Segment { number, speech }) => {
+                    let assembly = std::mem::take(&mut self.assembly);
+                    self.send(EngineEvent::Final(assembly.result(number, &speech, self.options.words))).await?;
+                    self.tell_progress();
                 }
                 Some(Item::Flush { token, at }) => {
                     self.tell_progress_until(at);
@@ -356,31 +371,23 @@ impl StreamTask {
     }
 
     fn start_interim(&mut self) {
-        let Some((audio_start, speech_start)) = self.endpointer.open_segment() else { return };
-        if !self.options.interim_results || self.running.is_some() {
+        let Some(span) = self.endpointer.open_window() else { return };
+        if !self.options.interim_results {
             return;
         }
-        let until = self.endpointer.position();
-        if self.interim.segment != self.segments_cut || self.interim.decoded_until < audio_start {
-            let not_before = self.interim.not_before;
-            self.interim =
-                Interim { segment: self.segments_cut, text: String::new(), decoded_until: audio_start, not_before };
-        }
+        let decoded_until = self.interim.decoded_until.max(span.audio.start);
         let too_soon = self.interim.not_before.is_some_and(|instant| Instant::now() < instant);
-        if too_soon || until - self.interim.decoded_until < INTERIM_STEP_SAMPLES {
+        if too_soon || span.audio.end - decoded_until < INTERIM_STEP_SAMPLES {
             return;
         }
-        let speech_end = self.endpointer.open_speech_end().unwrap_or(until);
-        let span = SegmentSpan { audio: audio_start..until, speech: speech_start..speech_end };
         let request = self.request(&span, self.audio.copy(span.audio.clone()), true);
         if let Some(decode) = self.decoder.decode_if_idle(request, Arc::clone(&self.tick)) {
-            self.interim.decoded_until = until;
-            let number = self.segments_cut;
-            self.running = Some(Running { decode, number, span, interim: true, started: Instant::now() });
+            self.interim.decoded_until = span.audio.end;
+            self.running = Some(Running { decode, span, interim: true, started: Instant::now() });
         }
     }
 
-    fn request(&self, span: &SegmentSpan, samples: Vec<i16>, interim: bool) -> DecodeRequest {
+    fn request(&self, span: &WindowSpan, samples: Vec<i16>, interim: bool) -> DecodeRequest {
         let speech_start = (span.speech.start - span.audio.start) as usize;
         DecodeRequest { samples, speech_start, language: self.options.language.clone(), interim }
     }
@@ -394,30 +401,47 @@ impl StreamTask {
                 return Err(Over);
             }
         };
-        let heard = Hypothesis::place(run.number, decoded, run.span.audio.start, &run.span.speech, self.options.words);
         if run.interim {
             self.interim.not_before = Some(Instant::now() + run.started.elapsed() * (INTERIM_DUTY - 1));
-            if run.number == self.segments_cut && !heard.text.is_empty() && heard.text != self.interim.text {
-                self.interim.text.clone_from(&heard.text);
-                // A partial that finds no room is not owed.
-                let _ = self.events.try_send(EngineEvent::Partial(heard));
-            }
+            let mut so_far = self.assembly.clone();
+            so_far.add(decoded, run.span.audio.start, &run.span.speech);
+            self.tell_partial(so_far, run.span.speech.end);
             return Ok(());
         }
-        self.send(EngineEvent::Final(heard)).await?;
-        let length = run.span.audio.end - run.span.audio.start;
-        self.account.0.segment_samples.fetch_sub(length, Ordering::AcqRel);
+        self.assembly.add(decoded, run.span.audio.start, &run.span.speech);
+        self.account.0.window_samples.fetch_sub(run.span.audio.end - run.span.audio.start, Ordering::AcqRel);
         self.account.0.fell.notify_waiters();
-        self.tell_progress();
+        if self.queue.is_empty() && self.options.interim_results {
+            self.tell_partial(self.assembly.clone(), run.span.speech.end);
+        }
+        // Where the final is due it comes first.
+        if !matches!(self.queue.front(), Some(Item::Segment { .. })) {
+            self.tell_progress();
+        }
         Ok(())
     }
 
-    /// All audio before this is final or holds no speech.
+    /// Tells what the open segment sounds like. Nothing that was cut waits to be decoded.
+    fn tell_partial(&mut self, so_far: Assembly, until: u64) {
+        let Some(start) = self.endpointer.open_segment() else { return };
+        let heard = so_far.result(self.segments_closed, &(start..until), self.options.words);
+        if self.interim.segment != heard.segment {
+            self.interim.segment = heard.segment;
+            self.interim.text.clear();
+        }
+        if !heard.text.is_empty() && heard.text != self.interim.text {
+            self.interim.text.clone_from(&heard.text);
+            // A partial that finds no room is not owed.
+            let _ = self.events.try_send(EngineEvent::Partial(heard));
+        }
+    }
+
+    /// All audio before this is decoded or holds no speech.
     fn settled_until(&self) -> u64 {
         let running = self.running.iter().filter(|run| !run.interim).map(|run| run.span.speech.start);
         let queued = self.queue.iter().filter_map(|item| match item {
-            Item::Segment { span, .. } => Some(span.speech.start),
-            Item::Flush { .. } | Item::Finish => None,
+            Item::Window { span, .. } => Some(span.speech.start),
+            Item::Segment { .. } | Item::Flush { .. } | Item::Finish => None,
         });
         running.chain(queued).next().unwrap_or_else(|| self.endpointer.settled_until())
     }

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::recognizer::scripted::{ScriptedCost, scripted};
-use crate::recognizer::{BatchOptions, DecodedWord, Recognizer};
+use crate::recognizer::{BatchOptions, DecodedWord, Hypothesis, Recognizer};
 
 const MS: usize = 16;
 

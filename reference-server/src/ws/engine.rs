@@ -36,7 +36,10 @@ pub(super) struct Engine {
 
 impl Engine {
     /// Opens a stream for a session, and says what is in force in it.
-    pub(super) fn open(recognizer: &Recognizer, mut config: EffectiveConfig) -> Result<(Self, EffectiveConfig), Refusal> {
+    pub(super) fn open(
+        recognizer: &Recognizer,
+        mut config: EffectiveConfig,
+    ) -> Result<(Self, EffectiveConfig), Refusal> {
         let info = recognizer.info();
         config.model = Some(info.model.clone());
         let (input, events) = recognizer.open(options(&config)).map_err(|error| refusal(&error))?;

@@ -110,8 +110,7 @@ async fn serve(on_upgrade: OnUpgrade, session: ServerSession, surroundings: Surr
     match on_upgrade.await {
         Ok(upgraded) => {
             let Some((stream, read_already)) = bare(upgraded) else { return };
-            let stream =
-                WebSocketStream::from_partially_read(stream, read_already, Role::Server, Some(config)).await;
+            let stream = WebSocketStream::from_partially_read(stream, read_already, Role::Server, Some(config)).await;
             run(session, Socket::new(stream), surroundings).await;
         }
         // The client left before its upgrade was answered.
@@ -152,10 +151,8 @@ fn offered_protocols(headers: &HeaderMap) -> Vec<&str> {
 
 fn no_upgrade(error: &tokio_tungstenite::tungstenite::Error) -> Response {
     use tokio_tungstenite::tungstenite::Error;
-    let malformed = matches!(
-        error,
-        Error::Protocol(ProtocolError::MissingSecWebSocketKey | ProtocolError::InvalidSecWebSocketKey)
-    );
+    let malformed =
+        matches!(error, Error::Protocol(ProtocolError::MissingSecWebSocketKey | ProtocolError::InvalidSecWebSocketKey));
     if malformed {
         return (StatusCode::BAD_REQUEST, format!("this is no WebSocket handshake: {error}\n")).into_response();
     }

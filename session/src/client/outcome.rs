@@ -76,6 +76,17 @@ impl Outcome {
     pub fn is_complete(&self) -> bool {
         matches!(self, Self::Complete(_))
     }
+
+    /// Whether the same thing may work in a new session, as far as this one can tell. Whether to try is the application's to decide:
+    /// not after it ended its input, and not without saying the lost audio again. Spec: REC-C2, REC-C3, KA-C4.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Error { retryable, .. } => *retryable,
+            Self::Incomplete { reason, .. } => matches!(reason, IncompleteReason::ConnectionLost(_)),
+            Self::Complete(_) | Self::Cancelled => false,
+        }
+    }
 }
 
 /// Why an outcome is incomplete.

@@ -65,7 +65,7 @@ impl ServerSession {
             _ => Fact::ControlBeforeReady,
         });
         self.waiting_audio_bytes += input.audio_bytes();
-        self.waiting.push_back(input);
+        self.waiting.push_back(input.fit_to_wait());
         Configuring
     }
 

@@ -2,9 +2,9 @@
 
 use lastword_spec::codec::{self, DecodeError, DecodeErrorKind, Decoded};
 use lastword_spec::limits::Limits;
-use lastword_spec::message::{AudioFormat, ClientMessage, EffectiveConfig, Flush, Keepalive, Update};
+use lastword_spec::message::{AudioFormat, ClientMessage, Config, EffectiveConfig, Flush, Keepalive, Update};
 
-use super::negotiate::{ConfigRequest, Refusal};
+use super::negotiate::{ConfigRequest, Refusal, cut};
 use super::policy::Token;
 use super::results::EngineResult;
 
@@ -93,7 +93,24 @@ pub(super) fn from_binary(bytes: &[u8], format: Option<&AudioFormat>, limits: &L
 }
 
 impl Input {
-    /// Bytes it keeps while it waits for `ready`, at least one.
+    /// The same with nothing in it that will not be looked at after `ready`, so that what waits stays small: a second `config` is
+    /// refused unread, and of a bad message only the beginning of its path is told.
+    pub(super) fn fit_to_wait(self) -> Self {
+        match self {
+            Self::Config(_) => Self::Config(Box::new(ConfigRequest {
+                config: Ok(Config::default()),
+                token: None,
+                unknown_paths: Vec::new(),
+            })),
+            Self::BadMessage(mut error) => {
+                error.path = cut(&error.path).to_owned();
+                Self::BadMessage(error)
+            }
+            other => other,
+        }
+    }
+
+    /// Bytes of audio that it keeps while it waits for `ready`.
     pub(super) fn audio_bytes(&self) -> usize {
         match self {
             Self::Audio(bytes) => bytes.len(),

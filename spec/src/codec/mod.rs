@@ -80,7 +80,8 @@ pub fn encode<M: WireMessage>(message: &M) -> String {
 }
 
 /// Dotted paths of the members of a `config` that v1 does not define, in the order of the text: what a server puts into
-/// `ready.ignored` beside the options it does not serve. Empty for a text that is no `config`.
+/// `ready.ignored` beside the options it does not serve. For a text that decodes to a `config`; what it gives for any other is
+/// without meaning.
 #[must_use]
 pub fn config_paths_unknown(text: &str) -> Vec<String> {
     let mut paths = Vec::new();

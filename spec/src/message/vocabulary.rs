@@ -163,8 +163,12 @@ open_vocabulary! {
     /// What a `warning` is about.
     pub struct WarningCode {
         /// The session will reach `max_session_ms` soon.
-        MAX_DURATION_SOON = "max_duration_soon",
-        /// Audio arrives faster than it is worked off, and the buffer is nearly full.
-        AUDIO_BACKLOG = "audio_backlog",
+        SESSION_EXPIRING = "session_expiring",
+        /// The server shuts down soon.
+        GOING_AWAY = "going_away",
+        /// Accepted audio was dropped, so the session will not be complete.
+        AUDIO_DROPPED = "audio_dropped",
+        /// The audio begins like a container file; raw samples are expected.
+        CONTAINER_IN_RAW_AUDIO = "container_in_raw_audio",
     }
 }

@@ -62,7 +62,6 @@ FATAL_CLOSE_CODES = {
     "internal": 1011,
 }
 RETRYABLE = {"config_timeout", "idle_timeout", "max_duration", "going_away", "internal"}
-OWN_REASON = {"idle_timeout", "max_duration", "going_away"}  # Any other fatal error ends a session with reason `error`.
 
 FAULTS = (
     "never-ends",
@@ -223,7 +222,7 @@ class Session:
         kind = message["type"]
         answer_id = None
         if kind in ("flush", "update"):
-            answer_id = member(message, "id", str, required=True)
+            answer_id = member(message, "id", str, required=True, possible=lambda name: 1 <= len(name.encode()) <= 128)
         elif kind == "keepalive":
             member(message, "seq", int, possible=lambda seq: seq >= 0)
         elif kind not in ("config", "end_of_stream"):
@@ -339,7 +338,7 @@ class Session:
             self.send_results(self.recogniser.finish())
         self.send_error(code, message, True, param=param)
         if self.recogniser is not None:
-            self.send_session_ended(code if code in OWN_REASON else "error", False)
+            self.send_session_ended(code, False)
         self.finish_with(FATAL_CLOSE_CODES[code])
 
     def finish_with(self, close_code):

@@ -7,28 +7,29 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::probe::{PROBE_WAV, ProbeCommand, run_probe};
-use super::{WhisperModel, WhisperWorker};
+use super::{FULL_CONTEXT, WhisperModel, WhisperWorker};
 use crate::audio::{ms_to_samples, read_wav};
 use crate::recognizer::model_file::{CheckedModel, ModelFileError, check};
 use crate::recognizer::pool::{DecodeState, JobControl, Pool, StateFactory};
-use crate::recognizer::{DecodeRequest, EngineError, EngineInfo, Recognizer};
+use crate::recognizer::{DecodeRequest, EngineError, EngineInfo, FIXTURE_WINDOWS, Recognizer, WindowConfig};
 
-/// The longest segment of a model with the full context, unless asked otherwise: one step stays short.
-const MAX_SEGMENT_MS: u64 = 9_000;
-/// The least that can be asked for.
-const LEAST_SEGMENT_MS: u64 = 1_000;
+/// The least length of a window that can be asked for.
+const LEAST_WINDOW_MS: u64 = 1_000;
+/// A model with the full context of 30 s hears better the more it hears at once. A window stays short enough for a quick step,
+/// and ends early only to be spared a cut inside a word.
+const FULL_MODEL_WINDOWS: WindowConfig = WindowConfig { max_ms: 9_000, long_ms: 6_000, pause_ms: 300 };
 
 /// How to run a whisper.cpp model.
 #[derive(Debug, Clone)]
 pub struct WhisperOptions {
     /// The model file.
     pub model: PathBuf,
-    /// Segments decoded at once.
+    /// Windows decoded at once.
     pub workers: NonZeroUsize,
     /// Threads inside one decode: 1 for throughput, more for a large model's latency.
     pub threads_per_decode: u16,
-    /// The longest segment, in milliseconds; nine tenths of the model's window at most.
-    pub max_segment_ms: u64,
+    /// How segments are divided; `None` for what suits the model. No window is longer than nine tenths of what it holds.
+    pub windows: Option<WindowConfig>,
     /// How to start the child process in which a model that is not known byte for byte is tried first.
     pub probe: ProbeCommand,
 }
@@ -37,7 +38,7 @@ impl WhisperOptions {
     /// `model` on `workers` workers of one thread each.
     #[must_use]
     pub const fn new(model: PathBuf, workers: NonZeroUsize, probe: ProbeCommand) -> Self {
-        Self { model, workers, threads_per_decode: 1, max_segment_ms: MAX_SEGMENT_MS, probe }
+        Self { model, workers, threads_per_decode: 1, windows: None, probe }
     }
 }
 
@@ -80,8 +81,8 @@ pub fn load(options: &WhisperOptions) -> Result<Recognizer, ModelError> {
     let model = Arc::new(load_checked(options, &checked)?);
     let mut first = model.worker().map_err(|error| ModelError::Engine(error.to_string()))?;
     try_out(&mut first, &checked)?;
-    let max_segment_ms = segment_bound_ms(&checked, options.max_segment_ms);
-    let step_ms = measure_step_ms(&mut first, max_segment_ms)?;
+    let windows = windows(&checked, options.windows);
+    let step_ms = measure_step_ms(&mut first, windows.max_ms)?;
 
     let pool = Pool::start(options.workers, &factory(model))?;
     let (languages, detects_language) = languages(&checked);
@@ -90,7 +91,7 @@ pub fn load(options: &WhisperOptions) -> Result<Recognizer, ModelError> {
         model: model_name(options),
         languages,
         detects_language,
-        max_segment_ms,
+        windows,
         step_ms,
         workers: options.workers.get(),
     };
@@ -118,10 +119,10 @@ pub(super) fn try_out(worker: &mut WhisperWorker, checked: &CheckedModel) -> Res
     Err(ModelError::Speech { heard, expected })
 }
 
-/// The longest step: a segment of the greatest length, the recording over and over.
-fn measure_step_ms(worker: &mut WhisperWorker, max_segment_ms: u64) -> Result<u64, ModelError> {
+/// The longest step: a window of the greatest length, the recording over and over.
+fn measure_step_ms(worker: &mut WhisperWorker, max_window_ms: u64) -> Result<u64, ModelError> {
     let recording = read_wav(PROBE_WAV).map_err(|error| ModelError::Engine(error.to_string()))?;
-    let samples = recording.into_iter().cycle().take(ms_to_samples(max_segment_ms) as usize).collect();
+    let samples = recording.into_iter().cycle().take(ms_to_samples(max_window_ms) as usize).collect();
     let started = Instant::now();
     decode(worker, samples)?;
     Ok(started.elapsed().as_millis() as u64)
@@ -137,10 +138,12 @@ fn factory(model: Arc<WhisperModel>) -> StateFactory {
     Arc::new(move || -> Result<Box<dyn DecodeState>, EngineError> { Ok(Box::new(model.worker()?)) })
 }
 
-fn segment_bound_ms(checked: &CheckedModel, wanted_ms: u64) -> u64 {
-    let window_ms = u64::from(checked.header.n_audio_ctx) * 20;
-    // What lies beyond the window is skipped in silence: keep well inside.
-    wanted_ms.clamp(LEAST_SEGMENT_MS, (window_ms * 9 / 10).max(LEAST_SEGMENT_MS))
+fn windows(checked: &CheckedModel, wanted: Option<WindowConfig>) -> WindowConfig {
+    let suitable = if checked.header.n_audio_ctx >= FULL_CONTEXT { FULL_MODEL_WINDOWS } else { FIXTURE_WINDOWS };
+    let wanted = wanted.unwrap_or(suitable);
+    let held_ms = u64::from(checked.header.n_audio_ctx) * 20;
+    // What lies beyond is skipped in silence: keep well inside.
+    WindowConfig { max_ms: wanted.max_ms.clamp(LEAST_WINDOW_MS, (held_ms * 9 / 10).max(LEAST_WINDOW_MS)), ..wanted }
 }
 
 fn languages(checked: &CheckedModel) -> (Vec<String>, bool) {

@@ -1,8 +1,6 @@
 //! A server for the tests of the client: a [`ServerSession`] driven by hand over any WebSocket, with an engine that hears one word a
 //! second. Its time is tokio's. It knows nothing of the client.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
-
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -16,24 +14,24 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 /// How this server behaves.
 #[derive(Clone, Debug, Default)]
-pub struct Behaviour {
-    pub policy: ServerPolicy,
+pub(crate) struct Behaviour {
+    pub(crate) policy: ServerPolicy,
     /// Until `ready`, and for each flush and the end; the engine tells every half second that it works.
-    pub start: Duration,
-    pub settle: Duration,
+    pub(crate) start: Duration,
+    pub(crate) settle: Duration,
     /// Flushes are taken and not answered.
-    pub deaf_to_flushes: bool,
+    pub(crate) deaf_to_flushes: bool,
     /// The connection is dropped after so much audio.
-    pub drop_after_bytes: Option<usize>,
+    pub(crate) drop_after_bytes: Option<usize>,
 }
 
 /// What a server saw of its session.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
-    pub audio_bytes: usize,
-    pub sentinels: usize,
-    pub close: Option<u16>,
-    pub texts: Vec<String>,
+pub(crate) struct Seen {
+    pub(crate) audio_bytes: usize,
+    pub(crate) sentinels: usize,
+    pub(crate) close: Option<u16>,
+    pub(crate) texts: Vec<String>,
 }
 
 enum Work {
@@ -54,7 +52,7 @@ const TICK: Duration = Duration::from_millis(500);
 const SEGMENT_MS: u64 = 1_000;
 
 /// Serves one session to its end.
-pub async fn serve<S>(mut socket: WebSocketStream<S>, behaviour: Behaviour) -> Seen
+pub(crate) async fn serve<S>(mut socket: WebSocketStream<S>, behaviour: Behaviour) -> Seen
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -203,6 +201,6 @@ impl Engine {
 }
 
 /// Waits for the other tasks to have nothing left to do.
-pub async fn settle() {
+pub(crate) async fn settle() {
     sleep(Duration::from_millis(1)).await;
 }

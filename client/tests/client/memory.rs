@@ -1,12 +1,12 @@
 //! The client over an in-memory pipe under a paused clock, against a server session driven by hand and against servers that break the
 //! protocol.
 
-mod support;
-
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use lastword_client::{AudioSender, ConnectOptions, Event, Events, FlushError, IncompleteReason, Outcome, SendError, attach};
+use lastword_client::{
+    AudioSender, ConnectOptions, Event, Events, FlushError, IncompleteReason, Outcome, SendError, attach,
+};
 use lastword_session::TransportError;
 use tokio::io::DuplexStream;
 use tokio::task::JoinHandle;
@@ -15,7 +15,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use support::{Behaviour, Seen, serve, settle};
+use crate::support::{Behaviour, Seen, serve, settle};
 
 async fn pipe(bytes: usize) -> (WebSocketStream<DuplexStream>, WebSocketStream<DuplexStream>) {
     let (client, server) = tokio::io::duplex(bytes);
@@ -45,7 +45,7 @@ where
     (audio, events, server)
 }
 
-const SECOND: [i16; 16_000] = [1; 16_000];
+static SECOND: [i16; 16_000] = [1; 16_000];
 const READY: &str = r#"{"type":"ready","session_id":"s-1","protocol":"lastword.v1","config":{"audio":{"encoding":"pcm_s16le","sample_rate_hz":16000,"channels":1},"interim_results":true,"words":false,"vad_events":false,"endpointing":{"mode":"vad","silence_ms":500,"max_segment_ms":30000}},"limits":{"idle_timeout_ms":30000,"keepalive_interval_ms":10000,"ready_ms":10000,"flush_ms":5000,"drain_ms":15000,"close_ms":2000,"progress_interval_ms":2000,"max_step_ms":30000,"max_frame_bytes":64000,"max_text_bytes":65536,"max_session_ms":3600000,"max_buffered_audio_ms":30000}}"#;
 
 fn ms(ms: u64) -> Duration {
@@ -173,16 +173,14 @@ async fn a_lost_connection_is_incomplete_and_wakes_whoever_pushes() {
         }
     });
     let outcome = events.transcript().await.outcome;
-    assert!(
-        matches!(outcome, Outcome::Incomplete { reason: IncompleteReason::ConnectionLost(_), .. }),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, Outcome::Incomplete { reason: IncompleteReason::ConnectionLost(_), .. }), "{outcome:?}");
     assert_eq!(pushing.await.unwrap(), (SendError::Ended, Err(FlushError::Ended)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_never_answers_config_is_an_error_after_ten_seconds() {
-    let (_audio, events, _server) = against(4_096, |mut socket| async move { while socket.next().await.is_some() {} }).await;
+    let (_audio, events, _server) =
+        against(4_096, |mut socket| async move { while socket.next().await.is_some() {} }).await;
     let began = Instant::now();
     let outcome = events.transcript().await.outcome;
     assert!(matches!(&outcome, Outcome::Error { code, .. } if code.as_str() == "ready_timeout"), "{outcome:?}");
@@ -285,7 +283,8 @@ async fn a_fatal_error_is_told_and_ends_the_events_without_a_close() {
     let (_audio, mut events, _server) = against(4_096, |mut socket| async move {
         socket.next().await.unwrap().unwrap();
         socket.send(Message::text(READY)).await.unwrap();
-        let error = r#"{"type":"error","code":"quota_exceeded","message":"no more today","fatal":true,"retryable":false}"#;
+        let error =
+            r#"{"type":"error","code":"quota_exceeded","message":"no more today","fatal":true,"retryable":false}"#;
         socket.send(Message::text(error)).await.unwrap();
         sleep(ms(600_000)).await;
     })

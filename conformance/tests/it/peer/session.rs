@@ -22,6 +22,8 @@ const PROGRESS_MS: u128 = 200;
 struct Session<'a, T> {
     socket: Socket<T>,
     setup: &'a Setup,
+    /// The header of the upgrade held the credential.
+    authorized: bool,
     slot: Option<Slot>,
     config: Option<Config>,
     engine: Recognizer,
@@ -35,7 +37,7 @@ struct Session<'a, T> {
     told_late: bool,
     bad: u32,
     progress: u64,
-    spoke: Instant,
+    told: Instant,
     active: Instant,
     opened: Instant,
     worked: Instant,
@@ -46,11 +48,17 @@ struct Over;
 
 type Flow = Result<(), Over>;
 
-pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin + Send>(socket: Socket<T>, setup: &Setup, slot: Slot) {
+pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin + Send>(
+    socket: Socket<T>,
+    setup: &Setup,
+    slot: Slot,
+    authorized: bool,
+) {
     let now = Instant::now();
     let mut session = Session {
         socket,
         setup,
+        authorized,
         slot: Some(slot),
         config: None,
         engine: Recognizer::default(),
@@ -63,7 +71,7 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin + Send>(socket: Socket
         told_late: false,
         bad: 0,
         progress: 0,
-        spoke: now,
+        told: now,
         active: now,
         opened: now,
         worked: now,
@@ -105,7 +113,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, T> {
     }
 
     async fn say(&mut self, message: Value) -> Flow {
-        self.spoke = Instant::now();
         self.socket.send(Message::text(message.to_string())).await.map_err(|_| Over)
     }
 
@@ -164,6 +171,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, T> {
             Ok(Decoded::Message(message)) => self.message(message).await,
             Ok(Decoded::Unknown { .. }) => self.error("unknown_type", None, None).await,
             Err(fault) if fault.message_type.as_deref() == Some("config") && self.config.is_none() => {
+                // Credentials come before everything else that may be wrong.
+                let shown = serde_json::from_str::<Value>(text).ok().and_then(|config| config["token"].as_str().map(str::to_owned));
+                if !self.admits(shown.as_deref()) {
+                    return self.fail("unauthenticated", 4401, None).await;
+                }
                 self.fail("invalid_config", 4400, Some(&fault.path)).await
             }
             Err(fault) => self.bad_message(&fault).await,
@@ -206,8 +218,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, T> {
         }
     }
 
+    /// One good credential is needed, in the header or here, and a bad one is always refused.
+    fn admits(&self, shown: Option<&str>) -> bool {
+        match (self.setup.token.as_deref(), shown) {
+            (None, _) => true,
+            (Some(_), None) => self.authorized,
+            (Some(token), Some(shown)) => token == shown,
+        }
+    }
+
     async fn configure(&mut self, config: Config, unknown: Vec<String>) -> Flow {
-        if self.setup.token.is_some() && config.token != self.setup.token {
+        if !self.admits(config.token.as_deref()) {
             return self.fail("unauthenticated", 4401, None).await;
         }
         let effective = config.effective();
@@ -325,8 +346,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, T> {
             return self.finish().await;
         }
         let owes = self.sentinel || !self.flushes.is_empty() || self.engine.backlog_ms() >= MAX_BUFFERED_MS;
-        if owes && self.spoke.elapsed().as_millis() >= PROGRESS_MS && self.setup.fault != Fault::NeverEnds {
+        if owes && self.told.elapsed().as_millis() >= PROGRESS_MS && self.setup.fault != Fault::NeverEnds {
             self.progress += 1;
+            self.told = Instant::now();
             let (seq, processed) = (self.progress, self.engine.processed_ms());
             self.say(json!({"type": "progress", "seq": seq, "audio_processed_ms": processed})).await?;
         }

@@ -1,7 +1,5 @@
 //! The client over real sockets on the loopback interface: upgrade, refusals, credentials, TLS, and the command.
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +15,7 @@ use tokio_tungstenite::accept_hdr_async;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 
-use support::{Behaviour, Seen, serve};
+use crate::support::{Behaviour, Seen, serve};
 
 /// Upgrades as a server of version 1 does, and serves one session.
 #[expect(clippy::result_large_err, reason = "the callback's type is the library's")]
@@ -162,7 +160,8 @@ mod command {
     use tokio::process::Command;
 
     fn wav(path: &Path, sample_rate: u32, samples: u32) {
-        let spec = hound::WavSpec { channels: 1, sample_rate, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+        let spec =
+            hound::WavSpec { channels: 1, sample_rate, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
         let mut writer = hound::WavWriter::create(path, spec).unwrap();
         for _ in 0..samples {
             writer.write_sample(1_i16).unwrap();

@@ -80,12 +80,7 @@ impl Default for Setup {
     }
 }
 
-pub(crate) type Socket<T> = WebSocketStream<T>;
-
-/// Serves for ever.
-pub(crate) async fn serve(listener: TcpListener, setup: Setup) {
-    serve_with(listener, setup, |stream| async move { Some(stream) }).await;
-}
+type Socket<T> = WebSocketStream<T>;
 
 /// Serves for ever, each connection wrapped by `wrap` first.
 pub(crate) async fn serve_with<T, F>(listener: TcpListener, setup: Setup, wrap: impl Fn(tokio::net::TcpStream) -> F)
@@ -133,9 +128,13 @@ where
     let slot = Slot(open);
     let config = WebSocketConfig::default().read_buffer_size(4096).max_message_size(Some(1 << 20));
     let token = setup.token.clone();
-    let upgrade = move |request: &Request, response: Response| negotiate(request, response, token.as_deref());
+    let mut authorized = false;
+    let upgrade = |request: &Request, response: Response| {
+        authorized = request.headers().contains_key("Authorization");
+        negotiate(request, response, token.as_deref())
+    };
     let Ok(socket) = accept_hdr_async_with_config(stream, upgrade, Some(config)).await else { return };
-    session::run(socket, &setup, slot).await;
+    session::run(socket, &setup, slot, authorized).await;
 }
 
 #[expect(clippy::result_large_err, reason = "the library's own type of callback")]
@@ -159,11 +158,11 @@ fn negotiate(request: &Request, mut response: Response, token: Option<&str>) -> 
     Ok(response)
 }
 
-/// A server of this setup on a port of its own, for as long as the runtime lives.
-pub(crate) async fn spawn(setup: Setup) -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+/// Starts a server of this setup on a port, 0 for any free one; it lives as long as the runtime. Returns the port.
+pub(crate) async fn spawn_on(port: u16, setup: Setup) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("the port is free");
     let port = listener.local_addr().expect("an address").port();
-    tokio::spawn(serve(listener, setup));
+    tokio::spawn(serve_with(listener, setup, |stream| async move { Some(stream) }));
     port
 }
 

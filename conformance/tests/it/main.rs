@@ -1,0 +1,5 @@
+//! The tests of the harness as a whole: in process, and as the command that people run.
+
+mod certify;
+mod command;
+mod peer;
