@@ -6,7 +6,8 @@ mod peer;
 #[tokio::main]
 async fn main() {
     let mut arguments = std::env::args().skip(1);
-    let port: u16 = arguments.next().and_then(|port| port.parse().ok()).expect("usage: minimal-server PORT [FAULT [TOKEN]]");
+    let port: u16 =
+        arguments.next().and_then(|port| port.parse().ok()).expect("usage: minimal-server PORT [FAULT [TOKEN]]");
     let wanted = arguments.next().unwrap_or_else(|| "None".to_owned());
     let fault = peer::Fault::ALL.iter().find(|fault| format!("{fault:?}") == wanted);
     let fault = *fault.unwrap_or_else(|| panic!("the faults are {:?}", peer::Fault::ALL));

@@ -103,14 +103,9 @@ impl KnownFailures {
         faults
     }
 
-    fn add(
-        &mut self,
-        entry: Entry,
-        cases: &[&Case],
-        today: Date,
-        taken: &mut BTreeSet<String>,
-    ) -> Result<(), String> {
-        let expires = entry.expires.as_deref().map(parse_date).transpose().map_err(|why| format!("{}: {why}", entry.id))?;
+    fn add(&mut self, entry: Entry, cases: &[&Case], today: Date, taken: &mut BTreeSet<String>) -> Result<(), String> {
+        let expires =
+            entry.expires.as_deref().map(parse_date).transpose().map_err(|why| format!("{}: {why}", entry.id))?;
         let matcher = matcher(&entry.id)?;
         let covered: Vec<&&Case> = cases.iter().filter(|case| matcher.is_match(&case.id)).collect();
         let areas: BTreeSet<&str> = covered.iter().map(|case| case.area()).collect();
@@ -210,6 +205,8 @@ mod tests {
         for text in ["known = 1", "[[known]]\nid = \"x\"", "[[known]]\nid=\"x\"\nreason=\"r\"\nwhy=\"w\"", "[[known"] {
             assert!(KnownFailures::parse(text, &cases, TODAY).is_err(), "{text}");
         }
-        assert!(KnownFailures::parse(&entry("server/end/second-sentinel", "expires = \"soon\""), &cases, TODAY).is_err());
+        assert!(
+            KnownFailures::parse(&entry("server/end/second-sentinel", "expires = \"soon\""), &cases, TODAY).is_err()
+        );
     }
 }

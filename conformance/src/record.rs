@@ -133,6 +133,12 @@ impl Recorder {
         owed
     }
 
+    /// The ending that the server will owe if the client stays silent: by the config timer or the idle timer.
+    #[must_use]
+    pub fn timer(&self, conn: u32) -> Option<Obligation> {
+        self.lock().monitor.timers(conn).into_iter().next()
+    }
+
     /// The bounds that hold on this connection.
     #[must_use]
     pub fn limits(&self, conn: u32) -> Limits {
@@ -181,7 +187,9 @@ impl Recorder {
         let inner = self.lock();
         let events = inner.trace.events.iter().rev().filter(|event| event.conn == conn);
         // What the harness answered to the server's Close is not how it ended.
-        let by_server = |event: &&Event| event.kind.from() != Some(Side::Client) || !inner.closed_by.contains(&(conn, Side::Server));
+        let by_server = |event: &&Event| {
+            event.kind.from() != Some(Side::Client) || !inner.closed_by.contains(&(conn, Side::Server))
+        };
         events.filter(by_server).find_map(|event| match &event.kind {
             EventKind::Close { from, code, .. } => Some(match code {
                 Some(CloseCode(code)) => format!("Close {code} from the {}", from.as_str()),

@@ -145,10 +145,8 @@ impl Speech {
 
     /// Chooses the clips: the shortest as the word, the middle one as the sentence, the rest put together.
     fn from_clips(recordings: Vec<Clip>, has_texts: bool) -> Option<Self> {
-        let mut speech: Vec<&Clip> = recordings
-            .iter()
-            .filter(|clip| clip.duration_ms() >= 200 && clip.text.as_deref() != Some(""))
-            .collect();
+        let mut speech: Vec<&Clip> =
+            recordings.iter().filter(|clip| clip.duration_ms() >= 200 && clip.text.as_deref() != Some("")).collect();
         speech.sort_by_key(|clip| clip.pcm.len());
         let word = (*speech.first()?).clone();
         let middle = speech.len() / 2;
@@ -236,7 +234,7 @@ mod tests {
         assert!(speech.clip("word").duration_ms() < speech.clip("sentence").duration_ms());
         assert!(speech.clip("pause").duration_ms() > speech.clip("sentence").duration_ms() + PAUSE_MS);
         assert!(speech.clip("long").duration_ms() >= LONG_MS);
-        assert!(speech.clip("long").pcm.len() % 2 == 0);
+        assert!(speech.clip("long").pcm.len().is_multiple_of(2));
     }
 
     #[test]

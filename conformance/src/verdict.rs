@@ -23,7 +23,10 @@ pub struct Circumstances {
 pub fn of_case(case: &Case, judgement: &Judgement, circumstances: &Circumstances) -> (Verdict, Option<String>) {
     let ours = judgement.findings.iter().find(|finding| finding.culprit != Culprit::Server);
     if let Some(finding) = ours {
-        return (Verdict::HarnessError, Some(format!("the harness broke {}: {}", finding.requirement, finding.message)));
+        return (
+            Verdict::HarnessError,
+            Some(format!("the harness broke {}: {}", finding.requirement, finding.message)),
+        );
     }
     if let Some(worst) = worst(&judgement.findings) {
         return (worst, None);

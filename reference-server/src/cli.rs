@@ -113,9 +113,9 @@ struct LimitArgs {
     /// The longest silence while something is owed and worked on.
     #[arg(long, value_name = "MS", default_value_t = Limits::DEFAULT.progress_interval_ms)]
     progress_interval_ms: u64,
-    /// The longest step of the recognizer.
-    #[arg(long, value_name = "MS", default_value_t = Limits::DEFAULT.max_step_ms)]
-    max_step_ms: u64,
+    /// The longest step of the recognizer [default: 30000, or what the model needs with all sessions speaking].
+    #[arg(long, value_name = "MS")]
+    max_step_ms: Option<u64>,
     /// The longest session.
     #[arg(long, value_name = "MS", default_value_t = Limits::DEFAULT.max_session_ms)]
     max_session_ms: u64,
@@ -155,7 +155,7 @@ impl LimitArgs {
             drain_ms: self.drain_ms,
             close_ms: self.close_ms,
             progress_interval_ms: self.progress_interval_ms,
-            max_step_ms: self.max_step_ms,
+            max_step_ms: Limits::DEFAULT.max_step_ms,
             max_frame_bytes: self.max_frame_bytes,
             max_text_bytes: self.max_text_bytes,
             max_session_ms: self.max_session_ms,
@@ -218,6 +218,7 @@ impl ServeArgs {
         Ok(Settings {
             listen: self.listen.clone(),
             limits: self.limits.limits(),
+            max_step_ms: self.limits.max_step_ms,
             config_timeout_ms: self.limits.config_timeout_ms,
             token: self.token()?,
             max_sessions: self.max_sessions,

@@ -4,6 +4,7 @@
 pub mod audio;
 pub mod cli;
 pub mod recognizer;
+mod rest;
 pub mod server;
 pub mod settings;
 mod ws;

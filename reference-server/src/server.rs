@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::routing::get;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::routing::{get, post};
 use axum::serve::ListenerExt as _;
 use axum::{Json, Router};
 use lastword_session::{ServerPolicy, Token};
@@ -18,7 +18,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::recognizer::Recognizer;
-use crate::settings::{Settings, SettingsError};
+use crate::rest;
+use crate::settings::{MAX_TRANSCRIPTIONS, Settings, SettingsError};
 use crate::ws::upgrade::listen;
 
 /// Output that may wait for a client, unless the limits say otherwise.
@@ -49,6 +50,7 @@ pub(crate) struct App {
     pub(crate) trusting_policy: Arc<ServerPolicy>,
     pub(crate) token: Option<Token>,
     pub(crate) slots: Arc<Semaphore>,
+    pub(crate) transcriptions: Semaphore,
     pub(crate) sessions: TaskTracker,
     pub(crate) shutdown: watch::Receiver<bool>,
     pub(crate) max_outgoing_bytes: usize,
@@ -71,6 +73,7 @@ pub struct Server {
     app: Arc<App>,
     stop: watch::Sender<bool>,
     shutdown_bound: Duration,
+    max_upload_bytes: usize,
 }
 
 impl Server {
@@ -91,6 +94,7 @@ impl Server {
             token: policy.token.clone(),
             policy: Arc::new(policy),
             slots: Arc::new(Semaphore::new(settings.max_sessions)),
+            transcriptions: Semaphore::new(MAX_TRANSCRIPTIONS),
             sessions: TaskTracker::new(),
             shutdown,
             max_outgoing_bytes: usize::try_from(max_outgoing_bytes).unwrap_or(usize::MAX),
@@ -99,7 +103,8 @@ impl Server {
             sessions_begun: AtomicU64::new(0),
         };
         let shutdown_bound = Duration::from_millis(settings.shutdown_ms);
-        Ok(Self { listener, address, app: Arc::new(app), stop, shutdown_bound })
+        let max_upload_bytes = settings.max_upload_bytes;
+        Ok(Self { listener, address, app: Arc::new(app), stop, shutdown_bound, max_upload_bytes })
     }
 
     /// Where it listens; with port 0 asked for, the port that the system chose.
@@ -113,9 +118,13 @@ impl Server {
     /// # Errors
     /// When the listening socket fails.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-        let Self { listener, app, stop, shutdown_bound, .. } = self;
-        let router =
-            Router::new().route("/v1/listen", get(listen)).route("/healthz", get(health)).with_state(Arc::clone(&app));
+        let Self { listener, app, stop, shutdown_bound, max_upload_bytes, .. } = self;
+        let transcriptions = post(rest::transcribe).layer(DefaultBodyLimit::max(max_upload_bytes));
+        let router = Router::new()
+            .route("/v1/listen", get(listen))
+            .route("/v1/audio/transcriptions", transcriptions)
+            .route("/healthz", get(health))
+            .with_state(Arc::clone(&app));
         // Small messages must not wait for each other.
         let listener = listener.tap_io(|stream| {
             if let Err(error) = stream.set_nodelay(true) {

@@ -9,16 +9,20 @@ use crate::ws::engine::capabilities;
 
 /// The engine tells its progress at least this often while it works, whatever it works on.
 const ENGINE_TICK_MS: u64 = 250;
-/// A step may take so many times what it took when the engine was loaded: other work, another machine's heat.
+/// A step may take so many times what it took when the engine was loaded, because of other work on the machine.
 const STEP_MARGIN: u64 = 4;
+/// Transcriptions of recordings at the same time; more are refused. Each has at most one window before the workers.
+pub(crate) const MAX_TRANSCRIPTIONS: usize = 16;
 
 /// How a server is to be.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `HOST:PORT`; port 0 lets the system choose.
     pub listen: String,
-    /// What `ready.limits` announces.
+    /// What `ready.limits` announces, but for `max_step_ms`.
     pub limits: Limits,
+    /// The longest step to announce; `None` for the default of the protocol, or more if the engine may need more.
+    pub max_step_ms: Option<u64>,
     /// How long a client may take for its `config`.
     pub config_timeout_ms: u64,
     /// The credential that clients must show.
@@ -36,6 +40,7 @@ impl Default for Settings {
         Self {
             listen: "127.0.0.1:9090".to_owned(),
             limits: Limits { max_buffered_output_bytes: Some(1_048_576), ..Limits::DEFAULT },
+            max_step_ms: None,
             config_timeout_ms: 10_000,
             token: None,
             max_sessions: 64,
@@ -59,7 +64,7 @@ impl Settings {
     /// The policy of every session, with this engine.
     pub(crate) fn policy(&self, info: &EngineInfo) -> Result<ServerPolicy, SettingsError> {
         let policy = ServerPolicy {
-            limits: self.limits.clone(),
+            limits: Limits { max_step_ms: self.max_step_ms(info)?, ..self.limits.clone() },
             capabilities: capabilities(info),
             config_timeout_ms: self.config_timeout_ms,
             token: self.token.clone(),
@@ -67,28 +72,40 @@ impl Settings {
         };
         ServerSession::new(policy.clone(), "check")
             .map_err(|misuse| refuse("the limits", &format!("cannot be announced: {misuse}")))?;
-        self.check(info)?;
+        self.check()?;
         Ok(policy)
     }
 
     /// Limits are promises: those that the engine would break are refused.
-    fn check(&self, info: &EngineInfo) -> Result<(), SettingsError> {
+    fn max_step_ms(&self, info: &EngineInfo) -> Result<u64, SettingsError> {
+        let rivals = (self.max_sessions + MAX_TRANSCRIPTIONS).div_ceil(info.workers) as u64;
+        let alone_ms = info.step_ms.saturating_mul(STEP_MARGIN);
+        let crowded_ms = alone_ms.saturating_mul(rivals);
+        match self.max_step_ms {
+            None => Ok(crowded_ms.max(Limits::DEFAULT.max_step_ms)),
+            Some(asked_ms) if asked_ms < alone_ms => {
+                let took = format!("a step of the model {} took {} ms when it was loaded", info.model, info.step_ms);
+                Err(refuse("max_step_ms", &format!("must be at least {alone_ms}: {took}")))
+            }
+            Some(asked_ms) => {
+                if asked_ms < crowded_ms {
+                    tracing::warn!(
+                        "with {} sessions that all speak, a step may take {crowded_ms} ms",
+                        self.max_sessions
+                    );
+                }
+                Ok(asked_ms)
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
         if self.max_sessions == 0 {
             return Err(refuse("max_sessions", "must be at least 1"));
         }
         if self.limits.progress_interval_ms < 2 * ENGINE_TICK_MS {
             let why = format!("must be at least {}: the engine tells its progress no oftener", 2 * ENGINE_TICK_MS);
             return Err(refuse("progress_interval_ms", &why));
-        }
-        let sessions_before = self.max_sessions.div_ceil(info.workers) as u64;
-        let longest_step_ms = info.step_ms.saturating_mul(STEP_MARGIN).saturating_mul(sessions_before);
-        if self.limits.max_step_ms < longest_step_ms {
-            let why = format!(
-                "must be at least {longest_step_ms}: a step of the model {} took {} ms when it was loaded, and {} sessions \
-                 may wait for {} worker(s); raise it, or lower max_sessions",
-                info.model, info.step_ms, self.max_sessions, info.workers
-            );
-            return Err(refuse("max_step_ms", &why));
         }
         Ok(())
     }

@@ -25,7 +25,9 @@ pub fn catalogue() -> &'static [Case] {
     static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
         FILES
             .iter()
-            .flat_map(|(file, text)| parse(file, text).unwrap_or_else(|error| unreachable!("embedded case file: {error}")))
+            .flat_map(|(file, text)| {
+                parse(file, text).unwrap_or_else(|error| unreachable!("embedded case file: {error}"))
+            })
             .collect()
     });
     &CASES
@@ -99,7 +101,9 @@ impl Entry {
         let covers = self
             .covers
             .iter()
-            .map(|id| requirements::find(id).map(|found| found.id).ok_or_else(|| format!("there is no requirement {id}")))
+            .map(|id| {
+                requirements::find(id).map(|found| found.id).ok_or_else(|| format!("there is no requirement {id}"))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         if covers.is_empty() || self.steps.is_empty() || self.attempts == 0 {
             return Err("a case covers something, does something, and does it at least once".into());

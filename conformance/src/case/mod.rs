@@ -5,7 +5,9 @@ mod catalogue;
 mod step;
 
 pub use catalogue::{CatalogueError, catalogue, parse};
-pub use step::{Audio, Await, Bytes, Close, Credential, Open, Padded, Pace, Amount, RawFrame, Repeat, Start, Step, Tick, Within};
+pub use step::{
+    Amount, Audio, Await, Bytes, Close, Credential, Open, Pace, Padded, RawFrame, Repeat, Start, Step, Tick, Within,
+};
 
 use lastword_spec::registry::RequirementId;
 

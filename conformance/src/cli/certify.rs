@@ -119,11 +119,7 @@ async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Resul
 fn finish(arguments: &ServerArgs, context: &Context, run: &Run) -> u8 {
     let report: Report = report::build(run, context);
     print(&context.redactor.redact(&report::render(&report)));
-    let sinks = Sinks {
-        json: arguments.json.clone(),
-        junit: arguments.junit.clone(),
-        logs: arguments.log_dir.clone(),
-    };
+    let sinks = Sinks { json: arguments.json.clone(), junit: arguments.junit.clone(), logs: arguments.log_dir.clone() };
     let failed = report::write_all(&sinks, &report, run, &context.redactor);
     for error in &failed {
         eprintln!("error: {error}");

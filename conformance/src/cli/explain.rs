@@ -62,10 +62,22 @@ fn of_requirement(requirement: &Requirement) -> String {
 fn rows(text: &mut String, id: RequirementId) {
     let mut lines = Vec::new();
     for row in SERVER_ROWS.iter().filter(|row| row.ids.contains(&id)) {
-        lines.push(format!("server  {:<12} {:<18} {:?} -> {}", row.state.as_str(), row.input.as_str(), row.answer, row.next.as_str()));
+        lines.push(format!(
+            "server  {:<12} {:<18} {:?} -> {}",
+            row.state.as_str(),
+            row.input.as_str(),
+            row.answer,
+            row.next.as_str()
+        ));
     }
     for row in CLIENT_ROWS.iter().filter(|row| row.ids.contains(&id)) {
-        lines.push(format!("client  {:<12} {:<18} {:?} -> {}", row.state.as_str(), row.input.as_str(), row.answer, row.next.as_str()));
+        lines.push(format!(
+            "client  {:<12} {:<18} {:?} -> {}",
+            row.state.as_str(),
+            row.input.as_str(),
+            row.answer,
+            row.next.as_str()
+        ));
     }
     if !lines.is_empty() {
         text.push_str("\nin the state tables:\n");
@@ -108,7 +120,11 @@ fn of_case(case: &Case) -> String {
 }
 
 fn of_kind(kind: FindingKind) -> String {
-    format!("{kind}: {}\nIt gives a MUST the verdict {}, a SHOULD the verdict NON_STRICT.\n", kind.meaning(), kind.verdict())
+    format!(
+        "{kind}: {}\nIt gives a MUST the verdict {}, a SHOULD the verdict NON_STRICT.\n",
+        kind.meaning(),
+        kind.verdict()
+    )
 }
 
 /// The trace of the judge's own tests that breaks this requirement and nothing else.
@@ -142,6 +158,16 @@ mod tests {
         assert!(text("server/end/second-sentinel").expect("a case").contains("[END-S5]"));
         assert!(text("lost_final").expect("a kind").contains("verdict FAIL"));
         assert!(text("END-S99").is_err());
+    }
+
+    #[test]
+    fn every_testable_must_of_a_server_has_a_session_that_breaks_it_and_nothing_else() {
+        let bare: Vec<&str> = requirements::ALL
+            .iter()
+            .filter(|requirement| requirement.is_testable_server_must() && breaking_trace(requirement.id).is_none())
+            .map(|requirement| requirement.id.as_str())
+            .collect();
+        assert!(bare.is_empty(), "no breaking trace for {bare:?}");
     }
 
     #[test]

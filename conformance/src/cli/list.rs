@@ -20,13 +20,8 @@ pub(super) fn text(as_json: bool) -> String {
     let mut text = String::new();
     for requirement in requirements::ALL {
         let cases = cases_of(requirement);
-        let _ = write!(
-            text,
-            "{:<7} {:<6} {:<10}",
-            requirement.id,
-            requirement.role.as_str(),
-            requirement.level.as_str()
-        );
+        let _ =
+            write!(text, "{:<7} {:<6} {:<10}", requirement.id, requirement.role.as_str(), requirement.level.as_str());
         let _ = match (requirement.untestable, cases.is_empty()) {
             (Some(why), _) => writeln!(text, " untestable: {why}"),
             (None, false) => writeln!(text, " {}", cases.join(" ")),

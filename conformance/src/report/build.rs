@@ -57,9 +57,11 @@ pub fn build(run: &Run, context: &Context) -> Report {
         seed: context.seed,
         exit_code: exit_code(&counts, &list_faults, executed_all, context.died.is_some()),
         counts,
-        announced: run.calibration.limits.as_ref().map(|limits| Announced {
-            limits: serde_json::to_value(limits).unwrap_or_default(),
-        }),
+        announced: run
+            .calibration
+            .limits
+            .as_ref()
+            .map(|limits| Announced { limits: serde_json::to_value(limits).unwrap_or_default() }),
         measured: Measured {
             ready_us: run.calibration.ready_us,
             last_final_us: run.calibration.last_final_us,

@@ -115,7 +115,8 @@ fn breaches(text: &mut String, report: &Report) {
             let issue = known.issue.as_ref().map(|issue| format!(" ({issue})")).unwrap_or_default();
             let _ = writeln!(text, "  known: {}{issue}", known.reason);
         }
-        let mut others: Vec<&str> = shown.iter().map(|(case, _)| case.id.as_str()).filter(|id| *id != case.id).collect();
+        let mut others: Vec<&str> =
+            shown.iter().map(|(case, _)| case.id.as_str()).filter(|id| *id != case.id).collect();
         others.dedup();
         if !others.is_empty() {
             let some: Vec<&str> = others.iter().take(4).copied().collect();
@@ -185,7 +186,8 @@ fn unsettled(text: &mut String, report: &Report) {
 fn heard(text: &mut String, transcripts: &TranscriptsReport) {
     let _ = writeln!(text, "\nwhat was heard (each recording at the pace of speech):");
     for one in &transcripts.each {
-        let heard = one.heard.as_deref().map_or("(the session did not complete)".to_owned(), |heard| format!("\"{heard}\""));
+        let heard =
+            one.heard.as_deref().map_or("(the session did not complete)".to_owned(), |heard| format!("\"{heard}\""));
         let errors = match (one.errors, &one.said) {
             (Some(errors), Some(said)) if errors > 0 => format!("  ({errors} wrong; said: \"{said}\")"),
             _ => String::new(),
@@ -201,7 +203,10 @@ fn heard(text: &mut String, transcripts: &TranscriptsReport) {
     let _ = writeln!(text, "  end_of_stream to session_ended {}", column(|one| one.ended_us));
 }
 
-fn middle_and_worst(transcripts: &TranscriptsReport, value: fn(&super::model::TranscriptReport) -> Option<u64>) -> String {
+fn middle_and_worst(
+    transcripts: &TranscriptsReport,
+    value: fn(&super::model::TranscriptReport) -> Option<u64>,
+) -> String {
     let mut values: Vec<u64> = transcripts.each.iter().filter_map(value).collect();
     values.sort_unstable();
     match (values.get(values.len() / 2), values.last()) {

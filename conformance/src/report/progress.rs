@@ -63,7 +63,9 @@ impl Observer for Progress {
                 bar.set_position(done as u64);
                 bar.set_message(result.case.id.clone());
             }
-            None if done % PLAIN_STEP == 0 || done == total => self.line(&format!("{done} of {total} cases decided")),
+            None if done.is_multiple_of(PLAIN_STEP) || done == total => {
+                self.line(&format!("{done} of {total} cases decided"))
+            }
             None => {}
         }
     }

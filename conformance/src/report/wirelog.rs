@@ -68,11 +68,8 @@ fn arrow(from: Side) -> &'static str {
 
 /// Cuts a text and makes control characters visible, so that a hostile message cannot rewrite a terminal.
 fn shorten(text: &str) -> String {
-    let mut short: String = text
-        .chars()
-        .take(MAX_CHARS)
-        .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
-        .collect();
+    let mut short: String =
+        text.chars().take(MAX_CHARS).map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
     if text.chars().nth(MAX_CHARS).is_some() {
         short.push_str(&format!("... ({} bytes)", text.len()));
     }

@@ -38,12 +38,9 @@ fn missing(env: &Env, ready: Option<&Ready>, need: Need) -> Option<(Verdict, Str
         Need::Expect => env.expect.is_empty().then(|| {
             (Verdict::NotApplicable, "no --expect was given, so it is not known what the subject hears".into())
         }),
-        Need::Token => env
-            .dialler
-            .target()
-            .token
-            .is_none()
-            .then(|| (Verdict::NotApplicable, "no --token was given, so the subject need not demand credentials".into())),
+        Need::Token => env.dialler.target().token.is_none().then(|| {
+            (Verdict::NotApplicable, "no --token was given, so the subject need not demand credentials".into())
+        }),
         Need::Update => capability(capabilities.and_then(|all| all.update), "update"),
         Need::NoUpdate => capabilities
             .and_then(|all| all.update)
@@ -51,9 +48,11 @@ fn missing(env: &Env, ready: Option<&Ready>, need: Need) -> Option<(Verdict, Str
             .map(|_| (Verdict::NotApplicable, "the subject offers `update`".into())),
         Need::VadEvents => capability(capabilities.and_then(|all| all.vad_events), "vad_events"),
         Need::Words => capability(capabilities.and_then(|all| all.words), "words"),
-        Need::SmallAudioBuffer => ready.filter(|ready| ready.limits.max_buffered_audio_ms > MAX_BUFFER_MS).map(|ready| {
-            let held = ready.limits.max_buffered_audio_ms;
-            (Verdict::NotTested, format!("max_buffered_audio_ms is {held}: to fill that would take too much audio"))
-        }),
+        Need::SmallAudioBuffer => {
+            ready.filter(|ready| ready.limits.max_buffered_audio_ms > MAX_BUFFER_MS).map(|ready| {
+                let held = ready.limits.max_buffered_audio_ms;
+                (Verdict::NotTested, format!("max_buffered_audio_ms is {held}: to fill that would take too much audio"))
+            })
+        }
     }
 }

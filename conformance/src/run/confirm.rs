@@ -10,7 +10,7 @@ use lastword_spec::registry::RequirementId;
 use super::env::Env;
 use super::result::{CaseResult, Confirmation};
 use super::unit::{self, Unit};
-use super::Observer;
+use super::{Observer, control};
 
 type Key = (RequirementId, FindingKind);
 
@@ -22,6 +22,13 @@ pub(super) async fn confirm(env: &Arc<Env>, results: &mut [CaseResult], observer
     let mut confirmed: BTreeMap<Key, String> = BTreeMap::new();
     let mut tries: BTreeMap<Key, usize> = BTreeMap::new();
     let mut again: BTreeSet<usize> = BTreeSet::new();
+    let hung =
+        |result: &CaseResult| keys(result).into_iter().filter(|(_, kind)| *kind == FindingKind::Unresponsive).collect();
+    let hung: BTreeSet<Key> = results.iter().flat_map(|result| -> BTreeSet<Key> { hung(result) }).collect();
+    // A subject that answers nothing is confirmed by one more session that it does not answer, with nothing else running.
+    if !hung.is_empty() && env.controls.alone().await.is_some_and(|control| !control.answered) {
+        confirmed.extend(hung.into_iter().map(|key| (key, control::CONTROL.to_owned())));
+    }
     for index in by_aim(results) {
         let keys: BTreeSet<Key> = keys(&results[index]);
         let open = keys.iter().any(|key| !confirmed.contains_key(key) && tries.get(key).copied().unwrap_or(0) < TRIES);
@@ -44,8 +51,8 @@ pub(super) async fn confirm(env: &Arc<Env>, results: &mut [CaseResult], observer
             None => Confirmation::None,
         };
     }
-    for index in 0..results.len() {
-        settle(&mut results[index], &confirmed, again.contains(&index));
+    for (index, result) in results.iter_mut().enumerate() {
+        settle(result, &confirmed, again.contains(&index));
     }
 }
 
@@ -64,7 +71,8 @@ fn settle(result: &mut CaseResult, confirmed: &BTreeMap<Key, String>, ran_again:
     }
     result.verdict = Verdict::Inconclusive;
     let found: Vec<String> = keys.iter().map(|(id, kind)| format!("{kind} [{id}]")).collect();
-    result.reason = Some(format!("not repeatable: {} was found once and not again when the case ran alone", found.join(", ")));
+    result.reason =
+        Some(format!("not repeatable: {} was found once and not again when the case ran alone", found.join(", ")));
 }
 
 /// The failing cases: those first that are about what was found in them.

@@ -183,7 +183,8 @@ async fn session(env: &Arc<Env>, permit: SessionPermit) -> Control {
     let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let trace = recorder.trace();
     let judgement = judge(&trace, &env.options());
-    let fault = judgement.findings.iter().find(|finding| finding.culprit == Culprit::Server).map(lastword_judge::render);
+    let fault =
+        judgement.findings.iter().find(|finding| finding.culprit == Culprit::Server).map(lastword_judge::render);
     if let Some(ready) = recorder.ready(0) {
         let _ = env.ready.set(ready);
     }

@@ -35,8 +35,6 @@ pub(crate) struct Waiting<'a> {
     pub(crate) progress_interval_ms: u64,
     /// How much slower than usual everything is, in percent.
     pub(crate) scale_percent: u64,
-    /// A timer of the server that brings what is waited for, in milliseconds.
-    pub(crate) timer_ms: Option<u64>,
     /// The operator's own bound, in milliseconds.
     pub(crate) max_wait_ms: u64,
 }
@@ -48,11 +46,10 @@ impl Patience {
         let margin = scaled(millis(MARGIN));
         let two_intervals = scaled(2 * waiting.progress_interval_ms);
         let quiet = waiting.last_us.max(waiting.since_us) + two_intervals + margin;
-        let until = match (primary(waiting.owed), waiting.timer_ms) {
-            (_, Some(timer_ms)) => waiting.last_us + scaled(timer_ms) + two_intervals + margin,
-            (None, None) => waiting.last_us.max(waiting.since_us) + scaled(millis(UNOWED)),
-            (Some(obligation), None) if self.is_known(obligation) => quiet.min(obligation.due_us + margin),
-            (Some(obligation), None) => obligation.due_us + margin,
+        let until = match primary(waiting.owed) {
+            None => waiting.last_us.max(waiting.since_us) + scaled(millis(UNOWED)),
+            Some(obligation) if self.is_known(obligation) => quiet.min(obligation.due_us + margin),
+            Some(obligation) => obligation.due_us + margin,
         };
         until.min(waiting.since_us + waiting.max_wait_ms * 1_000)
     }

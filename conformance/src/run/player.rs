@@ -80,12 +80,7 @@ impl Player {
         player.leave().await;
         player.witness_afterwards().await;
         let trace = player.recorder.trace();
-        Played {
-            overloaded: control::is_overload(&trace),
-            trace,
-            unmet: player.unmet,
-            controls: player.controls,
-        }
+        Played { overloaded: control::is_overload(&trace), trace, unmet: player.unmet, controls: player.controls }
     }
 
     async fn steps(&mut self, steps: &[Step]) {
@@ -136,7 +131,13 @@ impl Player {
                 }
                 Flow::Go
             }
-            Step::Send(_) | Step::Raw(_) | Step::Padded(_) | Step::Nested(_) | Step::Binary(_) | Step::Frame(_) | Step::Close(_) => {
+            Step::Send(_)
+            | Step::Raw(_)
+            | Step::Padded(_)
+            | Step::Nested(_)
+            | Step::Binary(_)
+            | Step::Frame(_)
+            | Step::Close(_) => {
                 let messages = self.messages(step);
                 self.send(messages).await
             }
@@ -282,7 +283,8 @@ impl Player {
         match waited {
             Waited::Came => return Flow::Go,
             Waited::Over => {
-                let ending = self.recorder.ending(self.conn()).unwrap_or_else(|| "the end of the connection".to_owned());
+                let ending =
+                    self.recorder.ending(self.conn()).unwrap_or_else(|| "the end of the connection".to_owned());
                 self.unmet.push(format!("waited for {what}, and got {ending}"));
             }
             Waited::GaveUp => {

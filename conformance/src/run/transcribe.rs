@@ -99,9 +99,8 @@ async fn one(env: &Arc<Env>, clip: &Clip) -> Transcript {
     let said = said.or_else(|| clip.text.clone());
     let errors = said.as_deref().map(|said| wer::compare(said, heard.as_deref().unwrap_or("")));
     let (first_audio_us, last_audio_us) = audio_times(&trace);
-    let since = |from: Option<u64>, to: fn(&Connection) -> Option<u64>| {
-        Some(connection.and_then(to)?.saturating_sub(from?))
-    };
+    let since =
+        |from: Option<u64>, to: fn(&Connection) -> Option<u64>| Some(connection.and_then(to)?.saturating_sub(from?));
     Transcript {
         name: clip.name.clone(),
         said,
@@ -149,7 +148,8 @@ async fn until_said(recorder: &Arc<Recorder>, kind: &str) -> Option<()> {
 }
 
 fn audio_times(trace: &Trace) -> (Option<u64>, Option<u64>) {
-    let mut audio = trace.events.iter().filter(|event| matches!(event.kind, EventKind::Audio { from: Side::Client, .. }));
+    let mut audio =
+        trace.events.iter().filter(|event| matches!(event.kind, EventKind::Audio { from: Side::Client, .. }));
     let first = audio.next().map(|event| event.t_us);
     (first, audio.next_back().map(|event| event.t_us).or(first))
 }

@@ -10,8 +10,8 @@ use super::control::Control;
 use super::env::Env;
 use super::expected;
 use super::player::Player;
-use super::wait::CONTROL_AFTER;
 use super::result::{CaseResult, Confirmation, Evidence, skipped};
+use super::wait::CONTROL_AFTER;
 use crate::case::Case;
 use crate::verdict::{self, Circumstances};
 
@@ -36,7 +36,8 @@ pub(super) async fn run_unless_dead(env: &Arc<Env>, case: &'static Case) -> Unit
         && let Some(control) = env.controls.fresh().await
         && !control.answered
     {
-        let why = format!("control failed: {}", control.why.unwrap_or_else(|| "the subject answers nothing".to_owned()));
+        let why =
+            format!("control failed: {}", control.why.unwrap_or_else(|| "the subject answers nothing".to_owned()));
         return Unit::Done(Box::new(skipped(case, Verdict::Inconclusive, &why)));
     }
     run(env, case).await
@@ -53,7 +54,11 @@ pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
     loop {
         attempt += 1;
         if !env.gate.take_audio(case.audio_ms(&env.speech, attempt)) {
-            return Unit::Done(Box::new(skipped(case, Verdict::NotTested, "the audio budget (--audio-budget) is used up")));
+            return Unit::Done(Box::new(skipped(
+                case,
+                Verdict::NotTested,
+                "the audio budget (--audio-budget) is used up",
+            )));
         }
         let Ok(played) = tokio::time::timeout(CASE_BOUND, Player::play(env, case, attempt)).await else {
             let why = format!("the case did not end within {} s", CASE_BOUND.as_secs());

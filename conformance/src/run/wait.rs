@@ -49,8 +49,8 @@ const CONTROL_CONN: u32 = 1_000;
 pub(super) const CONTROL_BEFORE: u32 = 998;
 /// The control session after a case.
 pub(super) const CONTROL_AFTER: u32 = 999;
-/// The 10 s in which `config` must come.
-const CONFIG_TIMEOUT_MS: u64 = 10_000;
+/// What the wait for a timer outlasts the timer's own bound by.
+const TIMER_MARGIN_US: u64 = 200_000;
 /// A server that reads nothing is given this long at least.
 const WRITE_FLOOR_MS: u64 = 10_000;
 
@@ -107,6 +107,10 @@ impl<'a> Wait<'a> {
     }
 
     fn bounds(&self) -> (Option<u64>, u64) {
+        if let Some(timer) = self.within.and_then(|_| self.recorder.timer(self.conn)) {
+            let latest_us = self.since_us + self.env.max_wait_ms * 1_000;
+            return (Some(timer.since_us), (timer.due_us + TIMER_MARGIN_US).min(latest_us));
+        }
         let owed = self.recorder.owed_by_server(self.conn);
         let limits = self.recorder.limits(self.conn);
         let waiting = Waiting {
@@ -115,13 +119,9 @@ impl<'a> Wait<'a> {
             since_us: self.since_us,
             progress_interval_ms: limits.progress_interval_ms,
             scale_percent: self.env.controls.current_scale_percent(),
-            timer_ms: self.within.map(|within| match within {
-                Within::Idle => limits.idle_timeout_ms,
-                Within::Config => CONFIG_TIMEOUT_MS,
-            }),
             max_wait_ms: self.env.max_wait_ms,
         };
-        (Patience::suspicious_us(&waiting).filter(|_| self.within.is_none()), self.env.patience.until_us(&waiting))
+        (Patience::suspicious_us(&waiting), self.env.patience.until_us(&waiting))
     }
 
     fn is_witnessed(&self) -> bool {

@@ -153,7 +153,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// # Errors
 /// It exited, or it does not answer within the bound. Says which.
 pub async fn await_serving(process: &mut Process, target: &super::Target, bound: Duration) -> Result<(), String> {
-    let dialler = crate::wire::Dialler::new(target.clone(), &crate::wire::Roots::Public).map_err(|error| error.to_string())?;
+    let dialler =
+        crate::wire::Dialler::new(target.clone(), &crate::wire::Roots::Public).map_err(|error| error.to_string())?;
     let deadline = tokio::time::Instant::now() + bound;
     let offer = [lastword_spec::PROTOCOL.to_owned()];
     loop {

@@ -26,7 +26,9 @@ pub struct Target {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// It is no URL of a WebSocket.
-    #[error("`{url}` is no WebSocket URL ({detail}); it should look like ws://127.0.0.1:8080/v1/listen or wss://stt.example/v1/listen")]
+    #[error(
+        "`{url}` is no WebSocket URL ({detail}); it should look like ws://127.0.0.1:8080/v1/listen or wss://stt.example/v1/listen"
+    )]
     Url {
         /// What was given, without its query.
         url: String,

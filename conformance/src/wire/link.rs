@@ -78,10 +78,9 @@ impl Link {
                 let text = String::from_utf8_lossy(bytes).into_owned();
                 self.recorder.note(self.conn, EventKind::Text { from, text });
             }
-            Outgoing::Close(code) => self.recorder.note(
-                self.conn,
-                EventKind::Close { from, code: code.map(CloseCode), reason: String::new() },
-            ),
+            Outgoing::Close(code) => self
+                .recorder
+                .note(self.conn, EventKind::Close { from, code: code.map(CloseCode), reason: String::new() }),
         }
     }
 }

@@ -45,7 +45,10 @@ const MAX_HEADERS: usize = 64;
 ///
 /// # Errors
 /// The transport failed.
-pub(super) async fn upgrade<T: AsyncRead + AsyncWrite + Unpin>(stream: &mut T, request: &Request) -> io::Result<Answer> {
+pub(super) async fn upgrade<T: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut T,
+    request: &Request,
+) -> io::Result<Answer> {
     let key = generate_key();
     stream.write_all(&encode(request, &key)).await?;
     stream.flush().await?;
@@ -129,7 +132,9 @@ mod tests {
     #[test]
     fn a_refusal_keeps_its_status_and_its_retry_after() {
         let answer = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\n\r\n";
-        let Some(Answer::Refused { status, retry_after }) = decode(answer.as_bytes(), KEY) else { panic!("no refusal") };
+        let Some(Answer::Refused { status, retry_after }) = decode(answer.as_bytes(), KEY) else {
+            panic!("no refusal")
+        };
         assert_eq!((status, retry_after.as_deref()), (503, Some("7")));
     }
 

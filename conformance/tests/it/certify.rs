@@ -164,6 +164,13 @@ async fn a_subject_with_one_slot_is_certified_one_case_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_subject_with_little_room_halves_the_cases_side_by_side_and_loses_none() {
+    let run = certify(Setup { slots: 5, ..Setup::default() }, &["server/flush/*", "server/config/*"]).await;
+    assert!((1..16).contains(&run.jobs_at_end), "{}", run.jobs_at_end);
+    assert_eq!(passes(&run), run.planned, "{}", report::render(&to_report(&run)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stall_is_still_proved_where_only_one_session_is_allowed() {
     let target = Target::local(peer::spawn_on(0, faulty(Fault::NeverEnds)).await, "/v1/listen");
     let plan = Plan { max_sessions: Some(1), ..plan(target, &["server/end/plain"]) };
@@ -205,7 +212,8 @@ async fn credentials_are_demanded_shown_and_tested() {
 async fn words_that_the_subject_is_said_to_hear_are_missed_when_they_do_not_come() {
     let port = peer::spawn_on(0, Setup::default()).await;
     let certify = |lamp: &str| {
-        let expect = vec![("word.wav".to_owned(), "s0w1 s0w2 s0w3 s0w4".to_owned()), ("lamp.wav".to_owned(), lamp.to_owned())];
+        let expect =
+            vec![("word.wav".to_owned(), "s0w1 s0w2 s0w3 s0w4".to_owned()), ("lamp.wav".to_owned(), lamp.to_owned())];
         Plan { expect, ..plan(Target::local(port, "/"), &["server/results/expected-words"]) }
     };
     let good = run::run(certify("s0w1 s0w2 s0w3 s0w4 s0w5 s0w6"), &Quiet).await;
@@ -239,5 +247,9 @@ async fn a_subject_behind_tls_is_certified_with_its_own_root_and_refused_without
     assert_eq!(good.results[0].verdict, Verdict::Pass, "{:?}", good.results[0].reason);
     let bad = run::run(plan(target, &["server/end/plain"]), &Quiet).await;
     assert_eq!(bad.results[0].verdict, Verdict::Inconclusive);
-    assert!(bad.results[0].reason.as_deref().is_some_and(|why| why.contains("certificate")), "{:?}", bad.results[0].reason);
+    assert!(
+        bad.results[0].reason.as_deref().is_some_and(|why| why.contains("certificate")),
+        "{:?}",
+        bad.results[0].reason
+    );
 }

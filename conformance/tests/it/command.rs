@@ -55,8 +55,23 @@ fn no_secret_stands_in_any_output() {
     let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     let header = format!("X-Api-Key: {}", secrets[1]);
     let output = lastword(&[
-        "certify", "server", &url, "--token", secrets[0], "--header", &header, "--only", "server/security/*", "--only",
-        "server/messages/*", "--json", &file("report.json"), "--junit", &file("junit.xml"), "--log-dir", &file("logs"),
+        "certify",
+        "server",
+        &url,
+        "--token",
+        secrets[0],
+        "--header",
+        &header,
+        "--only",
+        "server/security/*",
+        "--only",
+        "server/messages/*",
+        "--json",
+        &file("report.json"),
+        "--junit",
+        &file("junit.xml"),
+        "--log-dir",
+        &file("logs"),
     ]);
     assert_eq!(code(&output), exit::VIOLATION, "{}", text(&output.stdout));
     assert!(text(&output.stdout).contains("SEC-S2"), "{}", text(&output.stdout));
@@ -64,7 +79,8 @@ fn no_secret_stands_in_any_output() {
     for name in ["report.json", "junit.xml"] {
         outputs.push((name.to_owned(), fs::read_to_string(file(name)).expect("it was written")));
     }
-    let logs: Vec<_> = fs::read_dir(file("logs")).expect("the logs").map(|entry| entry.expect("a log").path()).collect();
+    let logs: Vec<_> =
+        fs::read_dir(file("logs")).expect("the logs").map(|entry| entry.expect("a log").path()).collect();
     assert!(logs.len() > 5);
     for path in logs {
         outputs.push((path.display().to_string(), fs::read_to_string(&path).expect("it was written")));
@@ -84,9 +100,8 @@ fn a_subject_that_is_started_here_is_certified_and_gone_afterwards() {
     let server = server.to_str().expect("a plain path");
     let json_text = json.to_str().expect("a plain path");
     let only = ["--only", "server/end/*"];
-    let output = lastword(
-        &[&["certify", "server"], &only[..], &["--json", json_text, "--", server, "{port}"]].concat(),
-    );
+    let output =
+        lastword(&[&["certify", "server"], &only[..], &["--json", json_text, "--", server, "{port}"]].concat());
     assert_eq!(code(&output), exit::PASS, "{}{}", text(&output.stdout), text(&output.stderr));
     let report: lastword::report::Report =
         serde_json::from_str(&fs::read_to_string(&json).expect("the report")).expect("its form");
@@ -145,7 +160,14 @@ fn a_report_that_cannot_be_written_does_not_keep_the_others_from_it_and_is_no_pa
     let json = blocker.join("report.json");
     let junit = folder.path().join("junit.xml");
     let output = lastword(&[
-        "certify", "server", &url, "--only", "server/end/plain", "--json", json.to_str().expect("plain"), "--junit",
+        "certify",
+        "server",
+        &url,
+        "--only",
+        "server/end/plain",
+        "--json",
+        json.to_str().expect("plain"),
+        "--junit",
         junit.to_str().expect("plain"),
     ]);
     assert_eq!(code(&output), exit::USAGE, "{}", text(&output.stderr));

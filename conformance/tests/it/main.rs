@@ -3,3 +3,4 @@
 mod certify;
 mod command;
 mod peer;
+mod reports;

@@ -68,7 +68,7 @@ fn one_utterance_is_one_segment_with_audio_around_its_speech() {
     let samples = [silence(400), speech(600), silence(900)].concat();
     let events = run(config(500, 9_000), &samples);
     assert_eq!(events[0], EndpointEvent::SpeechStarted(ms_to_samples(400)));
-    assert_eq!(segments(&events), [400..1_000]);
+    assert_eq!(segments(&events)[0], 400..1_000);
     let span = &spans(&events)[0];
     assert_eq!((ms(&span.audio), ms(&span.speech)), (150..1_200, 400..1_000));
     assert_eq!(events.len(), 3);
@@ -113,7 +113,7 @@ fn clicks_of_one_or_two_frames_open_nothing_unless_the_audio_ends_in_them() {
 fn no_endpointing_keeps_one_segment_over_every_pause() {
     let samples = [speech(300), silence(4_000), speech(300)].concat();
     let events = run(EndpointConfig { mode: EndpointMode::None, ..config(200, 9_000) }, &samples);
-    assert_eq!(segments(&events), [0..4_600]);
+    assert_eq!((segments(&events).len(), segments(&events)[0].clone()), (1, 0..4_600));
     let heard: Vec<_> = spans(&events).iter().map(|span| ms(&span.audio)).collect();
     assert_eq!(heard, [0..500, 4_050..4_600], "long silence is not decoded");
 }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::{Sink as _, Stream as _};
@@ -109,23 +109,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             self.abandon();
             return Poll::Ready(Incoming::Lost);
         }
-        while read {
-            let incoming = match Pin::new(&mut self.stream).poll_next(context) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Some(Ok(Message::Text(text)))) => Incoming::Text(text),
-                Poll::Ready(Some(Ok(Message::Binary(bytes)))) => Incoming::Binary(bytes),
-                Poll::Ready(Some(Ok(Message::Close(frame)))) => {
+        if !read {
+            return Poll::Pending;
+        }
+        loop {
+            let incoming = match ready!(Pin::new(&mut self.stream).poll_next(context)) {
+                Some(Ok(Message::Text(text))) => Incoming::Text(text),
+                Some(Ok(Message::Binary(bytes))) => Incoming::Binary(bytes),
+                Some(Ok(Message::Close(frame))) => {
                     // The library has its answer ready; it goes out with the next flush.
                     self.flushed = false;
                     Incoming::Close(frame.map(|frame| frame.code.into()))
                 }
-                Poll::Ready(Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)))) => continue,
-                Poll::Ready(Some(Err(error))) => self.failed(&error),
-                Poll::Ready(None) => Incoming::Lost,
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+                Some(Err(error)) => self.failed(&error),
+                None => Incoming::Lost,
             };
             return Poll::Ready(incoming);
         }
-        Poll::Pending
     }
 
     /// Hands what waits to the transport, as far as that takes it.

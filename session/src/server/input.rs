@@ -1,7 +1,6 @@
 //! Owns what a server can meet, as one enum, and how bytes become it. Knows nothing of what is done with it.
 
 use lastword_spec::codec::{self, DecodeError, DecodeErrorKind, Decoded};
-use lastword_spec::limits::Limits;
 use lastword_spec::message::{AudioFormat, ClientMessage, Config, EffectiveConfig, Flush, Keepalive, Update};
 
 use super::negotiate::{ConfigRequest, Refusal, cut};
@@ -47,8 +46,8 @@ pub(super) enum Input {
 }
 
 /// What a text message from the client is.
-pub(super) fn from_text(text: &str, limits: &Limits) -> Input {
-    match codec::decode_client(text, limits.max_text_bytes) {
+pub(super) fn from_text(text: &str, max_text_bytes: u64) -> Input {
+    match codec::decode_client(text, max_text_bytes) {
         Ok(Decoded::Message(message)) => from_message(message, text),
         Ok(Decoded::Unknown { .. }) => Input::UnknownType,
         Err(error) if error.kind == DecodeErrorKind::TooLong => Input::OversizeText,
@@ -80,12 +79,12 @@ fn from_message(message: ClientMessage, text: &str) -> Input {
 }
 
 /// What a binary message from the client is. Before a `config` the format is not known and any length is whole.
-pub(super) fn from_binary(bytes: &[u8], format: Option<&AudioFormat>, limits: &Limits) -> Input {
+pub(super) fn from_binary(bytes: &[u8], format: Option<&AudioFormat>, max_frame_bytes: u64) -> Input {
     let group_bytes = format.and_then(AudioFormat::bytes_per_sample_group).unwrap_or(1).max(1);
     match bytes.len() as u64 {
         // [AUD-S3]
         0 => Input::EmptyAudio,
-        length if length > limits.max_frame_bytes => Input::OversizeAudio,
+        length if length > max_frame_bytes => Input::OversizeAudio,
         // [AUD-S2]
         length if !length.is_multiple_of(group_bytes) => Input::BrokenAudio,
         _ => Input::Audio(bytes.to_vec()),

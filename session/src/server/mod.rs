@@ -225,7 +225,7 @@ impl ServerSession {
     /// # Errors
     /// [`ApiMisuse::OutputPending`], [`ApiMisuse::NotReading`].
     pub fn handle_text(&mut self, now: Duration, text: &str) -> Result<(), ApiMisuse> {
-        self.read(now, |session| input::from_text(text, &session.limits))
+        self.read(now, |session| input::from_text(text, session.in_force(|limits| limits.max_text_bytes)))
     }
 
     /// A binary message came.
@@ -235,7 +235,7 @@ impl ServerSession {
     pub fn handle_binary(&mut self, now: Duration, bytes: &[u8]) -> Result<(), ApiMisuse> {
         self.read(now, |session| {
             let format = session.agreement.as_ref().map(|agreement| &agreement.effective.audio);
-            input::from_binary(bytes, format, &session.limits)
+            input::from_binary(bytes, format, session.in_force(|limits| limits.max_frame_bytes))
         })
     }
 
@@ -282,6 +282,14 @@ impl ServerSession {
     /// [`ApiMisuse::OutputPending`].
     pub fn shut_down(&mut self, now: Duration) -> Result<(), ApiMisuse> {
         self.take(now, Input::ShutDown)
+    }
+
+    /// A limit on what the client sends. Before `ready` it cannot know a smaller one than the default. Spec: LIM-S2, LIM-S3.
+    fn in_force(&self, limit: impl Fn(&Limits) -> u64) -> u64 {
+        match self.state {
+            State::AwaitConfig | State::Configuring => limit(&self.limits).max(limit(&Limits::DEFAULT)),
+            State::Streaming | State::Draining | State::Failing | State::Ended | State::Closed => limit(&self.limits),
+        }
     }
 
     fn read(&mut self, now: Duration, classify: impl FnOnce(&Self) -> Input) -> Result<(), ApiMisuse> {

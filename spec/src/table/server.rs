@@ -76,7 +76,7 @@ pub static SERVER_ROWS: &[Row<ServerInput>] = &[
     Row { state: State::Streaming, input: ConfigTimeout, answer: Nothing, next: State::Streaming, ids: &[] },
     Row { state: State::Streaming, input: EngineReady, answer: Nothing, next: State::Streaming, ids: &[] },
     Row { state: State::Streaming, input: IdleTimeout, answer: Fatal("idle_timeout"), next: State::Failing, ids: &[KA_S2, END_S11] },
-    Row { state: State::Streaming, input: EngineFailed, answer: Fatal("internal"), next: State::Failing, ids: &[ERR_S1, END_S11] },
+    Row { state: State::Streaming, input: EngineFailed, answer: Fatal("internal"), next: State::Ended, ids: &[ERR_S1, END_S11] },
     Row { state: State::Streaming, input: Drained, answer: Nothing, next: State::Streaming, ids: &[] },
     // Draining
     Row { state: State::Draining, input: Config, answer: Reject("invalid_state"), next: State::Draining, ids: &[STA_S1] },
@@ -99,7 +99,7 @@ pub static SERVER_ROWS: &[Row<ServerInput>] = &[
     Row { state: State::Draining, input: ConfigTimeout, answer: Nothing, next: State::Draining, ids: &[] },
     Row { state: State::Draining, input: EngineReady, answer: Nothing, next: State::Draining, ids: &[] },
     Row { state: State::Draining, input: IdleTimeout, answer: Nothing, next: State::Draining, ids: &[KA_S4] },
-    Row { state: State::Draining, input: EngineFailed, answer: Fatal("internal"), next: State::Failing, ids: &[ERR_S1, END_S11] },
+    Row { state: State::Draining, input: EngineFailed, answer: Fatal("internal"), next: State::Ended, ids: &[ERR_S1, END_S11] },
     Row { state: State::Draining, input: Drained, answer: SendSessionEnded, next: State::Ended, ids: &[END_S2, FLU_S4, FIN_S2] },
     // Failing
     Row { state: State::Failing, input: Config, answer: Discard, next: State::Failing, ids: &[] },

@@ -76,7 +76,14 @@ pub(crate) struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { fault: Fault::None, token: None, slots: 200, idle_timeout_ms: 1_500, config_timeout_ms: 1_200, speed: 50 }
+        Self {
+            fault: Fault::None,
+            token: None,
+            slots: 200,
+            idle_timeout_ms: 1_500,
+            config_timeout_ms: 1_200,
+            speed: 50,
+        }
     }
 }
 
@@ -121,7 +128,8 @@ where
         drop(Slot(open));
         let mut head = [0; 1024];
         let _ = stream.read(&mut head).await;
-        let busy = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        let busy =
+            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         let _ = stream.write_all(busy.as_bytes()).await;
         return;
     }

@@ -124,7 +124,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, T> {
     }
 
     async fn error(&mut self, code: &str, param: Option<&str>, id: Option<&str>) -> Flow {
-        let mut message = json!({"type": "error", "code": code, "message": "refused", "fatal": false, "retryable": false});
+        let mut message =
+            json!({"type": "error", "code": code, "message": "refused", "fatal": false, "retryable": false});
         if let Some(param) = param {
             message["param"] = param.into();
         }
@@ -143,7 +144,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, T> {
             self.finals(usize::MAX).await?;
         }
         let retryable = matches!(code, "idle_timeout" | "config_timeout");
-        let mut message = json!({"type": "error", "code": code, "message": "over", "fatal": true, "retryable": retryable});
+        let mut message =
+            json!({"type": "error", "code": code, "message": "over", "fatal": true, "retryable": retryable});
         if let Some(param) = param {
             message["param"] = param.into();
         }
@@ -172,7 +174,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, T> {
             Ok(Decoded::Unknown { .. }) => self.error("unknown_type", None, None).await,
             Err(fault) if fault.message_type.as_deref() == Some("config") && self.config.is_none() => {
                 // Credentials come before everything else that may be wrong.
-                let shown = serde_json::from_str::<Value>(text).ok().and_then(|config| config["token"].as_str().map(str::to_owned));
+                let shown = serde_json::from_str::<Value>(text)
+                    .ok()
+                    .and_then(|config| config["token"].as_str().map(str::to_owned));
                 if !self.admits(shown.as_deref()) {
                     return self.fail("unauthenticated", 4401, None).await;
                 }
@@ -239,7 +243,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, T> {
             return self.fail("unknown_model", 4404, None).await;
         }
         let served = ["audio", "interim_results", "endpointing", "language"];
-        if let Some(path) = config.required.iter().find(|path| !served.contains(&path.split('.').next().unwrap_or(""))) {
+        if let Some(path) = config.required.iter().find(|path| !served.contains(&path.split('.').next().unwrap_or("")))
+        {
             let path = path.clone();
             return self.fail("unsupported_option", 4422, Some(&path)).await;
         }
@@ -425,8 +430,19 @@ fn result(kind: &str, heard: &Heard) -> Value {
 /// Members of a `config` that version 1 does not define.
 fn unknown_options(text: &str) -> Vec<String> {
     const KNOWN: &[&str] = &[
-        "type", "language", "languages", "model", "task", "audio", "interim_results", "words", "vad_events", "endpointing",
-        "keyterms", "token", "required",
+        "type",
+        "language",
+        "languages",
+        "model",
+        "task",
+        "audio",
+        "interim_results",
+        "words",
+        "vad_events",
+        "endpointing",
+        "keyterms",
+        "token",
+        "required",
     ];
     let Ok(Value::Object(members)) = serde_json::from_str(text) else { return Vec::new() };
     members.keys().filter(|name| !KNOWN.contains(&name.as_str()) && !name.starts_with("x_")).cloned().collect()
