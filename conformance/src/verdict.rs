@@ -177,6 +177,7 @@ mod tests {
             negative: true,
             timer: None,
             steps: Vec::new(),
+            steps_as_written: Vec::new(),
         }
     }
 

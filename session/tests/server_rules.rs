@@ -472,3 +472,17 @@ fn a_client_that_does_not_answer_the_close_is_dropped() {
     assert_eq!(drain(&mut session), [ServerOutput::Drop]);
     assert!(session.is_closed());
 }
+
+/// LIM-S3: a client cannot know an announced limit before `ready`, so the default holds until then.
+#[test]
+fn before_ready_the_default_text_limit_holds_even_where_a_smaller_one_will_be_announced() {
+    let small = ServerPolicy { limits: Limits { max_text_bytes: 4_096, ..Limits::DEFAULT }, ..policy() };
+    let long = format!(r#"{{"type":"config","x_note":"{}"}}"#, "a".repeat(5_000));
+    let (mut session, outputs) = configure(small, &long);
+    assert!(matches!(outputs[..], [ServerOutput::StartEngine(_)]), "{outputs:?}");
+    let _ = ready(&mut session, ms(0));
+    session.handle_text(ms(1), &format!(r#"{{"type":"keepalive","x_note":"{}"}}"#, "a".repeat(5_000))).unwrap();
+    let outputs = drain(&mut session);
+    let refused = |output: &ServerOutput| matches!(output, ServerOutput::Violation(violation) if violation.fact == Fact::OversizeText);
+    assert!(outputs.iter().any(refused), "{outputs:?}");
+}

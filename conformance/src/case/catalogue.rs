@@ -50,15 +50,20 @@ pub struct CatalogueError {
 pub fn parse(file: &str, text: &str) -> Result<Vec<Case>, CatalogueError> {
     let wrong = |detail: String| CatalogueError { file: file.to_owned(), detail };
     let read: CaseFile = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+    // Read once more without types, for people who ask what a case does.
+    let written: serde_json::Value = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
     let mut seen = BTreeSet::new();
     read.case
         .into_iter()
-        .map(|entry| {
+        .enumerate()
+        .map(|(index, entry)| {
             let id = entry.id.clone();
             if !seen.insert(id.clone()) {
                 return Err(wrong(format!("{id} stands here twice")));
             }
-            entry.into_case().map_err(|detail| wrong(format!("{id}: {detail}")))
+            let steps =
+                written["case"][index]["steps"].as_array().into_iter().flatten().map(ToString::to_string).collect();
+            entry.into_case(steps).map_err(|detail| wrong(format!("{id}: {detail}")))
         })
         .collect()
 }
@@ -93,7 +98,7 @@ fn one() -> u32 {
 }
 
 impl Entry {
-    fn into_case(self) -> Result<Case, String> {
+    fn into_case(self, steps_as_written: Vec<String>) -> Result<Case, String> {
         let parts: Vec<&str> = self.id.split('/').collect();
         if parts.len() != 3 || parts[0] != "server" || parts.iter().any(|part| !is_plain(part)) {
             return Err("a name is server/AREA/WHAT, in lower-case letters, digits and dashes".into());
@@ -121,6 +126,7 @@ impl Entry {
             negative: self.negative,
             timer: self.timer,
             steps: self.steps,
+            steps_as_written,
         })
     }
 }

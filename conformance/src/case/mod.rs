@@ -32,6 +32,8 @@ pub struct Case {
     pub timer: Option<Within>,
     /// What the client does.
     pub steps: Vec<Step>,
+    /// The same as they stand in the file, each as JSON.
+    pub steps_as_written: Vec<String>,
 }
 
 impl Case {

@@ -113,8 +113,8 @@ fn of_case(case: &Case) -> String {
         let _ = writeln!(text, "\n[{id}] {clause}");
     }
     text.push_str("\nsteps:\n");
-    for step in &case.steps {
-        let _ = writeln!(text, "  {step:?}");
+    for step in &case.steps_as_written {
+        let _ = writeln!(text, "  {step}");
     }
     text
 }
@@ -141,9 +141,8 @@ fn transcript(text: &mut String, trace: &Trace) {
         let _ = writeln!(text, "  ({note})");
     }
     let redactor = Redactor::default();
-    for event in &trace.events {
-        let ms = event.t_us / 1_000;
-        let _ = writeln!(text, "  {:>8} ms  {}", ms, report::line(event, &redactor));
+    for line in report::all(trace, &redactor) {
+        let _ = writeln!(text, "  {:>8} ms  {}", line.t_us / 1_000, line.text);
     }
 }
 

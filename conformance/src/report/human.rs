@@ -104,9 +104,10 @@ fn breaches(text: &mut String, report: &Report) {
     }
     for ((requirement, _), shown) in &by_breach {
         // The case that is about the requirement tells it; known failures only where nobody else does.
-        let best = shown
-            .iter()
-            .min_by_key(|(case, _)| (case.known.is_some(), !case.covers.contains(requirement), case.wire_log.len()));
+        let best = shown.iter().min_by_key(|(case, _)| {
+            let seen_alone = case.confirmed.as_deref() == Some("alone");
+            (case.known.is_some(), !case.covers.contains(requirement), !seen_alone, case.findings.len())
+        });
         let Some((case, finding)) = best else { continue };
         let verdict = if case.known.is_some() { "KNOWN FAILURE" } else { finding.verdict.as_str() };
         let _ = writeln!(text, "{verdict} {requirement}: {}", case.id);
@@ -121,7 +122,7 @@ fn breaches(text: &mut String, report: &Report) {
         if !others.is_empty() {
             let some: Vec<&str> = others.iter().take(4).copied().collect();
             let more = if others.len() > some.len() { ", ..." } else { "" };
-            let _ = writeln!(text, "  also in {} other cases: {}{more}", others.len(), some.join(", "));
+            let _ = writeln!(text, "  found in {} cases, also in {}{more}", others.len() + 1, some.join(", "));
         }
         evidence(text, case);
         text.push('\n');

@@ -18,4 +18,4 @@ pub use model::{
 };
 pub use progress::Progress;
 pub use sinks::{SinkError, Sinks, write_all};
-pub use wirelog::{line, tail};
+pub use wirelog::{all, tail};

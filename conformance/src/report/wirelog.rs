@@ -13,24 +13,46 @@ const TAIL: usize = 12;
 /// The last frames of a trace, and those that a finding points at.
 #[must_use]
 pub fn tail(trace: &Trace, pointed: &[usize], redactor: &Redactor) -> Vec<WireLine> {
-    let from = trace.events.len().saturating_sub(TAIL);
-    trace
-        .events
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| *index >= from || pointed.contains(index))
-        .map(|(index, event)| WireLine {
-            t_us: event.t_us,
-            event: index,
-            conn: event.conn,
-            text: line(event, redactor),
-        })
-        .collect()
+    let lines = all(trace, redactor);
+    let from = lines.len().saturating_sub(TAIL);
+    let is_shown = |index: usize, line: &WireLine| {
+        let next = lines.get(index + 1).map_or(usize::MAX, |next| next.event);
+        index >= from || pointed.iter().any(|event| (line.event..next).contains(event))
+    };
+    lines.iter().enumerate().filter(|(index, line)| is_shown(*index, line)).map(|(_, line)| line.clone()).collect()
+}
+
+/// Every event of a trace; audio that follows audio stands in one line.
+#[must_use]
+pub fn all(trace: &Trace, redactor: &Redactor) -> Vec<WireLine> {
+    let mut lines: Vec<WireLine> = Vec::new();
+    let mut run: Option<(u32, Side, u64, u64)> = None;
+    for (index, event) in trace.events.iter().enumerate() {
+        let sound = match &event.kind {
+            EventKind::Audio { from, bytes, .. } => Some((*from, *bytes)),
+            _ => None,
+        };
+        run = match (run, sound) {
+            (Some((conn, side, frames, total)), Some((from, bytes))) if conn == event.conn && side == from => {
+                let (frames, total) = (frames + 1, total + bytes);
+                if let Some(last) = lines.last_mut() {
+                    last.text = format!("{} <{frames} frames of audio, {total} bytes>", arrow(from));
+                }
+                Some((conn, side, frames, total))
+            }
+            (_, Some((from, bytes))) => Some((event.conn, from, 1, bytes)),
+            (_, None) => None,
+        };
+        if run.is_none_or(|(_, _, frames, _)| frames == 1) {
+            lines.push(WireLine { t_us: event.t_us, event: index, conn: event.conn, text: line(event, redactor) });
+        }
+    }
+    lines
 }
 
 /// One event as text.
 #[must_use]
-pub fn line(event: &Event, redactor: &Redactor) -> String {
+fn line(event: &Event, redactor: &Redactor) -> String {
     match &event.kind {
         EventKind::Open(open) => {
             let selected = open.selected.as_deref().unwrap_or("none");
@@ -87,6 +109,21 @@ mod tests {
         let event = Event { t_us: 0, conn: 0, kind: EventKind::Text { from: Side::Server, text } };
         let shown = line(&event, &Redactor::new(&[secret]));
         assert!(!shown.contains("sss"), "{shown}");
+    }
+
+    #[test]
+    fn audio_that_follows_audio_stands_in_one_line_and_what_a_finding_points_at_is_shown() {
+        let mut trace = Trace { header: lastword_spec::trace::Header::new(Side::Server), events: Vec::new() };
+        let sound = || EventKind::Audio { from: Side::Client, bytes: 100, head: Vec::new() };
+        let kinds = [vec![EventKind::Note("first".into())], vec![sound(), sound(), sound()]].concat();
+        let rest = (0..20).map(|number| EventKind::Note(number.to_string()));
+        for (index, kind) in kinds.into_iter().chain(rest).enumerate() {
+            trace.events.push(Event { t_us: index as u64, conn: 0, kind });
+        }
+        let shown = tail(&trace, &[2], &Redactor::default());
+        assert_eq!(shown.len(), TAIL + 1);
+        assert_eq!((shown[0].event, shown[0].text.as_str()), (1, "client -> <3 frames of audio, 300 bytes>"));
+        assert_eq!(shown[1].event, 12);
     }
 
     #[test]
