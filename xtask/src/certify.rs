@@ -90,7 +90,9 @@ fn harness_arguments(out: &Path, audio: Option<&Path>) -> Vec<OsString> {
 /// about them show in seconds.
 fn server_arguments(recognizer: &Recognizer) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec!["--listen".into(), "127.0.0.1:{port}".into()];
-    for (option, ms) in [("--idle-timeout-ms", "3000"), ("--keepalive-interval-ms", "1000"), ("--config-timeout-ms", "2000")] {
+    for (option, ms) in
+        [("--idle-timeout-ms", "3000"), ("--keepalive-interval-ms", "1000"), ("--config-timeout-ms", "2000")]
+    {
         arguments.extend([option.into(), ms.into()]);
     }
     match recognizer {

@@ -168,7 +168,7 @@ fn plan_line(cases: &[&Case], speech: &Speech, arguments: &ServerArgs, target: &
     let estimate_s = (connections as f64 * 0.25 / lanes).max(by_rate_s).max(6.0).ceil();
     let whose = if target.is_loopback() { "" } else { ", not this machine" };
     format!(
-        "plan: {} cases against {}{whose}: about {connections} connections, {audio_s} s of audio, {estimate_s} s",
+        "plan: {} cases against {}{whose}: about {connections} connections, {audio_s} s of audio, {estimate_s} s and the server's own timers",
         cases.len(),
         target.shown()
     )

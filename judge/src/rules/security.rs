@@ -62,10 +62,8 @@ fn gives_away(sentence: &str) -> Option<&'static str> {
         "\n    at ",
         "goroutine ",
     ];
-    const ROOTS: &[&str] = &[
-        "/home/", "/usr/", "/opt/", "/var/", "/tmp/", "/root/", "/etc/", "/srv/", "/app/", "/proc/", "/mnt/",
-        "/Users/", "C:\\",
-    ];
+    // Folders at the root of a file system.
+    const ROOTS: &[&str] = &["home", "usr", "opt", "var", "tmp", "root", "etc", "srv", "app", "proc", "mnt", "Users"];
     const SOURCES: &[&str] =
         &[".rs", ".py", ".js", ".ts", ".go", ".c", ".cc", ".cpp", ".java", ".rb", ".so", ".bin", ".onnx", ".gguf"];
     if TRACES.iter().any(|mark| sentence.contains(mark)) {
@@ -74,7 +72,9 @@ fn gives_away(sentence: &str) -> Option<&'static str> {
     let words = || sentence.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '(' | ')' | ',' | ';' | '`'));
     let is_path = |word: &str| {
         let file = word.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, ':' | '.'));
-        ROOTS.iter().any(|root| word.starts_with(root))
+        let top = word.strip_prefix('/').and_then(|rest| rest.split_once('/')).map(|(top, _)| top);
+        top.is_some_and(|top| ROOTS.contains(&top))
+            || word.starts_with("C:\\")
             || (word.contains('/') && SOURCES.iter().any(|source| file.ends_with(source)))
     };
     words().any(is_path).then_some("a file path")

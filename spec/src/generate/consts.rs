@@ -16,7 +16,9 @@ pub fn requirements_rs(all: &[ProseRequirement]) -> String {
         let _ = writeln!(out, "/// {} ({}, {})", doc(&one.text), one.role.as_str(), one.level.as_str());
         let _ = writeln!(out, "pub const {}: RequirementId = RequirementId::new({:?});", constant(&one.id), one.id);
     }
-    out.push_str("\n/// Every requirement of version 1, in the order of the prose.\npub static ALL: &[Requirement] = &[\n");
+    out.push_str(
+        "\n/// Every requirement of version 1, in the order of the prose.\npub static ALL: &[Requirement] = &[\n",
+    );
     for one in all {
         let _ = writeln!(
             out,

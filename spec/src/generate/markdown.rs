@@ -5,7 +5,9 @@ use crate::error_code::{ERROR_CODES, Fatality};
 use crate::finding::FindingKind;
 use crate::limits::LIMITS;
 use crate::registry::RequirementId;
-use crate::table::{Answer, Bound, CLIENT_ROWS, CLIENT_SENDS, ClientInput, DEBTS, Row, SERVER_ROWS, ServerInput, State};
+use crate::table::{
+    Answer, Bound, CLIENT_ROWS, CLIENT_SENDS, ClientInput, DEBTS, Row, SERVER_ROWS, ServerInput, State,
+};
 use std::fmt::Write as _;
 
 const OPEN: &str = "<!-- generated: ";
@@ -18,7 +20,8 @@ pub fn fill_prose(page: &str, messages: &str) -> Result<String, String> {
     let mut rest = page;
     while let Some(at) = rest.find(OPEN) {
         let (before, marked) = rest.split_at(at);
-        let (name, _) = marked[OPEN.len()..].split_once(" -->").ok_or("a `<!-- generated: ` marker is not closed by ` -->`")?;
+        let (name, _) =
+            marked[OPEN.len()..].split_once(" -->").ok_or("a `<!-- generated: ` marker is not closed by ` -->`")?;
         let end = marked.find(CLOSE).ok_or_else(|| format!("`{OPEN}{name} -->` has no `{CLOSE}`"))?;
         let body = part(name, messages).ok_or_else(|| format!("nothing generates `{name}`"))?;
         let _ = write!(out, "{before}{OPEN}{name} -->\n\n{body}\n{CLOSE}");
@@ -73,7 +76,9 @@ fn error_codes() -> String {
 fn states() -> String {
     let mut out = String::from("## 14.1 The path of a session\n\n");
     out.push_str("Seen by the server (left out: what changes nothing, and Close and loss, which lead to Closed from everywhere):\n\n");
-    let server = moves(SERVER_ROWS, |input| (!matches!(input, ServerInput::Close | ServerInput::Loss)).then(|| input.as_str().to_owned()));
+    let server = moves(SERVER_ROWS, |input| {
+        (!matches!(input, ServerInput::Close | ServerInput::Loss)).then(|| input.as_str().to_owned())
+    });
     out.push_str(&diagram(&server));
     out.push_str("\nSeen by the client:\n\n");
     let mut client = moves(CLIENT_SENDS, |input| Some(format!("sends {}", input.as_str())));
@@ -81,7 +86,9 @@ fn states() -> String {
         (!matches!(input, ClientInput::Close | ClientInput::Loss)).then(|| input.as_str().to_owned())
     }));
     out.push_str(&diagram(&client));
-    out.push_str("\n## 14.2 Who owes what\n\n| state | who | owes | from | within | because |\n|---|---|---|---|---|---|\n");
+    out.push_str(
+        "\n## 14.2 Who owes what\n\n| state | who | owes | from | within | because |\n|---|---|---|---|---|---|\n",
+    );
     for debt in DEBTS {
         let within = match debt.within {
             Bound::Limit(name) => format!("`{name}`"),
@@ -141,7 +148,8 @@ fn rows<I: Copy>(rows: &[Row<I>], label: fn(I) -> &'static str) -> String {
     let mut out = String::from("| state | input | answer | next | because |\n|---|---|---|---|---|\n");
     for row in rows {
         let (state, next) = (row.state.as_str(), row.next.as_str());
-        let _ = writeln!(out, "| {state} | {} | {} | {next} | {} |", label(row.input), answer(row.answer), cite(row.ids));
+        let _ =
+            writeln!(out, "| {state} | {} | {} | {next} | {} |", label(row.input), answer(row.answer), cite(row.ids));
     }
     out
 }

@@ -3,7 +3,7 @@
 
 use super::Answer::*;
 use super::ServerInput::*;
-use super::{Row, State, ServerInput};
+use super::{Row, ServerInput, State};
 use crate::requirements::*;
 
 /// What a server does with each input in each state.

@@ -137,6 +137,7 @@ where
     let config = WebSocketConfig::default().read_buffer_size(4096).max_message_size(Some(1 << 20));
     let token = setup.token.clone();
     let mut authorized = false;
+    #[expect(clippy::result_large_err, reason = "the library's own type of callback")]
     let upgrade = |request: &Request, response: Response| {
         authorized = request.headers().contains_key("Authorization");
         negotiate(request, response, token.as_deref())
