@@ -13,6 +13,7 @@ use lastword_spec::trace::{Open, Side};
 
 use crate::bounds::Scale;
 use crate::report::{Closed, Connection, Finding};
+use crate::rules::con::UpgradeRefusal;
 use crate::rules::{answers, aud, cfg, end, flush, keepalive, progress, results, vad};
 use crate::stall::GivenUp;
 
@@ -67,6 +68,7 @@ pub(crate) struct Conn {
     pub(crate) open: Option<Open>,
     pub(crate) opened: Option<At>,
     pub(crate) refused: Option<u16>,
+    pub(crate) refusal: Option<UpgradeRefusal>,
     pub(crate) ready: Option<(At, Ready)>,
     pub(crate) limits: Limits,
     pub(crate) session_ended: Option<(At, SessionEnded)>,
@@ -112,6 +114,7 @@ impl Conn {
             open: None,
             opened: None,
             refused: None,
+            refusal: None,
             ready: None,
             limits: Limits::DEFAULT,
             session_ended: None,

@@ -11,6 +11,7 @@ use crate::bounds::{Options, Scale};
 use crate::conn::{At, Closing, Conn, Context, Control};
 use crate::ledger::{self, Obligation};
 use crate::report::{Connection, Judgement};
+use crate::rules::con::UpgradeRefusal;
 use crate::rules::{blame, close, con, counters, end, flush, keepalive, messages, results, security, vad};
 use crate::{compare, read, stall};
 
@@ -138,7 +139,10 @@ fn on_event(conn: &mut Conn, context: &Context<'_>, at: At, kind: &EventKind) {
     }
     match kind {
         EventKind::Open(open) => con::on_open(conn, at, open),
-        EventKind::Refused { status, retry_after } => con::on_refused(conn, at, *status, retry_after.is_some()),
+        EventKind::Refused { status, retry_after, offered, authorization } => {
+            let refusal = UpgradeRefusal { at, status: *status, offered: offered.clone(), authorization: *authorization };
+            con::on_refused(conn, refusal, retry_after.is_some());
+        }
         EventKind::ConnectFailed { .. } => conn.state = State::Closed,
         EventKind::Text { text, .. } => messages::on_text(conn, context, at, text),
         EventKind::Audio { .. } => messages::on_binary(conn, at),

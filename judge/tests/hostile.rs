@@ -68,8 +68,8 @@ fn kind() -> impl Strategy<Value = EventKind> {
     let code = || prop::option::of(prop::sample::select(vec![1000_u16, 1001, 1002, 1009, 4400, 4408]));
     prop_oneof![
         1 => Just(EventKind::Open(Open { offered: vec!["lastword.v1".into()], selected: Some("lastword.v1".into()),
-            label: Some("ended".into()), speech: Some("a.wav".into()), url: None })),
-        1 => (400_u16..600).prop_map(|status| EventKind::Refused { status, retry_after: None }),
+            label: Some("ended".into()), speech: Some("a.wav".into()), url: None, authorization: None })),
+        1 => (400_u16..600).prop_map(|status| EventKind::Refused { status, retry_after: None, offered: Some(vec![]), authorization: None }),
         1 => Just(EventKind::ConnectFailed { error: "no".into() }),
         14 => (side(), text()).prop_map(|(from, text)| EventKind::Text { from, text }),
         5 => (side(), prop_oneof![0_u64..5, Just(3_200), Just(32_000), Just(32_002), Just(u64::MAX)])

@@ -31,6 +31,35 @@ def _(t):
     heater(t.open(offered=["strange.v9"], selected=None).config().wait(5).server(ready()).speech()).finish()
 
 
+@trace("CON-1--offer-refused", "An upgrade that offers lastword.v1 is refused; one that offers nothing is served.")
+def _(t):
+    t.event(refused={"status": 426, "offered": ["lastword.v1"], "authorization": "none"})
+    heater(t.on(1).open(offered=[], selected=None).config().wait(5).server(ready()).speech()).finish()
+
+
+@trace("CON-S1--wrong-status", "A client that offers only another protocol is refused with 404.")
+def _(t):
+    t.event(refused={"status": 404, "offered": ["strange.v9"], "authorization": "none"})
+    heater(t.on(1).open().config().wait(5).server(ready()).speech()).finish()
+
+
+@trace("CON-S2--refused", "A client that offers no protocol is refused.")
+def _(t):
+    t.event(refused={"status": 400, "offered": [], "authorization": "none"})
+    heater(t.on(1).open().config().wait(5).server(ready()).speech()).finish()
+
+
+@trace("SEC-S1--wrong-header-let-in", "A wrong header is let in where a wrong token is refused.")
+def _(t):
+    t.open(authorization="wrong").config().wait(5).error("unauthenticated", True).hang_up(4401)
+
+
+@trace("SEC-S1--wrong-header-wrong-status", "A wrong header is refused with 404.")
+def _(t):
+    t.event(refused={"status": 404, "offered": ["lastword.v1"], "authorization": "wrong"})
+    heater(t.on(1).open(authorization="good").config().wait(5).server(ready()).speech()).finish()
+
+
 @trace("CON-S2--selected-unoffered", "The server selects a protocol that was not offered.")
 def _(t):
     heater(t.open(offered=[]).config().wait(5).server(ready()).speech()).finish()

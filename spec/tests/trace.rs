@@ -2,7 +2,7 @@
 
 use lastword_spec::close::CloseCode;
 use lastword_spec::ijson::MAX_INTEGER;
-use lastword_spec::trace::{self, Eof, Event, EventKind, Header, Open, Side, Trace};
+use lastword_spec::trace::{self, Eof, Event, EventKind, Header, Open, Shown, Side, Trace};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -19,9 +19,13 @@ fn kind() -> impl Strategy<Value = EventKind> {
     let open = (vec(text(), 0..2), option::of(text()), option::of(text()), option::of(text()), option::of(text()));
     prop_oneof![
         open.prop_map(|(offered, selected, label, speech, url)| {
-            EventKind::Open(Open { offered, selected, label, speech, url })
+            let authorization = label.as_ref().map(|_| Shown::Good);
+            EventKind::Open(Open { offered, selected, label, speech, url, authorization })
         }),
-        (any::<u16>(), option::of(text())).prop_map(|(status, retry_after)| EventKind::Refused { status, retry_after }),
+        (any::<u16>(), option::of(text()), option::of(vec(text(), 0..2))).prop_map(|(status, retry_after, offered)| {
+            let authorization = offered.as_ref().map(|offered| if offered.is_empty() { Shown::None } else { Shown::Wrong });
+            EventKind::Refused { status, retry_after, offered, authorization }
+        }),
         text().prop_map(|error| EventKind::ConnectFailed { error }),
         (side(), text()).prop_map(|(from, text)| EventKind::Text { from, text }),
         (side(), 0..=MAX_INTEGER, vec(any::<u8>(), 0..=4)).prop_map(|(from, bytes, head)| EventKind::Audio {

@@ -18,7 +18,12 @@ pub fn render(report: &Report) -> String {
         heard(&mut text, transcripts);
     }
     summary(&mut text, report);
-    text
+    visible(&text)
+}
+
+/// What a subject says must not move the cursor of whoever reads it.
+fn visible(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// One case with everything that is known of it.
@@ -34,7 +39,7 @@ pub(super) fn case_in_full(report: &Report, case: &CaseReport) -> String {
     }
     evidence(&mut text, case);
     let _ = writeln!(text, "  subject: {}", report.subject.url);
-    text
+    visible(&text)
 }
 
 fn head(text: &mut String, report: &Report) {

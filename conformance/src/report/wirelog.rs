@@ -58,7 +58,7 @@ fn line(event: &Event, redactor: &Redactor) -> String {
             let selected = open.selected.as_deref().unwrap_or("none");
             format!("open (offered [{}], selected {selected})", open.offered.join(", "))
         }
-        EventKind::Refused { status, retry_after } => {
+        EventKind::Refused { status, retry_after, .. } => {
             let after = retry_after.as_ref().map(|after| format!(", Retry-After {after}")).unwrap_or_default();
             format!("upgrade refused with HTTP {status}{after}")
         }

@@ -4,12 +4,12 @@ use std::sync::{Arc, OnceLock};
 
 use lastword_judge::Options;
 use lastword_spec::message::Ready;
-use lastword_spec::trace::{EventKind, Header, Open as Opening, Side};
+use lastword_spec::trace::{EventKind, Header, Open as Opening, Shown, Side};
 
 use super::control::Controls;
 use super::gate::{Gate, SessionPermit};
 use super::patience::Patience;
-use crate::case::Open;
+use crate::case::{Credential, Open};
 use crate::record::Recorder;
 use crate::speech::Speech;
 use crate::wire::{Dialler, Link, Opened};
@@ -52,6 +52,15 @@ impl Env {
         Options { time_scale_percent: 100, secrets }
     }
 
+    /// What the trace says of a credential.
+    fn shown(&self, credential: Credential) -> Shown {
+        match credential {
+            Credential::Wrong => Shown::Wrong,
+            Credential::Good if self.dialler.target().has_credential() => Shown::Good,
+            Credential::Good | Credential::None => Shown::None,
+        }
+    }
+
     /// Opens a connection and notes what came of it; `None` where there is none.
     pub(crate) async fn open(
         &self,
@@ -71,14 +80,15 @@ impl Env {
                         label: open.label.clone(),
                         speech,
                         url: Some(self.dialler.target().shown()),
+                        authorization: Some(self.shown(open.authorization)),
                     }),
                 );
                 Some(Session { link: Link::new(conn, *socket, Arc::clone(recorder)), _permit: permit })
             }
             Opened::Refused { status, retry_after } => {
-                // A trace has no opening without an upgrade, so what was offered is told as a remark.
-                recorder.note(conn, EventKind::Note(format!("offered subprotocols: [{}]", open.offer.join(", "))));
-                recorder.note(conn, EventKind::Refused { status, retry_after });
+                let offered = Some(open.offer.clone());
+                let authorization = Some(self.shown(open.authorization));
+                recorder.note(conn, EventKind::Refused { status, retry_after, offered, authorization });
                 None
             }
             Opened::Failed(error) => {

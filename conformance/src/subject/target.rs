@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Uri};
 
 /// Where a subject listens and what it is shown.
@@ -44,6 +45,12 @@ pub enum TargetError {
 }
 
 impl Target {
+    /// Whether an upgrade can show a credential: a token, or an `Authorization` header that was given.
+    #[must_use]
+    pub fn has_credential(&self) -> bool {
+        self.token.is_some() || self.headers.iter().any(|(name, _)| *name == AUTHORIZATION)
+    }
+
     /// Reads a `ws` or `wss` URL.
     ///
     /// # Errors

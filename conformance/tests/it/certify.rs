@@ -121,8 +121,8 @@ fn every_fault_of_the_peer_has_its_test() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_fault_is_named_by_its_clause() {
     let end = ["server/end/*", "server/flush/nothing"];
-    for &(fault, clause) in NAMED {
-        let run = certify(faulty(fault), &end).await;
+    let runs = NAMED.iter().map(|&(fault, clause)| async move { (fault, clause, certify(faulty(fault), &end).await) });
+    for (fault, clause, run) in futures_util::future::join_all(runs).await {
         assert!(found(&run).contains(clause), "{fault:?}: {:?}", found(&run));
         assert_eq!(to_report(&run).exit_code, lastword::exit::VIOLATION, "{fault:?}");
     }

@@ -4,7 +4,7 @@ use lastword_spec::PROTOCOL;
 use lastword_spec::finding::FindingKind;
 use lastword_spec::requirements as req;
 use lastword_spec::table::State;
-use lastword_spec::trace::Open;
+use lastword_spec::trace::{Open, Shown};
 
 use crate::conn::{At, Conn};
 
@@ -26,9 +26,27 @@ pub(crate) fn on_open(conn: &mut Conn, at: At, open: &Open) {
     conn.convict(fault.0, fault.1, at, fault.2);
 }
 
+/// An upgrade that the server refused, and what it had shown.
+#[derive(Clone, Debug)]
+pub(crate) struct UpgradeRefusal {
+    pub(crate) at: At,
+    pub(crate) status: u16,
+    pub(crate) offered: Option<Vec<String>>,
+    pub(crate) authorization: Option<Shown>,
+}
+
+impl UpgradeRefusal {
+    /// Whether the status says that it is not the subprotocol that was refused: credentials, rate or room.
+    fn has_another_cause(&self) -> bool {
+        matches!(self.status, 401 | 403 | 429 | 503) || self.authorization == Some(Shown::Wrong)
+    }
+}
+
 /// The server refused the upgrade.
-pub(crate) fn on_refused(conn: &mut Conn, at: At, status: u16, retry_after: bool) {
+pub(crate) fn on_refused(conn: &mut Conn, refusal: UpgradeRefusal, retry_after: bool) {
+    let (at, status) = (refusal.at, refusal.status);
     conn.refused = Some(status);
+    conn.refusal = Some(refusal);
     conn.state = State::Closed;
     if status == 503 {
         conn.credit(req::CON_S4);
@@ -42,8 +60,8 @@ pub(crate) fn on_refused(conn: &mut Conn, at: At, status: u16, retry_after: bool
 pub(crate) fn across(conns: &mut [&mut Conn]) {
     let served = conns.iter().any(|conn| conn.ready.is_some());
     for conn in conns.iter_mut().filter(|_| served) {
-        if conn.refused == Some(400) {
-            conn.credit(req::CON_S1);
+        if let Some(refusal) = conn.refusal.clone() {
+            judge_refusal(conn, &refusal);
         }
         let open = conn.open.as_ref().filter(|_| conn.ready.is_some());
         if open.is_some_and(|open| open.selected.as_deref() == Some(PROTOCOL)) {
@@ -52,6 +70,30 @@ pub(crate) fn across(conns: &mut [&mut Conn]) {
         let unoffered = conn.open.as_ref().is_some_and(|open| open.offered.is_empty() && open.selected.is_none());
         if unoffered && conn.ready.is_some() {
             conn.credit(req::CON_S2);
+        }
+    }
+}
+
+/// A refused upgrade, beside a connection that was served. A trace that does not note what was offered decides less.
+fn judge_refusal(conn: &mut Conn, refusal: &UpgradeRefusal) {
+    let (at, status) = (refusal.at, refusal.status);
+    let strange = |offered: &[String]| !offered.is_empty() && !offered.iter().any(|token| token == PROTOCOL);
+    match refusal.offered.as_deref() {
+        None if status == 400 => conn.credit(req::CON_S1),
+        Some(offered) if strange(offered) && status == 400 => conn.credit(req::CON_S1),
+        None => {}
+        Some(_) if refusal.has_another_cause() => {}
+        Some(offered) if strange(offered) => {
+            let text = format!("refused a subprotocol that it does not speak with HTTP {status} instead of 400");
+            conn.convict(FindingKind::WrongAnswer, req::CON_S1, at, text);
+        }
+        Some([]) => {
+            let text = format!("refused, with HTTP {status}, a client that offers no subprotocol");
+            conn.convict(FindingKind::WronglyRefused, req::CON_S2, at, text);
+        }
+        Some(_) => {
+            let text = format!("refused, with HTTP {status}, an upgrade that offers `lastword.v1`");
+            conn.convict(FindingKind::WronglyRefused, req::CON_1, at, text);
         }
     }
 }

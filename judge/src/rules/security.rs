@@ -3,6 +3,7 @@
 use lastword_spec::finding::FindingKind;
 use lastword_spec::message::ServerMessage;
 use lastword_spec::requirements as req;
+use lastword_spec::trace::Shown;
 
 use crate::conn::{At, Conn, Context};
 
@@ -92,6 +93,7 @@ pub(crate) fn across(conns: &mut [&mut Conn], secrets: &[String]) {
         if conn.refused == Some(401) && served {
             conn.credit(req::SEC_S1);
         }
+        wrong_header(conn, served, demanded);
         let at = conn.last;
         if let Some(refusal) = refused(conn)
             && let Some((other, _)) = sentences.iter().find(|(id, text)| *id < conn.id && *text != refusal.message)
@@ -110,6 +112,23 @@ pub(crate) fn across(conns: &mut [&mut Conn], secrets: &[String]) {
             let text = format!("answered a wrong token with `{}`: it checked the config first", refusal.code);
             conn.convict(FindingKind::WrongAnswer, req::SEC_S1, at, text);
         }
+    }
+}
+
+/// An upgrade with a wrong `Authorization` header: refused with 401, where credentials are demanded at all.
+fn wrong_header(conn: &mut Conn, served: bool, demanded: bool) {
+    let refusal = conn.refusal.as_ref().filter(|refusal| refusal.authorization == Some(Shown::Wrong));
+    if let Some((at, status)) = refusal.map(|refusal| (refusal.at, refusal.status))
+        && served
+        && !matches!(status, 401 | 429 | 503)
+    {
+        let text = format!("refused a wrong `Authorization` header with HTTP {status} instead of 401");
+        conn.convict(FindingKind::WrongAnswer, req::SEC_S1, at, text);
+    }
+    let let_in = conn.open.as_ref().is_some_and(|open| open.authorization == Some(Shown::Wrong));
+    if let Some(at) = conn.opened.filter(|_| let_in && demanded) {
+        let text = "upgraded a connection with a wrong `Authorization` header";
+        conn.convict(FindingKind::WronglyAccepted, req::SEC_S1, at, text);
     }
 }
 

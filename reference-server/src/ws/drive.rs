@@ -168,7 +168,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             let outcome = match Engine::open(&self.recognizer, *config) {
                 Ok((engine, config)) => {
                     self.engine = Some(engine);
-                    self.session.engine_ready(now, config, Vec::new())
+                    // From here on the session counts what waits, and asks again when that has become too much.
+                    self.session
+                        .engine_backlog(now, 0)
+                        .and_then(|()| self.session.engine_ready(now, config, Vec::new()))
                 }
                 Err(refusal) => self.session.engine_refused(now, refusal),
             };

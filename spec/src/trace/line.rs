@@ -85,11 +85,11 @@ impl EventLine {
         let line = Self { t_us: event.t_us, conn: event.conn, from: event.kind.from(), ..Self::default() };
         match event.kind.clone() {
             EventKind::Open(open) => {
-                let Open { offered, selected, label, speech, url } = open;
-                Self { open: Some(OpenMember { offered, selected, label, speech, url }), ..line }
+                let Open { offered, selected, label, speech, url, authorization } = open;
+                Self { open: Some(OpenMember { offered, selected, label, speech, url, authorization }), ..line }
             }
-            EventKind::Refused { status, retry_after } => {
-                Self { refused: Some(RefusedMember { status, retry_after }), ..line }
+            EventKind::Refused { status, retry_after, offered, authorization } => {
+                Self { refused: Some(RefusedMember { status, retry_after, offered, authorization }), ..line }
             }
             EventKind::ConnectFailed { error } => Self { connect_failed: Some(ConnectFailedMember { error }), ..line },
             EventKind::Text { text, .. } => Self { text: Some(text), ..line },
@@ -117,11 +117,11 @@ impl EventLine {
         let (sides, others) = (self.from, self.from.is_none());
         let by_side = |make: &dyn Fn(Side) -> EventKind| sides.map(make);
         let mut kinds: Vec<Option<EventKind>> = Vec::new();
-        if let Some(OpenMember { offered, selected, label, speech, url }) = self.open {
-            kinds.push(others.then_some(EventKind::Open(Open { offered, selected, label, speech, url })));
+        if let Some(OpenMember { offered, selected, label, speech, url, authorization }) = self.open {
+            kinds.push(others.then_some(EventKind::Open(Open { offered, selected, label, speech, url, authorization })));
         }
-        if let Some(RefusedMember { status, retry_after }) = self.refused {
-            kinds.push(others.then_some(EventKind::Refused { status, retry_after }));
+        if let Some(RefusedMember { status, retry_after, offered, authorization }) = self.refused {
+            kinds.push(others.then_some(EventKind::Refused { status, retry_after, offered, authorization }));
         }
         if let Some(ConnectFailedMember { error }) = self.connect_failed {
             kinds.push(others.then_some(EventKind::ConnectFailed { error }));

@@ -83,6 +83,10 @@ pub enum EventKind {
         status: u16,
         /// The value of `Retry-After`.
         retry_after: Option<String>,
+        /// The subprotocol tokens that the client offered; `None` where it was not noted.
+        offered: Option<Vec<String>>,
+        /// The credential that the upgrade showed; `None` where it was not noted.
+        authorization: Option<Shown>,
     },
     /// No HTTP answer at all.
     ConnectFailed {
@@ -181,6 +185,22 @@ pub struct Open {
     pub speech: Option<String>,
     /// The URL, without secrets.
     pub url: Option<String>,
+    /// The credential that the upgrade showed; `None` where it was not noted.
+    pub authorization: Option<Shown>,
+}
+
+/// Which credential the `Authorization` header of an upgrade showed. The credential itself never stands in a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(inline))]
+#[serde(rename_all = "snake_case")]
+pub enum Shown {
+    /// There was no such header.
+    None,
+    /// The one that the subject was said to accept.
+    Good,
+    /// One that cannot be right.
+    Wrong,
 }
 
 /// How a transport ended.

@@ -4,7 +4,7 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Eof, MAX_HEAD_BYTES, Side, TRACE_VERSION};
+use super::{Eof, MAX_HEAD_BYTES, Shown, Side, TRACE_VERSION};
 use crate::message::strict::{BAD_VALUE, object_only};
 
 /// The first line of a trace file.
@@ -125,6 +125,9 @@ pub(crate) struct OpenMember {
     /// The URL, without secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) url: Option<String>,
+    /// The credential that the `Authorization` header showed; absent where it was not noted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) authorization: Option<Shown>,
 }
 
 /// An HTTP answer instead of the upgrade.
@@ -139,6 +142,12 @@ pub(crate) struct RefusedMember {
     /// The value of `Retry-After`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) retry_after: Option<String>,
+    /// The subprotocol tokens that the client offered; absent where it was not noted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) offered: Option<Vec<String>>,
+    /// The credential that the `Authorization` header showed; absent where it was not noted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) authorization: Option<Shown>,
 }
 
 /// A connection that did not come about.
