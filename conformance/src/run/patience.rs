@@ -16,8 +16,8 @@ pub(crate) struct Patience {
     stalls: Mutex<BTreeMap<(State, RequirementId), u32>>,
 }
 
-/// How many stalls of one kind are given the whole bound of their clause.
-const FULL_WAITS: u32 = 2;
+/// How many stalls of one kind are given the whole bound of their clause; those under way together all are.
+const FULL_WAITS: u32 = 1;
 /// What the wait outlasts a bound by, so that a message on its way still arrives.
 const MARGIN: Duration = Duration::from_millis(750);
 /// How long something is waited for that nobody owes.
