@@ -140,7 +140,8 @@ fn on_event(conn: &mut Conn, context: &Context<'_>, at: At, kind: &EventKind) {
     match kind {
         EventKind::Open(open) => con::on_open(conn, at, open),
         EventKind::Refused { status, retry_after, offered, authorization } => {
-            let refusal = UpgradeRefusal { at, status: *status, offered: offered.clone(), authorization: *authorization };
+            let refusal =
+                UpgradeRefusal { at, status: *status, offered: offered.clone(), authorization: *authorization };
             con::on_refused(conn, refusal, retry_after.is_some());
         }
         EventKind::ConnectFailed { .. } => conn.state = State::Closed,

@@ -190,7 +190,7 @@ async fn session(cli: &Cli, clip: &Clip) -> Result<Session> {
                 ServerMessage::Final(result) => {
                     session.finals += 1;
                     session.finals_after_end += usize::from(ended_at.is_some());
-                    session.last_word_to_final_ms = (!cli.fast).then(|| now_ms - result.end_ms as f64);
+                    session.last_word_to_final_ms = (!cli.fast).then_some(now_ms - result.end_ms as f64);
                     texts.push(result.text);
                 }
                 ServerMessage::SessionEnded(message) => {

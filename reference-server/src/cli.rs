@@ -55,7 +55,7 @@ struct ServeArgs {
     /// A model in whisper.cpp's format [default: the bundled fixture model, which knows 118 words].
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Segments decoded at once [default: the number of cores].
+    /// Windows of audio decoded at once [default: the number of cores].
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
     /// Threads inside one decode: 1 for throughput, more for the latency of a large model.
@@ -140,7 +140,7 @@ struct CostArgs {
     /// Work for each second of audio.
     #[arg(long, value_name = "MS")]
     cost_ms_per_second: Option<u64>,
-    /// Work for each segment.
+    /// Work for each window of audio; a segment has one, or more where it has pauses.
     #[arg(long, value_name = "MS")]
     cost_ms_per_segment: Option<u64>,
 }
@@ -307,17 +307,19 @@ fn bundled_model() -> Result<PathBuf> {
     Ok(model)
 }
 
-/// The signals that ask for a shutdown.
+/// The signals that ask for a shutdown, heard from the moment this is made.
 struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
 }
 
 impl Signals {
     #[cfg(unix)]
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())? })
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
     #[cfg(not(unix))]
@@ -330,10 +332,10 @@ impl Signals {
     async fn first(self) {
         #[cfg(unix)]
         {
-            let mut terminate = self.terminate;
+            let Self { mut terminate, mut interrupt } = self;
             tokio::select! {
                 _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
+                _ = interrupt.recv() => {}
             }
         }
         #[cfg(not(unix))]

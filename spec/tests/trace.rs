@@ -23,7 +23,8 @@ fn kind() -> impl Strategy<Value = EventKind> {
             EventKind::Open(Open { offered, selected, label, speech, url, authorization })
         }),
         (any::<u16>(), option::of(text()), option::of(vec(text(), 0..2))).prop_map(|(status, retry_after, offered)| {
-            let authorization = offered.as_ref().map(|offered| if offered.is_empty() { Shown::None } else { Shown::Wrong });
+            let authorization =
+                offered.as_ref().map(|offered| if offered.is_empty() { Shown::None } else { Shown::Wrong });
             EventKind::Refused { status, retry_after, offered, authorization }
         }),
         text().prop_map(|error| EventKind::ConnectFailed { error }),

@@ -119,9 +119,9 @@ pub enum EngineEvent {
         end_ms: u64,
     },
     /// What the open segment sounds like so far. May be left out, and may be contradicted by a later one.
-    Partial(Hypothesis),
+    Partial(Box<Hypothesis>),
     /// What a segment is. Exactly one for each.
-    Final(Hypothesis),
+    Final(Box<Hypothesis>),
     /// The engine did a piece of work. Comes from that work alone, never from a clock.
     Progress {
         /// All audio before this is decoded or holds no speech, in milliseconds. Never falls.

@@ -349,7 +349,8 @@ impl StreamTask {
                 }
                 Some(Item::Segment { number, speech }) => {
                     let assembly = std::mem::take(&mut self.assembly);
-                    self.send(EngineEvent::Final(assembly.result(number, &speech, self.options.words))).await?;
+                    let heard = assembly.result(number, &speech, self.options.words);
+                    self.send(EngineEvent::Final(Box::new(heard))).await?;
                     self.tell_progress();
                 }
                 Some(Item::Flush { token, at }) => {
@@ -432,7 +433,7 @@ impl StreamTask {
         if !heard.text.is_empty() && heard.text != self.interim.text {
             self.interim.text.clone_from(&heard.text);
             // A partial that finds no room is not owed.
-            let _ = self.events.try_send(EngineEvent::Partial(heard));
+            let _ = self.events.try_send(EngineEvent::Partial(Box::new(heard)));
         }
     }
 

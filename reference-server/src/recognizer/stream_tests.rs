@@ -31,7 +31,7 @@ fn finals(events: &[EngineEvent]) -> Vec<Hypothesis> {
     events
         .iter()
         .filter_map(|event| match event {
-            EngineEvent::Final(heard) => Some(heard.clone()),
+            EngineEvent::Final(heard) => Some((**heard).clone()),
             _ => None,
         })
         .collect()

@@ -30,7 +30,7 @@ pub(super) struct Surroundings {
 }
 
 /// Runs `session` over `socket`, which has just been upgraded, to its end.
-pub(super) async fn run<S>(session: ServerSession, socket: Socket<S>, surroundings: Surroundings)
+pub(super) async fn run<S>(session: Box<ServerSession>, socket: Socket<S>, surroundings: Surroundings)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -65,7 +65,7 @@ enum Woken {
 }
 
 struct Driver<S> {
-    session: ServerSession,
+    session: Box<ServerSession>,
     socket: Socket<S>,
     engine: Option<Engine>,
     recognizer: Recognizer,

@@ -87,8 +87,8 @@ pub(super) fn tell(session: &mut ServerSession, now: Duration, event: EngineEven
     match event {
         EngineEvent::SpeechStarted { start_ms } => session.engine_speech_started(now, CHANNEL, start_ms),
         EngineEvent::SpeechEnded { end_ms } => session.engine_speech_ended(now, CHANNEL, end_ms),
-        EngineEvent::Partial(heard) => session.engine_partial(now, result(heard)),
-        EngineEvent::Final(heard) => session.engine_final(now, result(heard)),
+        EngineEvent::Partial(heard) => session.engine_partial(now, result(*heard)),
+        EngineEvent::Final(heard) => session.engine_final(now, result(*heard)),
         EngineEvent::Progress { audio_processed_ms } => session.engine_progress(now, audio_processed_ms),
         EngineEvent::Flushed { token } => session.engine_flushed(now, token),
         EngineEvent::Drained { audio_processed_ms } => session.engine_drained(now, audio_processed_ms),

@@ -88,7 +88,7 @@ pub(crate) async fn listen(State(app): State<Arc<App>>, mut request: Request) ->
     }
     let policy = if credentials == Credentials::Good { &app.trusting_policy } else { &app.policy };
     let session = match ServerSession::new(Arc::clone(policy), app.next_session_id()) {
-        Ok(session) => session,
+        Ok(session) => Box::new(session),
         Err(misuse) => {
             tracing::error!("no session can be made: {misuse}");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -106,7 +106,12 @@ pub(crate) async fn listen(State(app): State<Arc<App>>, mut request: Request) ->
     response
 }
 
-async fn serve(on_upgrade: OnUpgrade, session: ServerSession, surroundings: Surroundings, config: WebSocketConfig) {
+async fn serve(
+    on_upgrade: OnUpgrade,
+    session: Box<ServerSession>,
+    surroundings: Surroundings,
+    config: WebSocketConfig,
+) {
     match on_upgrade.await {
         Ok(upgraded) => {
             let Some((stream, read_already)) = bare(upgraded) else { return };

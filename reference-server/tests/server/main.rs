@@ -1,5 +1,9 @@
-//! The server over loopback with the scripted engine.
+//! The server over loopback: with the scripted engine, and with the fixture model on real audio.
 
+#[cfg(unix)]
+mod command;
 mod front;
 mod session;
+#[cfg(feature = "whisper")]
+mod speech;
 mod support;

@@ -118,7 +118,14 @@ impl EventLine {
         let by_side = |make: &dyn Fn(Side) -> EventKind| sides.map(make);
         let mut kinds: Vec<Option<EventKind>> = Vec::new();
         if let Some(OpenMember { offered, selected, label, speech, url, authorization }) = self.open {
-            kinds.push(others.then_some(EventKind::Open(Open { offered, selected, label, speech, url, authorization })));
+            kinds.push(others.then_some(EventKind::Open(Open {
+                offered,
+                selected,
+                label,
+                speech,
+                url,
+                authorization,
+            })));
         }
         if let Some(RefusedMember { status, retry_after, offered, authorization }) = self.refused {
             kinds.push(others.then_some(EventKind::Refused { status, retry_after, offered, authorization }));
