@@ -90,7 +90,7 @@ impl Server {
         let max_outgoing_bytes = policy.limits.max_buffered_output_bytes.unwrap_or(MAX_OUTGOING_BYTES);
         let app = App {
             recognizer,
-            trusting_policy: Arc::new(ServerPolicy { token: None, ..policy.clone() }),
+            trusting_policy: Arc::new(ServerPolicy { header_was_good: true, ..policy.clone() }),
             token: policy.token.clone(),
             policy: Arc::new(policy),
             slots: Arc::new(Semaphore::new(settings.max_sessions)),

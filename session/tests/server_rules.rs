@@ -106,6 +106,17 @@ fn credentials_are_checked_before_anything_else_with_one_message() {
     assert!(!format!("{session:?}").contains("right"), "the token must not show in a log");
 }
 
+/// SEC-S1: one good credential is enough, but every one that is presented must be good.
+#[test]
+fn behind_a_good_header_a_token_may_be_left_out_and_a_wrong_one_is_refused() {
+    let guarded = || ServerPolicy { token: Some(Token::new("right")), header_was_good: true, ..policy() };
+    for good in [r#"{"type":"config"}"#, r#"{"type":"config","token":"right"}"#] {
+        assert_eq!(configure(guarded(), good).0.state(), State::Configuring, "{good}");
+    }
+    let (session, outputs) = configure(guarded(), r#"{"type":"config","token":"wrong"}"#);
+    assert_eq!((error(&outputs).code.as_str(), session.state()), ("unauthenticated", State::Ended));
+}
+
 #[test]
 fn each_refusal_names_its_code_param_and_close_code() {
     let models = ServerPolicy {

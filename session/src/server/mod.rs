@@ -118,6 +118,8 @@ struct OpenFlush {
 const MAX_WAITING: usize = 256;
 /// Flushes that may be open; with more the server does not read, and answers what it has first.
 const MAX_OPEN_FLUSHES: usize = 64;
+/// After its Close a server reads and discards for so long at most. Spec: CLO-S4.
+const MAX_LINGER_MS: u64 = 5_000;
 /// Before `ready` the engine may be silent for so long: the longest that `ready` can take. Spec: CFG-S1.
 const START_BOUND: Duration = Duration::from_secs(60);
 
@@ -336,7 +338,10 @@ impl ServerSession {
                     if self.state == State::Configuring { START_BOUND } else { 2 * ms(self.limits.max_step_ms) };
                 self.engine.heard_at + bound
             }),
-            ServerTimer::Close => (self.state == State::Ended).then(|| self.ended_at + ms(self.limits.close_ms)),
+            // [CLO-S4]
+            ServerTimer::Close => {
+                (self.state == State::Ended).then(|| self.ended_at + ms(self.limits.close_ms.min(MAX_LINGER_MS)))
+            }
         }
     }
 

@@ -66,7 +66,12 @@ const MAX_PARAM_BYTES: usize = 200;
 /// The answer of `policy` to a request.
 pub(super) fn negotiate(request: ConfigRequest, policy: &ServerPolicy) -> Result<Agreement, Refusal> {
     // [SEC-S1] before any other check, with one message for every cause
-    if policy.token.as_ref().is_some_and(|token| !token.admits(request.token.as_ref())) {
+    let admitted = match (&policy.token, &request.token) {
+        (None, _) => true,
+        (Some(_), None) => policy.header_was_good,
+        (Some(token), given @ Some(_)) => token.admits(given.as_ref()),
+    };
+    if !admitted {
         return Err(Refusal {
             code: ErrorCode::UNAUTHENTICATED,
             message: "no valid credentials: send a valid token in `config.token` or in the Authorization header".into(),

@@ -17,8 +17,10 @@ pub struct ServerPolicy {
     pub capabilities: Capabilities,
     /// How long a client may take for its `config`: 1,000 to 10,000 ms. Spec: CON-S3.
     pub config_timeout_ms: u64,
-    /// The token that `config.token` must hold. `None`: nobody is asked, or the `Authorization` header was right.
+    /// The token that `config.token` must hold. `None`: nobody is asked for credentials.
     pub token: Option<Token>,
+    /// The upgrade showed a good `Authorization` header: `config.token` may be left out then, but a wrong one is refused. Spec: SEC-S1.
+    pub header_was_good: bool,
     /// Whether `keyterms` have an effect.
     pub serves_keyterms: bool,
     /// Whether `languages`, the list of hints, has an effect.
@@ -42,6 +44,7 @@ impl Default for ServerPolicy {
             },
             config_timeout_ms: 10_000,
             token: None,
+            header_was_good: false,
             serves_keyterms: false,
             serves_language_hints: false,
             serves_translation: false,
