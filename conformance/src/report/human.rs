@@ -189,6 +189,9 @@ fn unsettled(text: &mut String, report: &Report) {
     }
 }
 
+/// A word error rate from which on a subject is taken for one with made-up words.
+const STUB_PERCENT: f64 = 80.0;
+
 fn heard(text: &mut String, transcripts: &TranscriptsReport) {
     let _ = writeln!(text, "\nwhat was heard (each recording at the pace of speech):");
     for one in &transcripts.each {
@@ -202,6 +205,9 @@ fn heard(text: &mut String, transcripts: &TranscriptsReport) {
     }
     if let Some(rate) = transcripts.word_error_rate_percent {
         let _ = writeln!(text, "  word error rate {rate:.2} % ({} of {} words)", transcripts.errors, transcripts.words);
+        if rate >= STUB_PERCENT {
+            text.push_str("  hardly a word is right: this subject does not transcribe speech, or not this language; no verdict rests on it\n");
+        }
     }
     let column = |value: fn(&super::model::TranscriptReport) -> Option<u64>| middle_and_worst(transcripts, value);
     let _ = writeln!(text, "  first partial after {} of audio", column(|one| one.first_partial_us));
