@@ -57,9 +57,10 @@ const RULES: &[Rule] = &[
     Rule {
         member: CONFORMANCE,
         normal: &[SPEC, JUDGE, DIALECTS],
-        dev: &[SERVER, CLIENT],
+        dev: &[SERVER, CLIENT, MUTANTS],
         why: "the harness shares nouns with its subjects and no verbs; whole subjects only in end-to-end tests",
     },
+    Rule { member: MUTANTS, normal: &[], dev: &[], why: "what the harness is tested with must not share its errors" },
     Rule {
         member: XTASK,
         normal: &[SPEC, JUDGE, SESSION, CHECK, DIALECTS],
@@ -112,6 +113,7 @@ const CHECK: &str = "lastword-check";
 const CLIENT: &str = "lastword-client";
 const SERVER: &str = "lastword-server";
 const CONFORMANCE: &str = "lastword";
+const MUTANTS: &str = "lastword-mutants";
 const XTASK: &str = "xtask";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
