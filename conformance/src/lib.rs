@@ -17,6 +17,7 @@ pub mod run;
 pub mod select;
 pub mod speech;
 pub mod subject;
+pub mod suite;
 pub mod verdict;
 pub mod wer;
 pub mod wire;
