@@ -12,6 +12,7 @@ pub mod known;
 pub mod limit;
 pub mod record;
 pub mod redact;
+pub mod replay;
 pub mod report;
 pub mod run;
 pub mod select;

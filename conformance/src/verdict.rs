@@ -55,8 +55,9 @@ pub fn of_case(case: &Case, judgement: &Judgement, circumstances: &Circumstances
 }
 
 /// The gravest verdict that findings against a MUST give; `None` where there are none.
-fn worst(findings: &[Finding]) -> Option<Verdict> {
-    findings.iter().filter(|finding| breaks_a_must(finding)).map(|finding| finding.kind.verdict()).max_by_key(gravity)
+pub(crate) fn worst<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Option<Verdict> {
+    let breaches = findings.into_iter().filter(|finding| breaks_a_must(finding));
+    breaches.map(|finding| finding.kind.verdict()).max_by_key(gravity)
 }
 
 /// Whether the finding is against a MUST or a MUST NOT.

@@ -4,6 +4,7 @@
 mod certify;
 mod explain;
 mod list;
+mod replay;
 mod shell;
 
 use std::ffi::OsString;
@@ -33,6 +34,8 @@ enum Command {
     List(ListArgs),
     /// Explain a requirement (END-S4), a case (server/end/second-sentinel) or a kind of finding (LOST_FINAL).
     Explain(ExplainArgs),
+    /// Judge traces again, without the subject.
+    Replay(replay::ReplayArgs),
 }
 
 #[derive(Subcommand)]
@@ -149,6 +152,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
             shell::print(&text);
             exit::PASS
         }),
+        Command::Replay(arguments) => replay::run(&arguments),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -202,6 +206,8 @@ mod tests {
             vec!["lastword", "certify", "server", "ws://a/", "--", "command", "{port}"],
             vec!["lastword", "certify", "server", "http://a/"],
             vec!["lastword", "explain", "END-S99"],
+            vec!["lastword", "replay"],
+            vec!["lastword", "replay", "no-such-file.jsonl"],
         ] {
             assert_eq!(run(wrong.clone()), exit::USAGE, "{wrong:?}");
         }

@@ -168,7 +168,9 @@ pub(super) fn trace_file(case: &str) -> String {
     format!("{}.jsonl", case.replace('/', "."))
 }
 
-fn finding_report(finding: &Finding, redactor: &Redactor) -> FindingReport {
+/// A finding as reports have it.
+#[must_use]
+pub(crate) fn finding_report(finding: &Finding, redactor: &Redactor) -> FindingReport {
     let requirement = requirements::find(finding.requirement.as_str());
     let strict = verdict::breaks_a_must(finding);
     FindingReport {

@@ -22,7 +22,7 @@ pub fn render(report: &Report) -> String {
 }
 
 /// What a subject says must not move the cursor of whoever reads it.
-fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
@@ -134,7 +134,7 @@ fn breaches(text: &mut String, report: &Report) {
     }
 }
 
-fn finding_in_full(text: &mut String, finding: &FindingReport) {
+pub(crate) fn finding_in_full(text: &mut String, finding: &FindingReport) {
     let _ = writeln!(
         text,
         "  {}: {} {} (connection {}, {}, at {})",
@@ -274,7 +274,7 @@ fn exit_word(code: u8) -> &'static str {
     }
 }
 
-fn seconds(us: u64) -> String {
+pub(crate) fn seconds(us: u64) -> String {
     format!("{}.{:03} s", us / 1_000_000, us / 1_000 % 1_000)
 }
 

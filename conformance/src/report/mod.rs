@@ -9,8 +9,10 @@ mod progress;
 mod sinks;
 mod wirelog;
 
+pub(crate) use build::finding_report;
 pub use build::{Context, build};
 pub use human::render;
+pub(crate) use human::{finding_in_full, seconds, visible};
 pub use junit::to_junit;
 pub use model::{
     Announced, CaseReport, Counts, FindingReport, KnownReport, Measured, Report, RequirementReport, SubjectReport,

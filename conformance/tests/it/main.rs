@@ -3,4 +3,5 @@
 mod certify;
 mod command;
 mod peer;
+mod replay;
 mod reports;
