@@ -10,6 +10,7 @@ pub mod cli;
 pub mod exit;
 pub mod known;
 pub mod limit;
+pub mod memory;
 pub mod record;
 pub mod redact;
 pub mod replay;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lastword_judge::{Monitor, Obligation, Options};
 use lastword_spec::close::CloseCode;
@@ -12,6 +12,7 @@ use lastword_spec::message::Ready;
 use lastword_spec::trace::{Eof, Event, EventKind, Header, MAX_HEAD_BYTES, Side, Trace};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// The record of one case.
 pub struct Recorder {
@@ -179,6 +180,11 @@ impl Recorder {
     #[must_use]
     pub fn trace(&self) -> Trace {
         self.lock().trace.clone()
+    }
+
+    /// Looks at the trace so far without a copy. Nothing can be noted meanwhile, so this must be short.
+    pub fn read<T>(&self, look: impl FnOnce(&Trace) -> T) -> T {
+        look(&self.lock().trace)
     }
 
     /// The code of the Close, or the end, as one word for a person.

@@ -18,11 +18,12 @@ mod unit;
 mod wait;
 
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 pub use calibrate::Calibration;
 pub use result::{CaseResult, Confirmation, Run};
 pub use transcribe::{Transcript, Transcripts};
+
+use tokio::time::Instant;
 
 use self::control::Controls;
 use self::env::Env;

@@ -37,6 +37,8 @@ pub(crate) struct Player {
     current: usize,
     attempt: u32,
     next_seq: u64,
+    /// The last `$NUMBER` that was given out.
+    number: u64,
     unmet: Vec<String>,
     gave_up: bool,
     controls: Vec<Control>,
@@ -72,6 +74,7 @@ impl Player {
             current: 0,
             attempt,
             next_seq: 1_000,
+            number: 0,
             unmet: Vec::new(),
             gave_up: false,
             controls: Vec::new(),
@@ -217,6 +220,7 @@ impl Player {
             // The end of the connection ends the ticking: that is an event, and no time is lost on it.
             while next.min(end) > Instant::now() && !self.recorder.is_closed(conn) {
                 tokio::select! {
+                    biased;
                     () = sleep_until(next.min(end)) => {}
                     _ = changes.changed() => {}
                 }
@@ -340,7 +344,7 @@ impl Player {
 
     fn messages(&mut self, step: &Step) -> Vec<Outgoing> {
         let limits = self.recorder.limits(self.conn());
-        stimulus::messages(step, &self.env, &limits, self.attempt)
+        stimulus::messages(step, &self.env, &limits, self.attempt, &mut self.number)
     }
 
     fn conn(&self) -> u32 {

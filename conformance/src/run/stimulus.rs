@@ -1,7 +1,5 @@
 //! Owns how a step becomes bytes: the messages that a scripted client sends, well-formed or not.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use lastword_spec::limits::Limits;
 use serde_json::{Map, Value};
 
@@ -10,12 +8,12 @@ use crate::case::{Padded, Step};
 use crate::wire::Outgoing;
 use crate::{audio_frames, limit, wire};
 
-/// The messages of a step that only sends; none for any other step.
-pub(super) fn messages(step: &Step, env: &Env, limits: &Limits, attempt: u32) -> Vec<Outgoing> {
+/// The messages of a step that only sends; none for any other step. `number` is the last one given out in this case.
+pub(super) fn messages(step: &Step, env: &Env, limits: &Limits, attempt: u32, number: &mut u64) -> Vec<Outgoing> {
     let by_name = |name: &str| limit::by_name(limits, name);
     let token = env.dialler.target().token.as_deref();
     match step {
-        Step::Send(message) => vec![Outgoing::Text(text(message, token))],
+        Step::Send(message) => vec![Outgoing::Text(text(message, token, number))],
         Step::Raw(raw) => vec![Outgoing::Text(raw.clone())],
         Step::Padded(wanted) => vec![Outgoing::Text(padded(wanted, wanted.bytes.resolve(by_name)))],
         Step::Nested(depth) => vec![Outgoing::Text(nested(*depth))],
@@ -37,7 +35,7 @@ pub(super) fn messages(step: &Step, env: &Env, limits: &Limits, attempt: u32) ->
 /// The object as text. A `config` carries the credential of the run unless it says something of its own. In strings `$TOKEN`
 /// stands for that credential, `$WRONG` for one that cannot be right, `$ANY` for the first or, where the run has none, one that
 /// means nothing, and `$NUMBER` for a number that comes once; a member `token` with `$NONE` is left out.
-fn text(message: &Map<String, Value>, token: Option<&str>) -> String {
+fn text(message: &Map<String, Value>, token: Option<&str>, number: &mut u64) -> String {
     let mut message = message.clone();
     let is_config = message.get("type").is_some_and(|kind| kind == "config");
     match message.get("token").and_then(Value::as_str) {
@@ -52,22 +50,24 @@ fn text(message: &Map<String, Value>, token: Option<&str>) -> String {
         Some(_) | None => {}
     }
     let mut message = Value::Object(message);
-    fill(&mut message, token);
+    fill(&mut message, token, number);
     message.to_string()
 }
 
-fn fill(value: &mut Value, token: Option<&str>) {
-    static NUMBER: AtomicU64 = AtomicU64::new(1);
+fn fill(value: &mut Value, token: Option<&str>, number: &mut u64) {
     match value {
         Value::String(text) => match text.as_str() {
             "$TOKEN" => *value = token.map_or(Value::Null, Value::from),
             "$WRONG" => *value = Value::from(wire::WRONG_TOKEN),
             "$ANY" => *value = Value::from(token.unwrap_or(wire::WRONG_TOKEN)),
-            "$NUMBER" => *value = Value::from(format!("n-{}", NUMBER.fetch_add(1, Ordering::Relaxed))),
+            "$NUMBER" => {
+                *number += 1;
+                *value = Value::from(format!("n-{number}"));
+            }
             _ => {}
         },
-        Value::Array(items) => items.iter_mut().for_each(|item| fill(item, token)),
-        Value::Object(members) => members.values_mut().for_each(|member| fill(member, token)),
+        Value::Array(items) => items.iter_mut().for_each(|item| fill(item, token, number)),
+        Value::Object(members) => members.values_mut().for_each(|member| fill(member, token, number)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
@@ -114,7 +114,7 @@ mod tests {
             other => panic!("{other}"),
         };
         let token = |message: &str| {
-            let sent: Value = serde_json::from_str(&text(&object(message), Some("sesame"))).expect("JSON");
+            let sent: Value = serde_json::from_str(&text(&object(message), Some("sesame"), &mut 0)).expect("JSON");
             sent.get("token").and_then(Value::as_str).map(str::to_owned)
         };
         assert_eq!(token(r#"{"type":"config"}"#).as_deref(), Some("sesame"));

@@ -1,10 +1,11 @@
 //! Owns one case between its control sessions: attempts, the judge's word on each, the verdict.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lastword_spec::finding::Verdict;
 use lastword_spec::trace::{Event, EventKind, Trace};
+use tokio::time::Instant;
 
 use super::control::Control;
 use super::env::Env;

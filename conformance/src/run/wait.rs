@@ -89,8 +89,9 @@ impl<'a> Wait<'a> {
                 Some(suspicious_us) if suspicious_us > now_us => suspicious_us.min(until_us),
                 _ => until_us,
             };
-            let wake = Instant::from_std(self.recorder.instant(next_us.max(now_us + 1_000)));
+            let wake = self.recorder.instant(next_us.max(now_us + 1_000));
             tokio::select! {
+                biased;
                 _ = changes.changed() => {}
                 () = sleep_until(wake), if now_us < until_us => {}
                 heard = hear(&mut self.witness) => self.heard(heard),
@@ -206,6 +207,7 @@ pub(super) async fn quietly(recorder: &Arc<Recorder>, until: Instant, done: impl
     let mut changes = recorder.changes();
     while !done(recorder) {
         tokio::select! {
+            biased;
             _ = changes.changed() => {}
             () = sleep_until(until) => return,
         }

@@ -1,10 +1,11 @@
-//! Owns the way to an open WebSocket: TCP without Nagle, TLS, the upgrade, all within one bound. Says what came of it and
-//! judges nothing.
+//! Owns the way to an open WebSocket: TCP without Nagle, TLS or a pipe in memory, then the upgrade, all within one bound.
+//! Says what came of it and judges nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::AUTHORIZATION;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -49,8 +50,19 @@ pub enum Opened {
 #[derive(Clone)]
 pub struct Dialler {
     target: Target,
-    tls: Option<TlsConnector>,
+    way: Way,
 }
+
+/// How bytes get to the subject.
+#[derive(Clone)]
+enum Way {
+    Tcp,
+    Tls(TlsConnector),
+    Memory(Accept),
+}
+
+/// Takes the subject's end of a pipe.
+type Accept = Arc<dyn Fn(DuplexStream) + Send + Sync>;
 
 /// Connecting and upgrading together.
 const BOUND: Duration = Duration::from_secs(10);
@@ -59,6 +71,8 @@ const BOUND: Duration = Duration::from_secs(10);
 const WRITE_BUFFER_BYTES: usize = 256 << 10;
 /// More than this is never held for a server that does not read.
 const MAX_WRITE_BUFFER_BYTES: usize = 8 << 20;
+/// What a pipe in memory holds on its way, each direction for itself: about what a socket holds.
+const PIPE_BYTES: usize = 64 << 10;
 /// A server has no reason to send more in one message.
 const MAX_MESSAGE_BYTES: usize = 4 << 20;
 
@@ -68,8 +82,25 @@ impl Dialler {
     /// # Errors
     /// The roots cannot be read. The caller's fault.
     pub fn new(target: Target, roots: &Roots) -> Result<Self, TlsError> {
-        let tls = if target.tls { Some(connector(roots)?) } else { None };
-        Ok(Self { target, tls })
+        let way = if target.tls { Way::Tls(connector(roots)?) } else { Way::Tcp };
+        Ok(Self { target, way })
+    }
+
+    /// A dialler for a subject in this process: for each connection `accept` gets the subject's end of a pipe, on which the
+    /// subject must serve as on an accepted TCP connection, and must not block (usually it spawns a task). Nothing of
+    /// `target` but its path, headers and credentials matters.
+    ///
+    /// A pipe holds a bounded number of bytes in each direction, so a peer that does not read is felt as on a socket. Under
+    /// paused time no real socket may be waited for in the same runtime.
+    #[must_use]
+    pub fn in_memory(target: Target, accept: impl Fn(DuplexStream) + Send + Sync + 'static) -> Self {
+        Self { target, way: Way::Memory(Arc::new(accept)) }
+    }
+
+    /// Whether the subject is in this process.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self.way, Way::Memory(_))
     }
 
     /// The subject's address and credentials.
@@ -88,13 +119,16 @@ impl Dialler {
     }
 
     async fn upgrade(&self, offer: &[String], credential: Credential) -> std::io::Result<Opened> {
-        let tcp = TcpStream::connect((self.target.host.as_str(), self.target.port)).await?;
-        tcp.set_nodelay(true)?;
-        let mut transport: Box<dyn Transport> = match &self.tls {
-            None => Box::new(tcp),
-            Some(connector) => {
+        let mut transport: Box<dyn Transport> = match &self.way {
+            Way::Tcp => Box::new(self.tcp().await?),
+            Way::Tls(connector) => {
                 let name = ServerName::try_from(self.target.host.clone()).map_err(std::io::Error::other)?;
-                Box::new(connector.connect(name, tcp).await?)
+                Box::new(connector.connect(name, self.tcp().await?).await?)
+            }
+            Way::Memory(accept) => {
+                let (ours, theirs) = duplex(PIPE_BYTES);
+                accept(theirs);
+                Box::new(ours)
             }
         };
         match upgrade::upgrade(&mut transport, &self.request(offer, credential)).await? {
@@ -111,6 +145,12 @@ impl Dialler {
             Answer::Refused { status, retry_after } => Ok(Opened::Refused { status, retry_after }),
             Answer::Nonsense(detail) => Ok(Opened::Failed(detail)),
         }
+    }
+
+    async fn tcp(&self) -> std::io::Result<TcpStream> {
+        let tcp = TcpStream::connect((self.target.host.as_str(), self.target.port)).await?;
+        tcp.set_nodelay(true)?;
+        Ok(tcp)
     }
 
     /// The request without the headers that make it an upgrade.

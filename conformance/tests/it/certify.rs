@@ -50,7 +50,7 @@ fn plan(target: Target, only: &[&str]) -> Plan {
     }
 }
 
-async fn certify(setup: Setup, only: &[&str]) -> Run {
+pub(crate) async fn certify(setup: Setup, only: &[&str]) -> Run {
     let target = Target::local(peer::spawn_on(0, setup).await, "/v1/listen");
     run::run(plan(target, only), &Quiet).await
 }
@@ -59,7 +59,7 @@ fn faulty(fault: Fault) -> Setup {
     Setup { fault, ..Setup::default() }
 }
 
-fn to_report(run: &Run) -> Report {
+pub(crate) fn to_report(run: &Run) -> Report {
     let context = Context {
         url: "ws://subject/".into(),
         command: None,

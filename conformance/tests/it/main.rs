@@ -5,3 +5,4 @@ mod command;
 mod peer;
 mod replay;
 mod reports;
+mod virtual_time;

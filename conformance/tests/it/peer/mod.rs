@@ -120,7 +120,8 @@ impl Drop for Slot {
     }
 }
 
-async fn connection<T>(mut stream: T, setup: Arc<Setup>, open: Arc<AtomicUsize>)
+/// Serves one connection; `open` counts those that hold a slot.
+pub(crate) async fn connection<T>(mut stream: T, setup: Arc<Setup>, open: Arc<AtomicUsize>)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

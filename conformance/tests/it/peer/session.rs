@@ -1,13 +1,13 @@
 //! One session of the test server: a loop over what comes, what was worked off, and what time it is.
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use lastword_spec::codec::{DecodeError, Decoded, decode_client};
 use lastword_spec::message::{ClientMessage, Config};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
@@ -94,6 +94,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, T> {
     async fn step(&mut self) -> Flow {
         let reads = self.engine.backlog_ms() < MAX_BUFFERED_MS || self.sentinel;
         tokio::select! {
+            biased;
             message = self.socket.next(), if reads => match message {
                 Some(Ok(Message::Text(text))) => self.text(text.as_str()).await?,
                 Some(Ok(Message::Binary(bytes))) => self.audio(&bytes).await?,

@@ -1,0 +1,97 @@
+//! Owns the certification of a subject in this process, over pipes in memory: the way a Rust server becomes a subject of its
+//! own `cargo test`. The run, the judge and the report are the ones of the command; it must not know any subject.
+//!
+//! Under paused time (`tokio::time::pause`, or `start_paused` of a current-thread runtime) a run costs what it computes and
+//! nothing of what it waits: the clock jumps to the next timer whenever every task waits. The subject must then tell time by
+//! `tokio::time` alone, and have no thread of its own that works while its tasks wait. The same plan and the same subject
+//! bring the same traces, as long as the subject itself draws nothing at random.
+
+use crate::case::{Case, catalogue};
+use crate::exit;
+use crate::known::KnownFailures;
+use crate::redact::Redactor;
+use crate::report::{self, Context, Report};
+use crate::run::{self, Calibration, CaseResult, Observer, Plan, Run};
+use crate::speech::Speech;
+use crate::subject::Target;
+use crate::wire::Dialler;
+
+/// The largest number of cases side by side that a plan for a subject in memory starts with.
+const JOBS: usize = 16;
+/// As with `lastword certify server` without `--max-wait`.
+const MAX_WAIT_MS: u64 = 45_000;
+
+/// A run and what it came to.
+pub struct Certified {
+    /// Everything that happened.
+    pub run: Run,
+    /// The report that the command would print and write.
+    pub report: Report,
+}
+
+impl Certified {
+    /// Whether the command would exit with 0: everything was decided, and nothing broke a MUST.
+    #[must_use]
+    pub fn is_conforming(&self) -> bool {
+        self.report.exit_code == exit::PASS
+    }
+}
+
+/// The whole catalogue against a subject in this process; see [`Dialler::in_memory`] for what `accept` must do.
+///
+/// The fields of the plan are there to be changed. A credential goes into [`target`] and [`Dialler::in_memory`].
+#[must_use]
+pub fn plan(accept: impl Fn(tokio::io::DuplexStream) + Send + Sync + 'static) -> Plan {
+    plan_with(Dialler::in_memory(target(), accept), catalogue().iter().collect())
+}
+
+/// The same for a dialler and cases of one's own.
+#[must_use]
+pub fn plan_with(dialler: Dialler, cases: Vec<&'static Case>) -> Plan {
+    Plan {
+        dialler,
+        speech: Speech::built_in(),
+        cases,
+        jobs: JOBS,
+        max_sessions: None,
+        rate: None,
+        audio_budget_s: None,
+        seed: 1,
+        max_wait_ms: MAX_WAIT_MS,
+        transcribe: false,
+        expect: Vec::new(),
+    }
+}
+
+/// The address that a subject in memory goes by.
+#[must_use]
+pub fn target() -> Target {
+    Target { host: "in-memory".into(), ..Target::local(80, "/v1/listen") }
+}
+
+/// Carries out a plan and makes the report, with calibration, control sessions and second looks as the command does.
+pub async fn certify(plan: Plan) -> Certified {
+    let target = plan.dialler.target().clone();
+    let context = Context {
+        url: target.shown(),
+        command: None,
+        died: None,
+        seed: plan.seed,
+        again: "the same plan with only {case}".into(),
+        known: KnownFailures::default(),
+        redactor: Redactor::new(&target.secrets()),
+        has_logs: false,
+    };
+    let run = run::run(plan, &Quiet).await;
+    let report = report::build(&run, &context);
+    Certified { run, report }
+}
+
+/// Watches nothing.
+struct Quiet;
+
+impl Observer for Quiet {
+    fn calibrated(&self, _: &Calibration) {}
+    fn finished(&self, _: &CaseResult, _: usize, _: usize) {}
+    fn note(&self, _: &str) {}
+}
