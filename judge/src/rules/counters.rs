@@ -72,9 +72,9 @@ fn received(conn: &Conn, ended: &SessionEnded) -> Option<Blame> {
     let without = |bytes: u64| bytes > 0 && ms_of(sent.accepted_bytes.saturating_sub(bytes)) == Some(counted);
     let broken_whole = sent.broken.bytes.saturating_sub(sent.broken.frames);
     let flooded = sent.backlog_ms > conn.limits.max_buffered_audio_ms;
-    let mut late_bytes = 0;
+    let mut late_bytes = 0_u64;
     let counts_late = sent.after_end.iter().any(|(_, bytes)| {
-        late_bytes += bytes;
+        late_bytes = late_bytes.saturating_add(*bytes);
         with(late_bytes)
     });
     Some(if counts_late || (counted > expected && end::after_end_ms(conn) == Some(counted)) {
