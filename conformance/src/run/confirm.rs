@@ -1,5 +1,5 @@
 //! Owns the second look: whatever was found while many cases ran side by side must be found again when one runs alone, or it
-//! convicts nobody.
+//! convicts nobody. The looking is I/O; what was seen by it is settled by a pure function of the evidence, [`settle_all`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,60 +8,72 @@ use lastword_spec::finding::{FindingKind, Verdict};
 use lastword_spec::registry::RequirementId;
 
 use super::env::Env;
-use super::result::{CaseResult, Confirmation};
+use super::result::{CaseResult, Confirmation, Evidence};
 use super::unit::{self, Unit};
 use super::{Observer, control};
+use crate::verdict;
 
 type Key = (RequirementId, FindingKind);
 
 /// How many cases are run again for one kind of finding before it counts as not repeatable.
 const TRIES: usize = 3;
 
-/// Runs failing cases again, alone, until each kind of finding was seen twice or given up.
-pub(super) async fn confirm(env: &Arc<Env>, results: &mut [CaseResult], observer: &dyn Observer) {
-    let mut confirmed: BTreeMap<Key, String> = BTreeMap::new();
-    let mut tries: BTreeMap<Key, usize> = BTreeMap::new();
-    let mut again: BTreeSet<usize> = BTreeSet::new();
-    let hung =
-        |result: &CaseResult| keys(result).into_iter().filter(|(_, kind)| *kind == FindingKind::Unresponsive).collect();
-    let hung: BTreeSet<Key> = results.iter().flat_map(|result| -> BTreeSet<Key> { hung(result) }).collect();
+/// Runs failing cases again, alone, until each kind of finding was seen twice or given up, and settles every verdict. Gives
+/// back the session that was held to see whether a subject that answered nothing answers now, if there was one.
+pub(super) async fn confirm(env: &Arc<Env>, results: &mut [CaseResult], observer: &dyn Observer) -> Option<Evidence> {
     // A subject that answers nothing is confirmed by one more session that it does not answer, with nothing else running.
-    if !hung.is_empty() && env.controls.alone().await.is_some_and(|control| !control.answered) {
-        confirmed.extend(hung.into_iter().map(|key| (key, control::CONTROL.to_owned())));
+    let hung = results.iter().any(|result| keys(result).iter().any(is_hung));
+    let alone = if hung { env.controls.alone().await.map(|control| control.evidence()) } else { None };
+    let mut confirmed: BTreeSet<Key> = BTreeSet::new();
+    if alone.as_ref().is_some_and(|evidence| !control::is_answered(evidence)) {
+        confirmed.extend(results.iter().flat_map(keys).filter(is_hung));
     }
+    let mut tries: BTreeMap<Key, usize> = BTreeMap::new();
     for index in by_aim(results) {
         let keys: BTreeSet<Key> = keys(&results[index]);
-        let open = keys.iter().any(|key| !confirmed.contains_key(key) && tries.get(key).copied().unwrap_or(0) < TRIES);
+        let open = keys.iter().any(|key| !confirmed.contains(key) && tries.get(key).copied().unwrap_or(0) < TRIES);
         if !open {
             continue;
         }
         observer.note(&format!("running {} again, alone", results[index].case.id));
         let Unit::Done(second) = unit::run(env, results[index].case).await else { continue };
-        again.insert(index);
-        let seen = self::keys(&second);
         for key in &keys {
             *tries.entry(*key).or_default() += 1;
-            if seen.contains(key) {
-                confirmed.entry(*key).or_insert_with(|| results[index].case.id.clone());
-            }
         }
-        results[index].confirmation = match second.evidence {
-            _ if !seen.is_disjoint(&keys) => Confirmation::Alone,
-            Some(evidence) => Confirmation::NotRepeated(evidence),
-            None => Confirmation::None,
-        };
+        confirmed.extend(self::keys(&second).intersection(&keys));
+        results[index].second = second.evidence;
     }
-    for (index, result) in results.iter_mut().enumerate() {
-        settle(result, &confirmed, again.contains(&index));
+    settle_all(results, alone.as_ref());
+    alone
+}
+
+/// Says of every failing case by which evidence it stands, or that it does not: what the first runs found, in `results`, against
+/// what the second ones found, in [`CaseResult::second`], and against a session that was held alone.
+pub(crate) fn settle_all(results: &mut [CaseResult], alone: Option<&Evidence>) {
+    let mut confirmed: BTreeMap<Key, String> = BTreeMap::new();
+    if alone.is_some_and(|evidence| !control::is_answered(evidence)) {
+        let hung = results.iter().flat_map(keys).filter(is_hung);
+        confirmed.extend(hung.map(|key| (key, control::CONTROL.to_owned())));
+    }
+    for index in by_aim(results) {
+        let keys = keys(&results[index]);
+        let result = &mut results[index];
+        let Some(second) = &result.second else { continue };
+        let seen: BTreeSet<Key> = keys_of(second).intersection(&keys).copied().collect();
+        result.confirmation =
+            if seen.is_empty() { Confirmation::NotRepeated(second.clone()) } else { Confirmation::Alone };
+        for key in seen {
+            confirmed.entry(key).or_insert_with(|| result.case.id.clone());
+        }
+    }
+    for result in results {
+        settle(result, &confirmed);
     }
 }
 
-/// Says of a failing case by which evidence it stands, or that it does not.
-fn settle(result: &mut CaseResult, confirmed: &BTreeMap<Key, String>, ran_again: bool) {
-    if !result.verdict.is_failure() {
-        return;
-    }
-    if ran_again && matches!(result.confirmation, Confirmation::Alone) {
+/// Says of a case by which evidence it stands, or that it does not.
+fn settle(result: &mut CaseResult, confirmed: &BTreeMap<Key, String>) {
+    if !result.verdict.is_failure() || matches!(result.confirmation, Confirmation::Alone) {
         return;
     }
     let keys = keys(result);
@@ -86,7 +98,110 @@ fn by_aim(results: &[CaseResult]) -> Vec<usize> {
     failing
 }
 
+fn is_hung((_, kind): &Key) -> bool {
+    *kind == FindingKind::Unresponsive
+}
+
 fn keys(result: &CaseResult) -> BTreeSet<Key> {
-    let grave = result.findings().filter(|finding| crate::verdict::breaks_a_must(finding));
+    result.evidence.as_ref().map(keys_of).unwrap_or_default()
+}
+
+fn keys_of(evidence: &Evidence) -> BTreeSet<Key> {
+    let grave = evidence.findings().filter(|finding| verdict::breaks_a_must(finding));
     grave.map(|finding| (finding.requirement, finding.kind)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use lastword_judge::{Connection, Finding, Judgement};
+    use lastword_spec::finding::Culprit;
+    use lastword_spec::requirements::{END_S2, END_S9};
+    use lastword_spec::table::{Side, State};
+    use lastword_spec::trace::{Header, Trace};
+
+    use super::*;
+    use crate::case::catalogue;
+    use crate::run::result::skipped;
+
+    fn evidence(found: &[Key]) -> Evidence {
+        let finding = |(requirement, kind): &Key| Finding {
+            kind: *kind,
+            culprit: Culprit::Server,
+            requirement: *requirement,
+            message: String::new(),
+            conn: 0,
+            state: State::Draining,
+            frames: Vec::new(),
+            t_us: 0,
+        };
+        let judgement = Judgement { findings: found.iter().map(finding).collect(), ..Judgement::default() };
+        let trace = Trace { header: Header::new(Side::Server), events: Vec::new() };
+        Evidence { trace: Arc::new(trace), judgement: Arc::new(judgement) }
+    }
+
+    fn failed(case: &str, first: &[Key], second: Option<&[Key]>) -> CaseResult {
+        let case = catalogue().iter().find(|one| one.id == case).expect("a case");
+        CaseResult { evidence: Some(evidence(first)), second: second.map(evidence), ..skipped(case, Verdict::Fail, "") }
+    }
+
+    const LOST: Key = (END_S2, FindingKind::LostFinal);
+    const WRONG: Key = (END_S9, FindingKind::WrongValue);
+    const MUTE: Key = (END_S2, FindingKind::Unresponsive);
+
+    #[test]
+    fn a_failure_stands_by_its_own_second_run_or_by_that_of_another_case_and_else_convicts_nobody() {
+        let mut results = [
+            failed("server/end/plain", &[LOST], Some(&[LOST])),
+            failed("server/end/no-audio", &[LOST], None),
+            failed("server/end/second-sentinel", &[WRONG], Some(&[])),
+        ];
+        settle_all(&mut results, None);
+        assert!(matches!(results[0].confirmation, Confirmation::Alone));
+        assert!(matches!(&results[1].confirmation, Confirmation::By(case) if case == "server/end/plain"));
+        assert!(matches!(results[2].confirmation, Confirmation::NotRepeated(_)));
+        let verdicts = results.each_ref().map(|result| result.verdict);
+        assert_eq!(verdicts, [Verdict::Fail, Verdict::Fail, Verdict::Inconclusive]);
+    }
+
+    #[test]
+    fn a_subject_that_answers_nothing_is_confirmed_by_a_session_alone_that_it_does_not_answer() {
+        let silent = evidence(&[]);
+        let mut judgement = Judgement::default();
+        let ready = Connection { ready_us: Some(5), ..connection() };
+        judgement.connections.push(ready);
+        let answered = Evidence { judgement: Arc::new(judgement), ..evidence(&[]) };
+        for (alone, verdict) in
+            [(Some(&silent), Verdict::Fail), (Some(&answered), Verdict::Inconclusive), (None, Verdict::Inconclusive)]
+        {
+            let mut results = [failed("server/end/plain", &[MUTE], None)];
+            settle_all(&mut results, alone);
+            assert_eq!(results[0].verdict, verdict);
+        }
+    }
+
+    fn connection() -> Connection {
+        Connection {
+            conn: 0,
+            label: None,
+            speech: None,
+            state: State::Closed,
+            refused: None,
+            finals: Vec::new(),
+            transcript: String::new(),
+            partials: 0,
+            errors: Vec::new(),
+            audio_sent_ms: 0,
+            session_ended: None,
+            close: None,
+            opened_us: None,
+            ready_us: None,
+            sentinel_us: None,
+            first_partial_us: None,
+            last_final_us: None,
+            session_ended_us: None,
+            closed_us: None,
+        }
+    }
 }

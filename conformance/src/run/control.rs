@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::env::{Env, Session};
 use super::gate::SessionPermit;
+use super::result::Evidence;
 use crate::audio_frames;
 use crate::case::{Audio, Open};
 use crate::record::Recorder;
@@ -37,6 +38,19 @@ pub(crate) struct Control {
     pub(crate) trace: Arc<Trace>,
     /// What the judge said.
     pub(crate) judgement: Arc<Judgement>,
+}
+
+impl Control {
+    /// What happened in it and what the judge said.
+    pub(crate) fn evidence(&self) -> Evidence {
+        Evidence { trace: Arc::clone(&self.trace), judgement: Arc::clone(&self.judgement) }
+    }
+}
+
+/// Whether the subject answered a control session at all: by `ready`, or by saying that it has no room.
+pub(crate) fn is_answered(evidence: &Evidence) -> bool {
+    let ready = evidence.judgement.connections.iter().any(|one| one.ready_us.is_some());
+    ready || is_overload(&evidence.trace)
 }
 
 /// Runs control sessions and remembers the last.

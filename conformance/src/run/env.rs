@@ -8,6 +8,7 @@ use lastword_spec::trace::{EventKind, Header, Open as Opening, Shown, Side};
 
 use super::control::Controls;
 use super::gate::{Gate, SessionPermit};
+use super::knowledge::Knowledge;
 use super::patience::Patience;
 use crate::case::{Credential, Open};
 use crate::record::Recorder;
@@ -46,10 +47,21 @@ impl Env {
         header
     }
 
+    /// What verdicts depend on besides the traces, as far as it is known by now.
+    pub(crate) fn knowledge(&self) -> Knowledge {
+        let target = self.dialler.target();
+        Knowledge {
+            secrets: target.token.iter().cloned().collect(),
+            has_credential: target.has_credential(),
+            expected: Knowledge::expected(&self.expect, &self.speech),
+            max_wait_ms: self.max_wait_ms,
+            ready: self.ready.get().cloned(),
+        }
+    }
+
     /// What the judge is told beside a trace.
     pub(crate) fn options(&self) -> Options {
-        let secrets = self.dialler.target().token.iter().cloned().collect();
-        Options { time_scale_percent: 100, secrets }
+        self.knowledge().options()
     }
 
     /// What the trace says of a credential.

@@ -8,6 +8,7 @@ mod control;
 mod env;
 mod expected;
 mod gate;
+mod knowledge;
 mod patience;
 mod player;
 mod pool;
@@ -20,7 +21,8 @@ mod wait;
 use std::sync::{Arc, OnceLock};
 
 pub use calibrate::Calibration;
-pub use result::{CaseResult, Confirmation, Run};
+pub use knowledge::{Expected, Knowledge};
+pub use result::{CaseResult, Confirmation, Evidence, Run};
 pub use transcribe::{Transcript, Transcripts};
 
 use tokio::time::Instant;
@@ -87,6 +89,7 @@ pub async fn run(plan: Plan, observer: &dyn Observer) -> Run {
     env.controls.attach(&env);
     let calibration = calibrate::calibrate(&env).await;
     observer.calibrated(&calibration);
+    let knowledge = env.knowledge();
     let jobs = plan.jobs.min(sessions).max(1);
     let (mut results, jobs_at_end) = if calibration.reachable {
         pool::run_all(&env, &plan.cases, jobs, observer).await
@@ -94,7 +97,7 @@ pub async fn run(plan: Plan, observer: &dyn Observer) -> Run {
         let why = calibration.broken.clone().unwrap_or_else(|| "no connection".to_owned());
         (plan.cases.iter().map(|case| result::unreachable(case, &why)).collect(), jobs)
     };
-    confirm::confirm(&env, &mut results, observer).await;
+    let alone = confirm::confirm(&env, &mut results, observer).await;
     let transcripts = if plan.transcribe && calibration.broken.is_none() {
         observer.note("transcribing the recordings");
         Some(transcribe::transcribe(&env, jobs_at_end).await)
@@ -105,6 +108,8 @@ pub async fn run(plan: Plan, observer: &dyn Observer) -> Run {
         results,
         planned: plan.cases.len(),
         calibration,
+        knowledge,
+        alone,
         transcripts,
         jobs_at_end,
         connections: env.gate.dialled(),

@@ -23,11 +23,12 @@ pub(super) async fn run_all(
     jobs: usize,
     observer: &dyn Observer,
 ) -> (Vec<CaseResult>, usize) {
+    let knowledge = env.knowledge();
     let mut results: Vec<Option<CaseResult>> = vec![None; cases.len()];
     let mut queue = VecDeque::new();
     let mut done = 0;
     for index in order(cases, env.seed) {
-        match applicable::skip(env, cases[index]) {
+        match applicable::skip(&knowledge, cases[index]) {
             Some((verdict, why)) => {
                 let result = skipped(cases[index], verdict, &why);
                 done += 1;

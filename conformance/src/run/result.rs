@@ -7,8 +7,10 @@ use lastword_spec::finding::{Culprit, Verdict};
 use lastword_spec::trace::Trace;
 
 use super::calibrate::Calibration;
+use super::knowledge::Knowledge;
 use super::transcribe::Transcripts;
 use crate::case::Case;
+use crate::verdict::Circumstances;
 
 /// Everything a run brought.
 pub struct Run {
@@ -18,6 +20,10 @@ pub struct Run {
     pub planned: usize,
     /// What was measured first.
     pub calibration: Calibration,
+    /// What verdicts depend on besides the traces.
+    pub knowledge: Knowledge,
+    /// A session that was held alone because the subject had answered nothing; `None` where that was not needed.
+    pub alone: Option<Evidence>,
     /// What the subject heard, if that was asked for.
     pub transcripts: Option<Transcripts>,
     /// How many cases ran side by side in the end.
@@ -41,6 +47,10 @@ pub struct CaseResult {
     pub reason: Option<String>,
     /// What happened and what the judge made of it; `None` where the case was not run.
     pub evidence: Option<Evidence>,
+    /// What stood beside the trace when the verdict was made.
+    pub circumstances: Circumstances,
+    /// What happened when the case ran again, alone; `None` where it did not.
+    pub second: Option<Evidence>,
     /// Whether a failure was seen again with nothing else running.
     pub confirmation: Confirmation,
     /// How many attempts were made.
@@ -71,11 +81,17 @@ pub enum Confirmation {
     NotRepeated(Evidence),
 }
 
+impl Evidence {
+    /// The findings against the subject.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.judgement.findings.iter().filter(|finding| finding.culprit == Culprit::Server)
+    }
+}
+
 impl CaseResult {
     /// The findings against the subject.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
-        let all = self.evidence.iter().flat_map(|evidence| &evidence.judgement.findings);
-        all.filter(|finding| finding.culprit == Culprit::Server)
+        self.evidence.iter().flat_map(Evidence::findings)
     }
 
     /// How the socket of the case's last connection closed, the second axis beside the verdict.
@@ -95,12 +111,14 @@ impl CaseResult {
 }
 
 /// The result of a case that was not run.
-pub(super) fn skipped(case: &'static Case, verdict: Verdict, reason: &str) -> CaseResult {
+pub(crate) fn skipped(case: &'static Case, verdict: Verdict, reason: &str) -> CaseResult {
     CaseResult {
         case,
         verdict,
         reason: Some(reason.to_owned()),
         evidence: None,
+        circumstances: Circumstances::default(),
+        second: None,
         confirmation: Confirmation::None,
         attempts: 0,
         took_ms: 0,

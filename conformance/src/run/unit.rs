@@ -47,6 +47,7 @@ pub(super) async fn run_unless_dead(env: &Arc<Env>, case: &'static Case) -> Unit
 /// Runs a case, with a control session before it and one after it.
 pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
     let started = Instant::now();
+    let knowledge = env.knowledge();
     let before = match env.controls.last() {
         Some(control) if control.ok => None,
         _ => control_failure(env).await,
@@ -69,7 +70,7 @@ pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
             return Unit::Overloaded;
         }
         let mut trace = played.trace;
-        let judgement = expected::judge(env, case, &trace);
+        let judgement = expected::judge(&knowledge, case, &trace);
         let mut circumstances = Circumstances { unmet: played.unmet, control_failed: before.clone() };
         let (first, _) = verdict::of_case(case, &judgement, &circumstances);
         if attempt < case.attempts && matches!(first, Verdict::NotTested | Verdict::Inconclusive) {
@@ -90,13 +91,15 @@ pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
         // Judged by the clock of the control sessions around it, which the trace keeps so that a replay says the same.
         let scale = slowest_ms.map_or(100, |took_ms| env.controls.scale_percent(took_ms));
         trace.header.time_scale_percent = trace.header.time_scale_percent.max(scale);
-        let judgement = expected::judge(env, case, &trace);
+        let judgement = expected::judge(&knowledge, case, &trace);
         let (verdict, reason) = verdict::of_case(case, &judgement, &circumstances);
         return Unit::Done(Box::new(CaseResult {
             case,
             verdict,
             reason,
             evidence: Some(Evidence { trace: Arc::new(trace), judgement: Arc::new(judgement) }),
+            circumstances,
+            second: None,
             confirmation: Confirmation::None,
             attempts: attempt,
             took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
