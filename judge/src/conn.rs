@@ -9,12 +9,13 @@ use lastword_spec::limits::Limits;
 use lastword_spec::message::{AudioFormat, Ready, SessionEnded};
 use lastword_spec::registry::RequirementId;
 use lastword_spec::table::State;
-use lastword_spec::trace::{Open, Side};
+use lastword_spec::trace::{ControlOutcome, Open, Side};
 
 use crate::bounds::Scale;
+use crate::evidence;
 use crate::report::{Closed, Connection, Finding};
 use crate::rules::con::UpgradeRefusal;
-use crate::rules::{answers, aud, cfg, end, flush, keepalive, progress, results, vad};
+use crate::rules::{answers, aud, cfg, end, flush, keepalive, progress, release, results, vad};
 use crate::stall::GivenUp;
 
 /// So many findings of one requirement are told on one connection; more would say no more.
@@ -31,7 +32,7 @@ pub(crate) struct At {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Control {
     pub(crate) t_us: u64,
-    pub(crate) ok: bool,
+    pub(crate) outcome: ControlOutcome,
     pub(crate) took_ms: u64,
 }
 
@@ -97,6 +98,9 @@ pub(crate) struct Conn {
     pub(crate) flush: flush::Flushes,
     pub(crate) end: end::End,
     pub(crate) given_up: Option<GivenUp>,
+    pub(crate) noted: evidence::Noted,
+    /// Present on a release probe, which is evidence about another connection and is not judged for itself.
+    pub(crate) probe: Option<release::Record>,
 
     findings: Vec<Finding>,
     told: BTreeMap<RequirementId, usize>,
@@ -137,6 +141,8 @@ impl Conn {
             flush: flush::Flushes::default(),
             end: end::End::default(),
             given_up: None,
+            noted: evidence::Noted::default(),
+            probe: None,
             findings: Vec::new(),
             told: BTreeMap::new(),
             exercised: BTreeSet::new(),
@@ -203,6 +209,11 @@ impl Conn {
     /// Whether a breach of this requirement has been found on this connection.
     pub(crate) fn convicted(&self, requirement: RequirementId) -> bool {
         self.told.contains_key(&requirement)
+    }
+
+    /// Takes back what another finding tells better.
+    pub(crate) fn acquit(&mut self, kind: FindingKind, requirement: RequirementId) {
+        self.findings.retain(|finding| finding.kind != kind || finding.requirement != requirement);
     }
 
     /// Says where the session stood when the last finding's debt arose, where that is not where it stands now.

@@ -20,6 +20,7 @@
 mod bounds;
 mod compare;
 mod conn;
+mod evidence;
 mod ledger;
 mod monitor;
 mod oddity;
@@ -28,11 +29,13 @@ mod read;
 mod report;
 mod rules;
 mod stall;
+mod suspicion;
 
 pub use bounds::Options;
 pub use ledger::Obligation;
 pub use monitor::Monitor;
 pub use report::{Closed, Connection, FinalText, Finding, Judgement, render};
+pub use suspicion::{Conclusion, Controls, Cpu, Node, Outcome, Ping, ProbeRow, Suspicion, Transport, WaitsFor};
 
 use lastword_spec::trace::Trace;
 

@@ -12,8 +12,9 @@ use crate::conn::{At, Closing, Conn, Context, Control};
 use crate::ledger::{self, Obligation};
 use crate::report::{Connection, Judgement};
 use crate::rules::con::UpgradeRefusal;
-use crate::rules::{blame, close, con, counters, end, flush, keepalive, messages, results, security, vad};
-use crate::{compare, read, stall};
+use crate::rules::{blame, close, con, counters, end, flush, keepalive, messages, release, results, security, vad};
+use crate::suspicion::Suspicion;
+use crate::{compare, evidence, read, stall};
 
 /// The judge at work: feed it the events of a trace in their order. What it says before [`finish`](Self::finish) is where
 /// things stand after the last event; it never waits.
@@ -44,14 +45,23 @@ impl Monitor {
         let at = At { event: self.events, t_us: event.t_us };
         self.events += 1;
         match &event.kind {
-            EventKind::Control { ok, took_ms } => {
-                self.controls.push(Control { t_us: event.t_us, ok: *ok, took_ms: *took_ms });
+            EventKind::Control { outcome, took_ms } => {
+                self.controls.push(Control { t_us: event.t_us, outcome: *outcome, took_ms: *took_ms });
             }
-            EventKind::Note(_) | EventKind::Ping { .. } | EventKind::Pong { .. } => {}
+            EventKind::Note(_) => {}
+            kind @ (EventKind::Ping { .. }
+            | EventKind::Pong { .. }
+            | EventKind::Transport { .. }
+            | EventKind::Cpu { .. }) => {
+                if let Some(conn) = self.conns.get_mut(&event.conn) {
+                    evidence::observe(conn, at, kind);
+                }
+            }
             kind => {
                 let scale = self.scale;
                 let conn = self.conns.entry(event.conn).or_insert_with(|| Conn::new(event.conn, scale, at));
                 let context = Context { controls: &self.controls, secrets: &self.secrets };
+                release::observe(conn, at, kind);
                 on_event(conn, &context, at, kind);
                 conn.last = at;
             }
@@ -98,19 +108,25 @@ impl Monitor {
     /// The trace is over.
     #[must_use]
     pub fn finish(mut self) -> Judgement {
-        for conn in self.conns.values_mut() {
+        let suspicions = self.suspicions();
+        let (mut conns, probes): (Vec<Conn>, Vec<Conn>) =
+            std::mem::take(&mut self.conns).into_values().partition(|conn| conn.probe.is_none());
+        let probes = by_suspect(&probes);
+        for conn in &mut conns {
             settle(conn);
-            stall::settle(conn, &self.controls);
+            let probes = probes.get(&conn.id).map_or(&[][..], Vec::as_slice);
+            stall::settle(conn, probes, &self.controls, suspicions.get(&conn.id));
         }
-        let mut conns: Vec<&mut Conn> = self.conns.values_mut().collect();
-        con::across(&mut conns);
-        security::across(&mut conns, &self.secrets);
-        compare::across(&mut conns);
+        let mut refs: Vec<&mut Conn> = conns.iter_mut().collect();
+        con::across(&mut refs);
+        security::across(&mut refs, &self.secrets);
+        compare::across(&mut refs);
         // Where nothing at all was served, a refusal is no answer to the stimulus: it may be all that the server can say.
-        let served = conns.iter().any(|conn| conn.ready.is_some()) || self.controls.iter().any(|control| control.ok);
-        let mut judgement = Judgement::default();
+        let spoke = |control: &Control| control.outcome.speaks();
+        let served = conns.iter().any(|conn| conn.ready.is_some()) || self.controls.iter().any(spoke);
+        let mut judgement = Judgement { suspicions: suspicions.into_values().collect(), ..Judgement::default() };
         let mut unsure = BTreeMap::new();
-        for conn in self.conns.values_mut() {
+        for conn in &mut conns {
             let verdict = conn.take_verdict();
             judgement.findings.extend(verdict.findings);
             judgement.exercised.extend(verdict.exercised.into_iter().filter(|_| served));
@@ -130,6 +146,30 @@ impl Monitor {
         judgement.undecided.retain(|id, _| !decided(*id));
         judgement
     }
+
+    /// Who is under suspicion, with the evidence.
+    fn suspicions(&self) -> BTreeMap<u32, Suspicion> {
+        let probes = by_suspect(self.conns.values().filter(|conn| conn.probe.is_some()));
+        let is_suspect = |conn: &&Conn| conn.given_up.is_some() || probes.contains_key(&conn.id);
+        let suspects = self.conns.values().filter(|conn| conn.probe.is_none()).filter(is_suspect);
+        suspects
+            .filter_map(|conn| {
+                let probes = probes.get(&conn.id).map_or(&[][..], Vec::as_slice);
+                Some((conn.id, evidence::suspicion(conn, probes, &self.controls)?))
+            })
+            .collect()
+    }
+}
+
+/// Release probes by the connection that they are about.
+fn by_suspect<'a>(probes: impl IntoIterator<Item = &'a Conn>) -> BTreeMap<u32, Vec<&'a Conn>> {
+    let mut all: BTreeMap<u32, Vec<&Conn>> = BTreeMap::new();
+    for conn in probes {
+        if let Some(record) = &conn.probe {
+            all.entry(record.probe.of).or_default().push(conn);
+        }
+    }
+    all
 }
 
 fn on_event(conn: &mut Conn, context: &Context<'_>, at: At, kind: &EventKind) {
@@ -149,8 +189,14 @@ fn on_event(conn: &mut Conn, context: &Context<'_>, at: At, kind: &EventKind) {
         EventKind::Audio { .. } => messages::on_binary(conn, at),
         EventKind::Close { code, .. } => closed(conn, Closing { at, code: *code, frame: true }),
         EventKind::Eof { .. } => closed(conn, Closing { at, code: None, frame: false }),
-        EventKind::GaveUp { .. } => stall::gave_up(conn, at),
-        EventKind::Ping { .. } | EventKind::Pong { .. } | EventKind::Control { .. } | EventKind::Note(_) => {}
+        EventKind::GaveUp { quiescent, .. } => stall::gave_up(conn, at, *quiescent == Some(true)),
+        EventKind::Ping { .. }
+        | EventKind::Pong { .. }
+        | EventKind::Control { .. }
+        | EventKind::Stimulus(_)
+        | EventKind::Transport { .. }
+        | EventKind::Cpu { .. }
+        | EventKind::Note(_) => {}
     }
 }
 

@@ -11,6 +11,8 @@ use lastword_spec::registry::RequirementId;
 use lastword_spec::table::State;
 use lastword_spec::trace::Side;
 
+use crate::suspicion::Suspicion;
+
 /// One breach of one requirement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -42,7 +44,9 @@ pub struct Judgement {
     pub exercised: BTreeSet<RequirementId>,
     /// Requirements that a suspicion fell on which the trace neither proves nor dispels, each with the reason.
     pub undecided: BTreeMap<RequirementId, String>,
-    /// The connections, by their numbers.
+    /// Where a server owed something for too long or suspiciously long: the evidence, and what it comes to.
+    pub suspicions: Vec<Suspicion>,
+    /// The connections, by their numbers; release probes are not among them.
     pub connections: Vec<Connection>,
 }
 

@@ -2,7 +2,8 @@
 
 use lastword_judge::{Options, judge, render};
 use lastword_spec::close::CloseCode;
-use lastword_spec::trace::{Eof, Event, EventKind, Header, Open, Side, Trace};
+use lastword_spec::trace::ControlOutcome::{Answered, Completed, Unanswered};
+use lastword_spec::trace::{Eof, Event, EventKind, Header, Open, Probe, Side, Stimulus, Trace};
 use proptest::prelude::*;
 
 const READY: &str = concat!(
@@ -68,7 +69,13 @@ fn kind() -> impl Strategy<Value = EventKind> {
     let code = || prop::option::of(prop::sample::select(vec![1000_u16, 1001, 1002, 1009, 4400, 4408]));
     prop_oneof![
         1 => Just(EventKind::Open(Open { offered: vec!["lastword.v1".into()], selected: Some("lastword.v1".into()),
-            label: Some("ended".into()), speech: Some("a.wav".into()), url: None, authorization: None })),
+            label: Some("ended".into()), speech: Some("a.wav".into()), url: None, authorization: None, probe: None })),
+        2 => (0_u32..3, prop::sample::select(Stimulus::ALL), 0_u32..6).prop_map(|(of, stimulus, round)| EventKind::Open(Open {
+            offered: vec![], probe: Some(Probe { of, stimulus, round }), ..Open::default() })),
+        2 => prop::sample::select(Stimulus::ALL).prop_map(EventKind::Stimulus),
+        1 => any::<(u64, u64, bool)>().prop_map(|(busy_ms, over_ms, alone)| EventKind::Cpu { busy_ms, over_ms, alone }),
+        1 => any::<(Option<u64>, Option<u64>)>().prop_map(|(unacknowledged_bytes, unread_bytes)| EventKind::Transport {
+            unacknowledged_bytes, unread_bytes, retransmits: None }),
         1 => (400_u16..600).prop_map(|status| EventKind::Refused { status, retry_after: None, offered: Some(vec![]), authorization: None }),
         1 => Just(EventKind::ConnectFailed { error: "no".into() }),
         14 => (side(), text()).prop_map(|(from, text)| EventKind::Text { from, text }),
@@ -78,9 +85,9 @@ fn kind() -> impl Strategy<Value = EventKind> {
             from, code: code.map(CloseCode), reason: String::new() }),
         1 => side().prop_map(|from| EventKind::Eof { from, how: Eof::Reset }),
         1 => side().prop_map(|from| EventKind::Ping { from }),
-        1 => (any::<bool>(), prop_oneof![0_u64..500, Just(u64::MAX)])
-            .prop_map(|(ok, took_ms)| EventKind::Control { ok, took_ms }),
-        1 => any::<u64>().prop_map(|after_ms| EventKind::GaveUp { after_ms }),
+        1 => (prop::sample::select(vec![Completed, Answered, Unanswered]), prop_oneof![0_u64..500, Just(u64::MAX)])
+            .prop_map(|(outcome, took_ms)| EventKind::Control { outcome, took_ms }),
+        1 => any::<u64>().prop_map(|after_ms| EventKind::GaveUp { after_ms, quiescent: None }),
     ]
 }
 

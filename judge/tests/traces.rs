@@ -73,7 +73,8 @@ fn a_trace_that_stops_anywhere_convicts_nobody_of_anything_else() {
         for (name, trace) in traces(folder) {
             let allowed = name.split("--").next().filter(|_| broken);
             // Its segment is open at the end, until the final comes too late: another breach.
-            if name == "END-S3--final-after-end" {
+            // A silence that is too long is that and no more, until the probes show what it was.
+            if name == "END-S3--final-after-end" || name == "END-S7--follows-the-idle-timeout" {
                 continue;
             }
             for length in 0..trace.events.len() {

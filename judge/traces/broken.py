@@ -2,6 +2,7 @@
 
 from builder import CONFIG, LIMITS, SMALL, heater, ready
 from broken_end import END
+from broken_stuck import STUCK
 
 BROKEN = {}
 
@@ -634,3 +635,4 @@ def _(t):
 
 
 BROKEN.update(END)
+BROKEN.update(STUCK)

@@ -86,11 +86,32 @@ class Trace:
     def gave_up(self, after_ms):
         return self.wait(after_ms).event(gave_up={"after_ms": int(after_ms)})
 
-    def control(self, ok=True, took_ms=300):
+    def control(self, ok=True, took_ms=300, answered=None):
         conn, self.conn = self.conn, 99
-        self.event(control={"ok": ok, "took_ms": took_ms})
+        more = {} if answered is None else {"answered": answered}
+        self.event(control={"ok": ok, **more, "took_ms": took_ms})
         self.conn = conn
         return self
+
+    def ping(self, pong=True):
+        self.event("client", ping=True)
+        return self.event("server", pong=True) if pong else self
+
+    def transport(self, unacknowledged=0, unread=0):
+        return self.event(transport={"unacknowledged_bytes": unacknowledged, "unread_bytes": unread, "retransmits": 0})
+
+    def cpu(self, busy_ms=0, over_ms=500, alone=True):
+        return self.event(cpu={"busy_ms": busy_ms, "over_ms": over_ms, "alone": alone})
+
+    def stimulus(self, kind):
+        """The moment of a stimulus, and what makes it."""
+        self.event(stimulus=kind)
+        give = {"audio": self.event, "close": self.close, "end_of_stream": self.end_of_stream, "keepalive": self.keepalive}
+        if kind == "audio":
+            return self.event("client", audio={"bytes": FRAME_BYTES, "head": "01000200"})
+        if kind == "half_close":
+            return self.eof("client")
+        return self if kind == "nothing" else give[kind]()
 
     # What the server does.
     def server(self, message=None, /, **members):
@@ -140,6 +161,28 @@ class Trace:
 
     def write(self, path):
         path.write_text("".join(json.dumps(line, separators=(",", ":"), ensure_ascii=False) + "\n" for line in self.lines))
+
+
+STIMULI = ("nothing", "audio", "end_of_stream", "keepalive", "half_close", "close")
+
+
+def probes(trace, replay, answer, of=0, rounds=5, watched_ms=4000):
+    """Release probes of connection `of`, one after the other: `replay(trace)` up to the debt, a silence, the stimulus, and then
+    what `answer(trace, kind, round)` says; it returns whether that ends the session."""
+    number = 2000
+    for round in range(1, rounds + 1):
+        for kind in STIMULI:
+            opened = trace.on(number).open
+            trace.open = lambda **more: opened(probe={"of": of, "stimulus": kind, "round": round}, **more)
+            replay(trace, round)
+            del trace.open
+            if kind != "nothing":
+                trace.wait(200 * round)
+            trace.stimulus(kind)
+            if not answer(trace, kind, round):
+                trace.gave_up(watched_ms)
+            number += 1
+    return trace.on(of)
 
 
 def heater(trace, start=200, segment=0):

@@ -1,6 +1,6 @@
 """Sessions without a fault in which the client misbehaves, or things go wrong or cross."""
 
-from builder import LIMITS, SMALL, heater, ready
+from builder import LIMITS, SMALL, heater, probes, ready
 
 ODD = {}
 
@@ -204,3 +204,34 @@ def _(t):
 @trace("nothing-more", "The trace stops in the middle of a session.")
 def _(t):
     heater(t.start().speech()).keepalive(3).flush("f")
+
+
+@trace("constant-hangover", "The end always takes 800 ms, whatever the client sends meanwhile: slow, and no timer that hides a wait.")
+def _(t):
+    heater(t.start().speech()).end_of_stream().wait(800).ended().hang_up()
+
+    def replay(t, round):
+        t.open().config().wait(5).server(ready()).audio(64000, times=1 + round % 2)
+        t.end_of_stream()
+
+    def answer(t, kind, round):
+        t.wait(800 - (0 if kind == "nothing" else 100 * round)).ended().hang_up()
+        return True
+    probes(t, replay, answer)
+
+
+@trace("released-by-chance", "Work of about 900 ms ends just after some of the stimuli, and after some of them not.")
+def _(t):
+    heater(t.start().speech()).end_of_stream().wait(900).ended().hang_up()
+
+    def answer(t, kind, round):
+        t.wait(20 if kind != "nothing" and round > 1 else 850 + 40 * round).ended().hang_up()
+        return True
+    probes(t, lambda t, round: t.open().config().wait(5).server(ready()).audio(64000).end_of_stream(), answer)
+
+
+@trace("probes-turned-away", "The harness gave up too soon, and its probes were turned away: nothing is decided.")
+def _(t):
+    heater(t.start().speech()).end_of_stream().gave_up(1000).control()
+    for number in range(6):
+        t.on(2000 + number).open(probe={"of": 0, "stimulus": "audio", "round": 1}).config().error("overloaded", True, True).close(1013, by="server")

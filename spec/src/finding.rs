@@ -113,7 +113,7 @@ finding_kinds! {
     WronglyAccepted "WRONGLY_ACCEPTED" Fail "Something that must be refused was accepted.";
     DuplicateAnswer "DUPLICATE_ANSWER" Fail "An answer that is due once came twice.";
     Unanswered "UNANSWERED" Fail "An answer that was due never came, although the session went on past it.";
-    Stalled "STALLED" Fail "A party that owes the next message went silent for longer than its clause allows.";
+    Stalled "STALLED" Fail "A party that owes the next message went silent for longer than its clause allows; whether it waits for something was not shown.";
     Late "LATE" Fail "What was owed came after its bound.";
     ClosedWithoutEnd "CLOSED_WITHOUT_END" Fail "The connection ended although session_ended was owed.";
     WrongClose "WRONG_CLOSE" Fail "The connection was closed with the wrong code, or with none.";
@@ -130,7 +130,8 @@ finding_kinds! {
     Crash "CRASH" Fail "The subject's process died.";
     MaskedByTimer "MASKED_BY_TIMER" Deadlock "A deadlock that a timer ends: the owed message follows the timer, not the work.";
     UnboundedWait "UNBOUNDED_WAIT" Deadlock "A party waits for something that nobody owes it.";
-    NoProgress "NO_PROGRESS" Livelock "Messages flow, and audio_processed_ms stands still beyond max_step_ms.";
+    Stuck "STUCK" Deadlock "A party owes the next message, serves others, and nothing that the other side may send brings it.";
+    NoProgress "NO_PROGRESS" Livelock "Messages flow, and nothing that is owed moves: audio_processed_ms stands still beyond max_step_ms, or what comes is no work at all.";
     Unresponsive "UNRESPONSIVE" Hung "Neither the suspect nor a fresh control session gets an answer.";
 }
 

@@ -2,7 +2,9 @@
 
 use lastword_spec::close::CloseCode;
 use lastword_spec::ijson::MAX_INTEGER;
-use lastword_spec::trace::{self, Eof, Event, EventKind, Header, Open, Shown, Side, Trace};
+use lastword_spec::trace::{
+    self, ControlOutcome, Eof, Event, EventKind, Header, Open, Probe, Shown, Side, Stimulus, Trace,
+};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -15,12 +17,18 @@ fn text() -> impl Strategy<Value = String> {
     vec(any::<char>(), 0..8).prop_map(|characters| characters.into_iter().collect())
 }
 
+fn outcome() -> impl Strategy<Value = ControlOutcome> {
+    use ControlOutcome::{Answered, Completed, Unanswered};
+    prop_oneof![Just(Completed), Just(Answered), Just(Unanswered)]
+}
+
 fn kind() -> impl Strategy<Value = EventKind> {
     let open = (vec(text(), 0..2), option::of(text()), option::of(text()), option::of(text()), option::of(text()));
     prop_oneof![
         open.prop_map(|(offered, selected, label, speech, url)| {
             let authorization = label.as_ref().map(|_| Shown::Good);
-            EventKind::Open(Open { offered, selected, label, speech, url, authorization })
+            let probe = speech.as_ref().map(|_| Probe { of: 7, stimulus: Stimulus::HalfClose, round: 2 });
+            EventKind::Open(Open { offered, selected, label, speech, url, authorization, probe })
         }),
         (any::<u16>(), option::of(text()), option::of(vec(text(), 0..2))).prop_map(|(status, retry_after, offered)| {
             let authorization =
@@ -40,8 +48,18 @@ fn kind() -> impl Strategy<Value = EventKind> {
             .prop_map(|(from, fin)| EventKind::Eof { from, how: if fin { Eof::Fin } else { Eof::Reset } }),
         side().prop_map(|from| EventKind::Ping { from }),
         side().prop_map(|from| EventKind::Pong { from }),
-        (any::<bool>(), 0..=MAX_INTEGER).prop_map(|(ok, took_ms)| EventKind::Control { ok, took_ms }),
-        (0..=MAX_INTEGER).prop_map(|after_ms| EventKind::GaveUp { after_ms }),
+        (outcome(), 0..=MAX_INTEGER).prop_map(|(outcome, took_ms)| EventKind::Control { outcome, took_ms }),
+        prop::sample::select(Stimulus::ALL).prop_map(EventKind::Stimulus),
+        (option::of(0..9_u64), option::of(0..9_u64), option::of(0..9_u64)).prop_map(|(sent, unread, retransmits)| {
+            EventKind::Transport { unacknowledged_bytes: sent, unread_bytes: unread, retransmits }
+        }),
+        (0..=MAX_INTEGER, 0..=MAX_INTEGER, any::<bool>()).prop_map(|(busy_ms, over_ms, alone)| EventKind::Cpu {
+            busy_ms,
+            over_ms,
+            alone
+        }),
+        (0..=MAX_INTEGER, option::of(any::<bool>()))
+            .prop_map(|(after_ms, quiescent)| EventKind::GaveUp { after_ms, quiescent }),
         text().prop_map(EventKind::Note),
     ]
 }

@@ -7,11 +7,13 @@ use lastword_spec::table::State;
 use lastword_spec::trace::{Open, Shown};
 
 use crate::conn::{At, Conn};
+use crate::rules::release::Record;
 
 /// The upgrade succeeded.
 pub(crate) fn on_open(conn: &mut Conn, at: At, open: &Open) {
     conn.opened = Some(at);
     conn.open = Some(open.clone());
+    conn.probe = open.probe.map(|probe| Record::new(probe, at));
     let selected = open.selected.as_deref();
     let offered = open.offered.iter().any(|token| token == PROTOCOL);
     let fault = match selected {

@@ -41,6 +41,8 @@ pub(crate) struct Flushes {
     pub(crate) blamed: Option<u64>,
     /// What came after the end.
     pub(crate) late: Vec<String>,
+    /// The flush that took longest, and its answer.
+    pub(crate) slowest: Option<(At, At)>,
 }
 
 impl Flushes {
@@ -84,6 +86,11 @@ pub(crate) fn on_flushed(conn: &mut Conn, at: At, flushed: &Flushed) {
     }
     let ready_us = conn.ready.as_ref().map_or(0, |(ready, _)| ready.t_us);
     let asked_us = flush.at.t_us.max(ready_us);
+    let took_us = |(asked, answered): (At, At)| answered.t_us.saturating_sub(asked.t_us);
+    let this = (At { t_us: asked_us, ..flush.at }, at);
+    if conn.flush.slowest.is_none_or(|slowest| took_us(slowest) < took_us(this)) {
+        conn.flush.slowest = Some(this);
+    }
     // Flushes are answered in order: the bound of this one cannot pass before the one ahead of it is done.
     let due_us = conn.extended_due_us(asked_us.max(since_us), conn.limits.flush_ms);
     if at.t_us > due_us && conn.end.sentinel.is_none() {

@@ -52,6 +52,9 @@ fn on_message(conn: &mut Conn, context: &Context<'_>, at: At, message: &ServerMe
     if let Some(given_up) = &mut conn.given_up {
         given_up.heard(message);
     }
+    if !matches!(message, ServerMessage::KeepaliveAck(_) | ServerMessage::Warning(_)) {
+        conn.progress.moved_us = Some(at.t_us);
+    }
     let unasked_end = conn.end.sentinel.is_none()
         && matches!(message, ServerMessage::SessionEnded(ended) if ended.reason == EndReason::COMPLETED);
     close::message_after_close(conn, at, unasked_end);

@@ -16,6 +16,7 @@ pub(crate) mod limits;
 pub(crate) mod messages;
 pub(crate) mod progress;
 pub(crate) mod refusal;
+pub(crate) mod release;
 pub(crate) mod results;
 pub(crate) mod security;
 pub(crate) mod times;

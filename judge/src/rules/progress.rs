@@ -26,6 +26,8 @@ pub(crate) struct Tracker {
     pub(crate) advanced_us: Option<u64>,
     /// When progress last came, advancing or not.
     pub(crate) told_us: Option<u64>,
+    /// When a message last came that can be the fruit of work.
+    pub(crate) moved_us: Option<u64>,
     blamed: bool,
 }
 
@@ -168,7 +170,8 @@ fn silence(conn: &mut Conn, context: &Context<'_>, at: At, since_us: u64, ends: 
         return;
     }
     let during = |control: &&crate::conn::Control| control.t_us > silent_from_us && control.t_us <= at.t_us;
-    let Some(control) = context.controls.iter().rev().find(during).copied().filter(|control| control.ok) else {
+    let Some(control) = context.controls.iter().rev().find(during).copied().filter(|control| control.outcome.speaks())
+    else {
         conn.doubt(req::PRG_S1, "the server was silent for too long, but no control session shows that it could speak");
         return;
     };

@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::shape::{
-    AudioMember, CloseMember, ConnectFailedMember, ControlMember, EventLine, GaveUpMember, HeaderLine, OpenMember,
-    RefusedMember, Yes,
+    AudioMember, CloseMember, ConnectFailedMember, ControlMember, CpuMember, EventLine, GaveUpMember, HeaderLine,
+    OpenMember, RefusedMember, TransportMember, Yes,
 };
 use super::{Event, EventKind, Header, MAX_EVENTS, MAX_LINE_BYTES, Open, Side, TRACE_VERSION, Trace, TraceError};
 use crate::close::CloseCode;
@@ -85,8 +85,9 @@ impl EventLine {
         let line = Self { t_us: event.t_us, conn: event.conn, from: event.kind.from(), ..Self::default() };
         match event.kind.clone() {
             EventKind::Open(open) => {
-                let Open { offered, selected, label, speech, url, authorization } = open;
-                Self { open: Some(OpenMember { offered, selected, label, speech, url, authorization }), ..line }
+                let Open { offered, selected, label, speech, url, authorization, probe } = open;
+                let probe = probe.map(Into::into);
+                Self { open: Some(OpenMember { offered, selected, label, speech, url, authorization, probe }), ..line }
             }
             EventKind::Refused { status, retry_after, offered, authorization } => {
                 Self { refused: Some(RefusedMember { status, retry_after, offered, authorization }), ..line }
@@ -100,8 +101,19 @@ impl EventLine {
             EventKind::Eof { how, .. } => Self { eof: Some(how), ..line },
             EventKind::Ping { .. } => Self { ping: Some(Yes), ..line },
             EventKind::Pong { .. } => Self { pong: Some(Yes), ..line },
-            EventKind::Control { ok, took_ms } => Self { control: Some(ControlMember { ok, took_ms }), ..line },
-            EventKind::GaveUp { after_ms } => Self { gave_up: Some(GaveUpMember { after_ms }), ..line },
+            EventKind::Control { outcome, took_ms } => {
+                Self { control: Some(ControlMember::new(outcome, took_ms)), ..line }
+            }
+            EventKind::Stimulus(stimulus) => Self { stimulus: Some(stimulus), ..line },
+            EventKind::Transport { unacknowledged_bytes, unread_bytes, retransmits } => {
+                Self { transport: Some(TransportMember { unacknowledged_bytes, unread_bytes, retransmits }), ..line }
+            }
+            EventKind::Cpu { busy_ms, over_ms, alone } => {
+                Self { cpu: Some(CpuMember { busy_ms, over_ms, alone }), ..line }
+            }
+            EventKind::GaveUp { after_ms, quiescent } => {
+                Self { gave_up: Some(GaveUpMember { after_ms, quiescent }), ..line }
+            }
             EventKind::Note(note) => Self { note: Some(note), ..line },
         }
     }
@@ -117,7 +129,7 @@ impl EventLine {
         let (sides, others) = (self.from, self.from.is_none());
         let by_side = |make: &dyn Fn(Side) -> EventKind| sides.map(make);
         let mut kinds: Vec<Option<EventKind>> = Vec::new();
-        if let Some(OpenMember { offered, selected, label, speech, url, authorization }) = self.open {
+        if let Some(OpenMember { offered, selected, label, speech, url, authorization, probe }) = self.open {
             kinds.push(others.then_some(EventKind::Open(Open {
                 offered,
                 selected,
@@ -125,6 +137,7 @@ impl EventLine {
                 speech,
                 url,
                 authorization,
+                probe: probe.map(Into::into),
             })));
         }
         if let Some(RefusedMember { status, retry_after, offered, authorization }) = self.refused {
@@ -151,11 +164,21 @@ impl EventLine {
         if self.pong.is_some() {
             kinds.push(by_side(&|from| EventKind::Pong { from }));
         }
-        if let Some(ControlMember { ok, took_ms }) = self.control {
-            kinds.push(others.then_some(EventKind::Control { ok, took_ms }));
+        if let Some(control) = self.control {
+            let outcome = control.outcome();
+            kinds.push(others.then_some(EventKind::Control { outcome, took_ms: control.took_ms }));
         }
-        if let Some(GaveUpMember { after_ms }) = self.gave_up {
-            kinds.push(others.then_some(EventKind::GaveUp { after_ms }));
+        if let Some(stimulus) = self.stimulus {
+            kinds.push(others.then_some(EventKind::Stimulus(stimulus)));
+        }
+        if let Some(TransportMember { unacknowledged_bytes, unread_bytes, retransmits }) = self.transport {
+            kinds.push(others.then_some(EventKind::Transport { unacknowledged_bytes, unread_bytes, retransmits }));
+        }
+        if let Some(CpuMember { busy_ms, over_ms, alone }) = self.cpu {
+            kinds.push(others.then_some(EventKind::Cpu { busy_ms, over_ms, alone }));
+        }
+        if let Some(GaveUpMember { after_ms, quiescent }) = self.gave_up {
+            kinds.push(others.then_some(EventKind::GaveUp { after_ms, quiescent }));
         }
         if let Some(note) = self.note {
             kinds.push(others.then_some(EventKind::Note(note)));

@@ -137,15 +137,38 @@ pub enum EventKind {
     },
     /// A session on another connection, run to its end to see whether the subject still serves.
     Control {
-        /// Whether it completed.
-        ok: bool,
+        /// What came of it.
+        outcome: ControlOutcome,
         /// How long it took, in milliseconds.
         took_ms: u64,
+    },
+    /// On the connection of a release probe: the moment of its stimulus. The frame itself follows where there is one.
+    Stimulus(Stimulus),
+    /// What the operating system says of the transport under a connection; `None` where it does not say.
+    Transport {
+        /// Bytes that the harness wrote and the peer's kernel has not acknowledged.
+        unacknowledged_bytes: Option<u64>,
+        /// Bytes that the peer's kernel has acknowledged and the peer has not read; known only on the same machine.
+        unread_bytes: Option<u64>,
+        /// How often the oldest unacknowledged segment was sent again.
+        retransmits: Option<u64>,
+    },
+    /// What the subject's processes worked while the harness waited.
+    Cpu {
+        /// Their CPU time, in milliseconds.
+        busy_ms: u64,
+        /// The length of the window, in milliseconds.
+        over_ms: u64,
+        /// Whether nothing else of the harness was running against the subject meanwhile.
+        alone: bool,
     },
     /// The harness stopped waiting.
     GaveUp {
         /// How long it had waited since the last event on this connection, in milliseconds.
         after_ms: u64,
+        /// Whether every task of an in-memory subject was waiting, so that nothing could ever come; `None` over a real socket,
+        /// where that cannot be seen.
+        quiescent: Option<bool>,
     },
     /// A remark for a person; it means nothing to a judge.
     Note(String),
@@ -166,6 +189,9 @@ impl EventKind {
             | Self::Refused { .. }
             | Self::ConnectFailed { .. }
             | Self::Control { .. }
+            | Self::Stimulus(_)
+            | Self::Transport { .. }
+            | Self::Cpu { .. }
             | Self::GaveUp { .. }
             | Self::Note(_) => None,
         }
@@ -187,6 +213,79 @@ pub struct Open {
     pub url: Option<String>,
     /// The credential that the upgrade showed; `None` where it was not noted.
     pub authorization: Option<Shown>,
+    /// What the connection tries, where it is a release probe: it repeats what the client sent on another one.
+    pub probe: Option<Probe>,
+}
+
+/// A release probe: a connection on which the harness repeats what it sent on another connection of the trace, up to the
+/// point from which the server owes something there, and then gives one stimulus. What the server does then shows what it
+/// waits for; it is judged as evidence about that other connection and not for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Probe {
+    /// The connection under suspicion.
+    pub of: u32,
+    /// The stimulus.
+    pub stimulus: Stimulus,
+    /// The repetition, from 1.
+    pub round: u32,
+}
+
+/// What a release probe gives to a server that owes something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(inline))]
+#[serde(rename_all = "snake_case")]
+pub enum Stimulus {
+    /// Nothing: the control, against which the others are compared.
+    Nothing,
+    /// One more audio frame.
+    Audio,
+    /// An `end_of_stream`, be it the first or one more.
+    EndOfStream,
+    /// A `keepalive`.
+    Keepalive,
+    /// The end of the client's half of the transport.
+    HalfClose,
+    /// A Close with code 1000.
+    Close,
+}
+
+impl Stimulus {
+    /// Every stimulus, the control first.
+    pub const ALL: &'static [Self] =
+        &[Self::Nothing, Self::Audio, Self::EndOfStream, Self::Keepalive, Self::HalfClose, Self::Close];
+
+    /// Its name in a trace.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Audio => "audio",
+            Self::EndOfStream => "end_of_stream",
+            Self::Keepalive => "keepalive",
+            Self::HalfClose => "half_close",
+            Self::Close => "close",
+        }
+    }
+}
+
+/// What came of a control session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ControlOutcome {
+    /// It ran to its end.
+    Completed,
+    /// The subject answered, but the session did not complete.
+    Answered,
+    /// The subject answered nothing.
+    Unanswered,
+}
+
+impl ControlOutcome {
+    /// Whether the subject could speak, which is all that a silence on another connection needs as its witness.
+    #[must_use]
+    pub const fn speaks(self) -> bool {
+        matches!(self, Self::Completed | Self::Answered)
+    }
 }
 
 /// Which credential the `Authorization` header of an upgrade showed. The credential itself never stands in a trace.

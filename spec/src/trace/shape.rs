@@ -4,7 +4,7 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Eof, MAX_HEAD_BYTES, Shown, Side, TRACE_VERSION};
+use super::{ControlOutcome, Eof, MAX_HEAD_BYTES, Probe, Shown, Side, Stimulus, TRACE_VERSION};
 use crate::message::strict::{BAD_VALUE, object_only};
 
 /// The first line of a trace file.
@@ -96,6 +96,18 @@ pub(crate) struct EventLine {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "ControlMember"))]
     pub(super) control: Option<ControlMember>,
+    /// On a release probe: the moment of its stimulus.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Stimulus"))]
+    pub(super) stimulus: Option<Stimulus>,
+    /// What the operating system says of the transport.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "TransportMember"))]
+    pub(super) transport: Option<TransportMember>,
+    /// What the subject's processes worked meanwhile.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "CpuMember"))]
+    pub(super) cpu: Option<CpuMember>,
     /// The harness stopped waiting.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "GaveUpMember"))]
@@ -128,6 +140,35 @@ pub(crate) struct OpenMember {
     /// The credential that the `Authorization` header showed; absent where it was not noted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) authorization: Option<Shown>,
+    /// What it tries, where it is a release probe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) probe: Option<ProbeMember>,
+}
+
+/// What a release probe tries: which connection it repeats, with which stimulus.
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Probe"))]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub(crate) struct ProbeMember {
+    /// The connection under suspicion.
+    pub(super) of: u32,
+    /// The stimulus.
+    pub(super) stimulus: Stimulus,
+    /// The repetition, from 1.
+    pub(super) round: u32,
+}
+
+impl From<Probe> for ProbeMember {
+    fn from(Probe { of, stimulus, round }: Probe) -> Self {
+        Self { of, stimulus, round }
+    }
+}
+
+impl From<ProbeMember> for Probe {
+    fn from(ProbeMember { of, stimulus, round }: ProbeMember) -> Self {
+        Self { of, stimulus, round }
+    }
 }
 
 /// An HTTP answer instead of the upgrade.
@@ -195,8 +236,57 @@ pub(crate) struct CloseMember {
 pub(crate) struct ControlMember {
     /// Whether it completed.
     pub(super) ok: bool,
+    /// Whether the subject answered at all; absent where that is what `ok` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) answered: Option<bool>,
     /// How long it took, in milliseconds.
     pub(super) took_ms: u64,
+}
+
+impl ControlMember {
+    pub(super) fn new(outcome: ControlOutcome, took_ms: u64) -> Self {
+        let answered = (outcome == ControlOutcome::Answered).then_some(true);
+        Self { ok: outcome == ControlOutcome::Completed, answered, took_ms }
+    }
+
+    pub(super) fn outcome(&self) -> ControlOutcome {
+        match (self.ok, self.answered) {
+            (true, _) => ControlOutcome::Completed,
+            (false, Some(true)) => ControlOutcome::Answered,
+            (false, _) => ControlOutcome::Unanswered,
+        }
+    }
+}
+
+/// The transport under a connection.
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Transport"))]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub(crate) struct TransportMember {
+    /// Bytes written and not acknowledged; absent where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unacknowledged_bytes: Option<u64>,
+    /// Bytes acknowledged and not read by the peer; absent where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unread_bytes: Option<u64>,
+    /// How often the oldest segment was sent again; absent where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) retransmits: Option<u64>,
+}
+
+/// The work of the subject's processes.
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Cpu"))]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub(crate) struct CpuMember {
+    /// CPU time in milliseconds.
+    pub(super) busy_ms: u64,
+    /// The window in milliseconds.
+    pub(super) over_ms: u64,
+    /// Whether nothing else of the harness ran against the subject.
+    pub(super) alone: bool,
 }
 
 /// The end of the harness's patience.
@@ -207,17 +297,23 @@ pub(crate) struct ControlMember {
 pub(crate) struct GaveUpMember {
     /// How long it had waited since the last event on this connection, in milliseconds.
     pub(super) after_ms: u64,
+    /// Whether every task of an in-memory subject was waiting; absent where that cannot be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) quiescent: Option<bool>,
 }
 
 object_only!(
     HeaderLine,
     EventLine,
     OpenMember,
+    ProbeMember,
     RefusedMember,
     ConnectFailedMember,
     AudioMember,
     CloseMember,
     ControlMember,
+    TransportMember,
+    CpuMember,
     GaveUpMember,
 );
 

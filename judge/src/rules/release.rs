@@ -1,0 +1,259 @@
+//! Release probes: what brings an owed message shows what the server waits for. Owns the record of one probe and the conclusion
+//! from all probes of a suspicion; it looks at raw frames only. A message that follows one stimulus every time and never comes
+//! without it needs no clock to be explained.
+
+use lastword_spec::close::EndReason;
+use lastword_spec::codec::{Decoded, decode_server};
+use lastword_spec::limits::Limits;
+use lastword_spec::message::ServerMessage;
+use lastword_spec::table::State;
+use lastword_spec::trace::{EventKind, Probe, Side, Stimulus};
+
+use crate::bounds::Scale;
+use crate::conn::{At, Conn};
+use crate::ledger::{self, Obligation};
+use crate::suspicion::{Conclusion, Outcome, ProbeRow};
+
+/// How often a stimulus must have done it, and the control not.
+pub(crate) const ROUNDS: usize = 5;
+/// How soon after a stimulus what it releases comes, in milliseconds of an unhurried machine; most take one.
+const PROMPT_MS: u64 = 500;
+/// Delays this close together are one timer.
+const SPREAD_MS: u64 = 250;
+/// A silence shorter than this is nobody's timer.
+const LEAST_TIMER_MS: u64 = 300;
+/// How close a silence must come to an announced limit to follow it.
+const FOLLOWS_MS: u64 = 150;
+/// Of what a server says on a probe so much is kept; nobody owes more.
+const MOST_ACTS: usize = 2_000;
+
+/// What happened on a probe.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(crate) probe: Probe,
+    /// When the stimulus was given, and what the server had said by then.
+    stimulated: Option<(At, usize)>,
+    /// What the server owed then.
+    owed: Vec<Obligation>,
+    acts: Vec<Act>,
+    /// The last thing that was repeated before the stimulus.
+    sent_us: u64,
+    last_us: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Act {
+    at: At,
+    what: Said,
+}
+
+#[derive(Clone, Debug)]
+enum Said {
+    Message(String),
+    /// The end, by a message that is not what was owed, or by the transport.
+    Over {
+        by_close: bool,
+    },
+}
+
+impl Record {
+    pub(crate) fn new(probe: Probe, at: At) -> Self {
+        Self { probe, stimulated: None, owed: Vec::new(), acts: Vec::new(), sent_us: at.t_us, last_us: at.t_us }
+    }
+
+    /// Whether what was owed is said by this act.
+    fn pays(&self, act: &Act, what: &str) -> bool {
+        match &act.what {
+            Said::Message(kind) => what.split(' ').next() == Some(kind),
+            Said::Over { by_close } => *by_close && what == "Close",
+        }
+    }
+}
+
+/// An event on a probe, before the session is moved on by it.
+pub(crate) fn observe(conn: &mut Conn, at: At, kind: &EventKind) {
+    let owed = matches!(kind, EventKind::Stimulus(_)).then(|| ledger::owed(conn));
+    let Some(record) = &mut conn.probe else { return };
+    record.last_us = at.t_us;
+    if let Some(mut owed) = owed {
+        owed.retain(|debt| debt.debtor == Side::Server);
+        record.owed = owed;
+        record.stimulated.get_or_insert((at, record.acts.len()));
+        return;
+    }
+    let what = match kind {
+        EventKind::Text { from: Side::Server, text } => said(text),
+        EventKind::Close { from: Side::Server, .. } | EventKind::Eof { from: Side::Server, .. } => {
+            Said::Over { by_close: true }
+        }
+        EventKind::Text { .. } | EventKind::Audio { from: Side::Client, .. } if record.stimulated.is_none() => {
+            record.sent_us = at.t_us;
+            return;
+        }
+        _ => return,
+    };
+    if record.acts.len() < MOST_ACTS {
+        record.acts.push(Act { at, what });
+    }
+}
+
+/// A message as far as it matters here. An end that is not the one that was owed is an end and pays nothing.
+fn said(text: &str) -> Said {
+    match decode_server(text, u64::MAX) {
+        Ok(Decoded::Message(ServerMessage::Error(error))) if error.fatal => Said::Over { by_close: false },
+        Ok(Decoded::Message(ServerMessage::SessionEnded(ended))) if ended.reason != EndReason::COMPLETED => {
+            Said::Over { by_close: false }
+        }
+        Ok(Decoded::Message(message)) => Said::Message(message.message_type().to_owned()),
+        Ok(Decoded::Unknown { .. }) => Said::Message(String::new()),
+        Err(fault) => Said::Message(fault.message_type.unwrap_or_default()),
+    }
+}
+
+/// What the probe showed about a debt.
+fn outcome(record: &Record, what: &str, scale: Scale) -> Outcome {
+    let paid_before = |upto: usize| record.acts[..upto].iter().rev().find(|act| record.pays(act, what));
+    let Some((stimulus, heard)) = record.stimulated else {
+        return paid_before(record.acts.len()).map_or(Outcome::Missing, |act| by_itself(record, record.sent_us, act));
+    };
+    let Some(debt) = record.owed.iter().find(|debt| debt.what == what) else {
+        return paid_before(heard).map_or(Outcome::Missing, |act| by_itself(record, record.sent_us, act));
+    };
+    let later = &record.acts[heard..];
+    let paid = later.iter().position(|act| record.pays(act, what));
+    let over = later.iter().position(|act| matches!(act.what, Said::Over { .. }));
+    let since_stimulus = |act: &Act| act.at.t_us.saturating_sub(stimulus.t_us);
+    match (paid, over) {
+        (Some(paid), over) if over.is_none_or(|over| paid <= over) => {
+            let act = &later[paid];
+            let after_us = since_stimulus(act);
+            let prompt = after_us <= scale.us(PROMPT_MS);
+            if record.probe.stimulus != Stimulus::Nothing && prompt {
+                let total_us = act.at.t_us.saturating_sub(debt.since_us);
+                Outcome::Released { after_us, total_us }
+            } else {
+                by_itself(record, debt.since_us, act)
+            }
+        }
+        (_, Some(over)) => Outcome::Ended { after_us: since_stimulus(&later[over]) },
+        (_, None) => Outcome::Nothing { watched_us: record.last_us.saturating_sub(debt.since_us) },
+    }
+}
+
+/// It came by itself: after how long, and with how long a silence.
+fn by_itself(record: &Record, since_us: u64, paying: &Act) -> Outcome {
+    let upto_us = paying.at.t_us;
+    let heard = record.acts.iter().map(|act| act.at.t_us).filter(|t_us| *t_us > since_us && *t_us <= upto_us);
+    let (gap_us, _) = heard
+        .chain([upto_us])
+        .fold((0, since_us), |(longest, from), t_us| (longest.max(t_us.saturating_sub(from)), t_us));
+    Outcome::ByItself { total_us: upto_us.saturating_sub(since_us), gap_us }
+}
+
+/// The debt that the probes of a connection are about: what most of them were owed at their stimulus.
+pub(crate) fn probed_debt(probes: &[&Conn]) -> Option<Obligation> {
+    let records = probes.iter().filter_map(|conn| conn.probe.as_ref());
+    let mut debts: Vec<&Obligation> =
+        records.filter_map(|record| crate::stall::principal(&record.owed, record_state(record))).collect();
+    debts.sort_by(|a, b| a.what.cmp(&b.what));
+    let count = |what: &str| debts.iter().filter(|debt| debt.what == what).count();
+    debts.iter().max_by_key(|debt| count(&debt.what)).map(|debt| (*debt).clone())
+}
+
+fn record_state(record: &Record) -> State {
+    record.owed.first().map_or(State::Closed, |debt| debt.state)
+}
+
+/// The table of the probes: one row for each stimulus that was tried, the control first.
+pub(crate) fn rows(probes: &[&Conn], what: &str) -> Vec<ProbeRow> {
+    let row = |stimulus: Stimulus| {
+        let mut records: Vec<(&Conn, &Record)> = probes
+            .iter()
+            .filter_map(|conn| conn.probe.as_ref().map(|record| (*conn, record)))
+            .filter(|(_, record)| record.probe.stimulus == stimulus)
+            .collect();
+        records.sort_by_key(|(_, record)| record.probe.round);
+        let outcomes: Vec<Outcome> = records.iter().map(|(conn, record)| outcome(record, what, conn.scale)).collect();
+        ProbeRow { stimulus, outcomes }
+    };
+    Stimulus::ALL.iter().map(|stimulus| row(*stimulus)).filter(|row| !row.outcomes.is_empty()).collect()
+}
+
+/// The events of the probes that show a conclusion: of each stimulus named the first, with what came of it.
+pub(crate) fn frames(probes: &[&Conn], what: &str, stimuli: &[Stimulus]) -> Vec<usize> {
+    let shown = stimuli.iter().filter_map(|stimulus| {
+        let mut records = probes.iter().filter_map(|conn| conn.probe.as_ref());
+        let record = records.find(|record| record.probe.stimulus == *stimulus)?;
+        let (at, heard) = record.stimulated?;
+        let paid = record.acts[heard..].iter().find(|act| record.pays(act, what))?;
+        Some([at.event, paid.at.event])
+    });
+    shown.flatten().collect()
+}
+
+/// What the probes alone say; `None` where they leave the matter to other evidence.
+pub(crate) fn conclude(rows: &[ProbeRow], debt: &Obligation, limits: &Limits, scale: Scale) -> Option<Conclusion> {
+    let control = rows.iter().find(|row| row.stimulus == Stimulus::Nothing)?;
+    let others = || rows.iter().filter(|row| row.stimulus != Stimulus::Nothing);
+    let full = |row: &ProbeRow| row.tried() >= ROUNDS && row.released() == row.tried();
+    let longest_us = |row: &ProbeRow| {
+        let totals = row.outcomes.iter().filter_map(|outcome| match outcome {
+            Outcome::Released { total_us, .. } => Some(*total_us),
+            _ => None,
+        });
+        totals.max().unwrap_or(0)
+    };
+    let watched_us = control.outcomes.iter().filter_map(|outcome| match outcome {
+        Outcome::Nothing { watched_us } => Some(*watched_us),
+        _ => None,
+    });
+    let watched_us = watched_us.min().unwrap_or(0);
+    if control.by_itself() == 0 {
+        if control.tried() < ROUNDS {
+            return None;
+        }
+        let released: Vec<Stimulus> =
+            others().filter(|row| full(row) && longest_us(row) <= watched_us).map(|row| row.stimulus).collect();
+        return (!released.is_empty()).then_some(Conclusion::WaitsFor(released));
+    }
+    let mut totals: Vec<u64> = Vec::new();
+    let mut gaps: Vec<u64> = Vec::new();
+    for outcome in &control.outcomes {
+        if let Outcome::ByItself { total_us, gap_us } = outcome {
+            totals.push(*total_us);
+            gaps.push(*gap_us);
+        }
+    }
+    totals.sort_unstable();
+    gaps.sort_unstable();
+    let middle_us = totals[totals.len() / 2];
+    let (shortest_us, gap_us) = (totals[0], gaps[gaps.len() / 2]);
+    let spread_us = gaps[gaps.len() - 1].saturating_sub(gaps[0]);
+    let constant = spread_us <= scale.us(SPREAD_MS).max(gap_us / 10);
+    let timer = control.by_itself() >= ROUNDS && constant && gap_us >= scale.us(LEAST_TIMER_MS) && debt.what != "Close";
+    if timer {
+        // A fifth earlier than the earliest without it: more than chance and the jitter of a machine give five times.
+        let forward: Vec<Stimulus> =
+            others().filter(|row| full(row) && longest_us(row) < shortest_us / 5 * 4).map(|row| row.stimulus).collect();
+        let limit = followed(gap_us, limits).or_else(|| followed(middle_us, limits));
+        let too_silent = gap_us > scale.us(limits.progress_interval_ms).saturating_mul(2);
+        if !forward.is_empty() || (too_silent && limit.is_some()) {
+            return Some(Conclusion::Masked { timer_us: gap_us, limit, forward });
+        }
+    }
+    Some(Conclusion::Slow { middle_us })
+}
+
+/// The announced limit whose length this is.
+fn followed(us: u64, limits: &Limits) -> Option<&'static str> {
+    let known = [
+        ("idle_timeout_ms", limits.idle_timeout_ms),
+        ("keepalive_interval_ms", limits.keepalive_interval_ms),
+        ("ready_ms", limits.ready_ms),
+        ("flush_ms", limits.flush_ms),
+        ("drain_ms", limits.drain_ms),
+        ("close_ms", limits.close_ms),
+    ];
+    let near = |limit_ms: u64| us.abs_diff(limit_ms.saturating_mul(1_000)) <= FOLLOWS_MS * 1_000 + us / 50;
+    known.into_iter().find(|(_, limit_ms)| near(*limit_ms)).map(|(name, _)| name)
+}
