@@ -74,7 +74,8 @@ pub(crate) fn gave_up(conn: &mut Conn, at: At, quiescent: bool) {
     let flows = stood_still_us.is_none() && heard_of_late && is_work && unmoved;
     let long_enough =
         stood_still_us.is_some() || flows || at.t_us >= due_us || (must_speak && silent_us > two_intervals_us);
-    conn.given_up = Some(GivenUp { at, debt, silent_from_us, stood_still_us, flows, long_enough, quiescent, answered: false });
+    conn.given_up =
+        Some(GivenUp { at, debt, silent_from_us, stood_still_us, flows, long_enough, quiescent, answered: false });
 }
 
 /// What only work can bring; anything else is the answer to one message, and a session goes on without it.

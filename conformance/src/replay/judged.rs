@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lastword_judge::{Judgement, Monitor, Obligation, Options};
 use lastword_spec::finding::{Culprit, Verdict};
 use lastword_spec::table::Side;
-use lastword_spec::trace::{EventKind, Trace};
+use lastword_spec::trace::{ControlOutcome, Event, EventKind, Trace};
 use serde::{Deserialize, Serialize};
 
 use crate::case::catalogue;
@@ -90,8 +90,9 @@ pub fn replay(name: &str, trace: &Trace, secrets: &[String]) -> Replayed {
     let options = Options { secrets: with_hidden(trace, secrets), ..Options::default() };
     let mut monitor = Monitor::new(&trace.header, &options);
     let mut connections = BTreeSet::new();
+    let probes = probes(trace);
     for event in &trace.events {
-        if !matches!(event.kind, EventKind::Control { .. } | EventKind::Note(_)) {
+        if !matches!(event.kind, EventKind::Control { .. } | EventKind::Note(_)) && !probes.contains(&event.conn) {
             connections.insert(event.conn);
         }
         monitor.observe(event);
@@ -156,18 +157,25 @@ fn verdict_of(trace: &Trace, judgement: &Judgement) -> (Verdict, Option<String>)
 /// What a trace shows of what stood beside it when it was made.
 fn circumstances(trace: &Trace) -> Circumstances {
     let mut circumstances = Circumstances::default();
-    for event in &trace.events {
+    let probes = probes(trace);
+    for event in trace.events.iter().filter(|event| !probes.contains(&event.conn)) {
         match &event.kind {
-            EventKind::GaveUp { after_ms } => {
+            EventKind::GaveUp { after_ms, .. } => {
                 circumstances.unmet.push(format!("the harness stopped waiting after {after_ms} ms of silence"));
             }
-            EventKind::Control { ok: false, .. } => {
+            EventKind::Control { outcome: ControlOutcome::Answered | ControlOutcome::Unanswered, .. } => {
                 circumstances.control_failed = Some("a control session of the trace did not complete".to_owned());
             }
             _ => {}
         }
     }
     circumstances
+}
+
+/// The connections that are release probes: evidence about another one, and not judged for themselves.
+fn probes(trace: &Trace) -> BTreeSet<u32> {
+    let probe = |event: &Event| matches!(&event.kind, EventKind::Open(open) if open.probe.is_some());
+    trace.events.iter().filter(|event| probe(event)).map(|event| event.conn).collect()
 }
 
 /// Where the credential of a `config` was hidden, the mark in its place is what must not be repeated.

@@ -1,6 +1,6 @@
 //! Owns the lines of a wire log: a trace's events for a person, shortened. Secrets are hidden before a line is cut.
 
-use lastword_spec::trace::{Event, EventKind, Side, Trace};
+use lastword_spec::trace::{ControlOutcome, Event, EventKind, Side, Trace};
 
 use super::model::WireLine;
 use crate::redact::Redactor;
@@ -56,7 +56,11 @@ fn line(event: &Event, redactor: &Redactor) -> String {
     match &event.kind {
         EventKind::Open(open) => {
             let selected = open.selected.as_deref().unwrap_or("none");
-            format!("open (offered [{}], selected {selected})", open.offered.join(", "))
+            let probe = open.probe.map(|probe| {
+                let (of, stimulus, round) = (probe.of, probe.stimulus.as_str(), probe.round);
+                format!(", release probe of connection {of}: {stimulus}, round {round}")
+            });
+            format!("open (offered [{}], selected {selected}{})", open.offered.join(", "), probe.unwrap_or_default())
         }
         EventKind::Refused { status, retry_after, .. } => {
             let after = retry_after.as_ref().map(|after| format!(", Retry-After {after}")).unwrap_or_default();
@@ -72,11 +76,24 @@ fn line(event: &Event, redactor: &Redactor) -> String {
         EventKind::Eof { from, how } => format!("{} end of the transport ({how:?})", arrow(*from)),
         EventKind::Ping { from } => format!("{} Ping", arrow(*from)),
         EventKind::Pong { from } => format!("{} Pong", arrow(*from)),
-        EventKind::Control { ok, took_ms } => {
-            let word = if *ok { "the subject answers it" } else { "the subject does not answer it" };
+        EventKind::Control { outcome, took_ms } => {
+            let word = match outcome {
+                ControlOutcome::Completed => "completed",
+                ControlOutcome::Answered => "the subject answers it and does not complete it",
+                ControlOutcome::Unanswered => "the subject does not answer it",
+            };
             format!("control session on another connection: {word} ({took_ms} ms)")
         }
-        EventKind::GaveUp { after_ms } => format!("the harness waits no longer ({after_ms} ms of silence)"),
+        EventKind::Stimulus(stimulus) => format!("release probe, stimulus: {}", stimulus.as_str()),
+        EventKind::Transport { unacknowledged_bytes, unread_bytes, .. } => {
+            let known = |bytes: &Option<u64>| bytes.map_or("unknown".to_owned(), |bytes| bytes.to_string());
+            let (sent, unread) = (known(unacknowledged_bytes), known(unread_bytes));
+            format!("transport: bytes not acknowledged {sent}, not read by the subject {unread}")
+        }
+        EventKind::Cpu { busy_ms, over_ms, .. } => {
+            format!("the subject's processes: {busy_ms} ms of CPU in {over_ms} ms")
+        }
+        EventKind::GaveUp { after_ms, .. } => format!("the harness waits no longer ({after_ms} ms of silence)"),
         EventKind::Note(note) => format!("note: {}", shorten(&redactor.redact(note))),
     }
 }

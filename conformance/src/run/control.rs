@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lastword_judge::{Judgement, judge};
 use lastword_spec::finding::Culprit;
-use lastword_spec::trace::{EventKind, Side, Trace};
+use lastword_spec::trace::{ControlOutcome, EventKind, Side, Trace};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
@@ -30,7 +30,7 @@ pub(crate) struct Control {
     pub(crate) overloaded: bool,
     /// Why it is not ok.
     pub(crate) why: Option<String>,
-    /// How long it took.
+    /// How long it took, in milliseconds.
     pub(crate) took_ms: u64,
     /// When it started.
     pub(crate) started: Instant,
@@ -44,6 +44,16 @@ impl Control {
     /// What happened in it and what the judge said.
     pub(crate) fn evidence(&self) -> Evidence {
         Evidence { trace: Arc::clone(&self.trace), judgement: Arc::clone(&self.judgement) }
+    }
+
+    /// What came of it, as it stands in a trace.
+    pub(crate) fn event(&self) -> EventKind {
+        let outcome = match (self.ok, self.answered) {
+            (true, _) => ControlOutcome::Completed,
+            (false, true) => ControlOutcome::Answered,
+            (false, false) => ControlOutcome::Unanswered,
+        };
+        EventKind::Control { outcome, took_ms: self.took_ms }
     }
 }
 

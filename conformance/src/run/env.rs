@@ -93,6 +93,7 @@ impl Env {
                         speech,
                         url: Some(self.dialler.target().shown()),
                         authorization: Some(self.shown(open.authorization)),
+                        probe: None,
                     }),
                 );
                 Some(Session { link: Link::new(conn, *socket, Arc::clone(recorder)), _permit: permit })

@@ -65,7 +65,7 @@ impl Player {
         let header = env.header(&case.id, env.controls.current_scale_percent());
         let recorder = Arc::new(Recorder::new(header, &env.options()));
         if let Some(before) = env.controls.last().filter(|control| control.ok) {
-            recorder.note(wait::CONTROL_BEFORE, EventKind::Control { ok: true, took_ms: before.took_ms });
+            recorder.note(wait::CONTROL_BEFORE, before.event());
         }
         let mut player = Self {
             env: Arc::clone(env),
@@ -336,8 +336,7 @@ impl Player {
             return;
         }
         if let Some(control) = self.env.controls.fresh().await {
-            let kind = EventKind::Control { ok: control.answered, took_ms: control.took_ms };
-            self.recorder.note(wait::CONTROL_AFTER, kind);
+            self.recorder.note(wait::CONTROL_AFTER, control.event());
             self.controls.push(control);
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lastword_spec::finding::Verdict;
-use lastword_spec::trace::{Event, EventKind, Trace};
+use lastword_spec::trace::{Event, Trace};
 use tokio::time::Instant;
 
 use super::control::Control;
@@ -109,8 +109,7 @@ pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
 
 fn append_control(trace: &mut Trace, control: &Control) {
     let t_us = trace.events.last().map_or(0, |event| event.t_us);
-    let kind = EventKind::Control { ok: control.ok, took_ms: control.took_ms };
-    trace.events.push(Event { t_us, conn: CONTROL_AFTER, kind });
+    trace.events.push(Event { t_us, conn: CONTROL_AFTER, kind: control.event() });
 }
 
 /// Why the subject does not serve just now, if it does not.

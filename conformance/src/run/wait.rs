@@ -149,15 +149,14 @@ impl<'a> Wait<'a> {
         if let Some(why) = control.why.as_ref().filter(|_| control.answered) {
             self.recorder.note(number, EventKind::Note(format!("the subject answers, but {why}")));
         }
-        let ok = control.answered;
-        self.recorder.note(number, EventKind::Control { ok, took_ms: control.took_ms });
+        self.recorder.note(number, control.event());
         self.controls.push(control);
     }
 
     fn note_giving_up(&self) -> Waited {
         self.env.patience.remember(&self.recorder.owed_by_server(self.conn));
         let silent_us = self.recorder.now_us().saturating_sub(self.recorder.last_us(self.conn));
-        self.recorder.note(self.conn, EventKind::GaveUp { after_ms: silent_us / 1_000 });
+        self.recorder.note(self.conn, EventKind::GaveUp { after_ms: silent_us / 1_000, quiescent: None });
         Waited::GaveUp
     }
 }
