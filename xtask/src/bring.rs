@@ -93,6 +93,30 @@ pub(crate) fn npm_dir(workspace: &Workspace) -> PathBuf {
     workspace.tools_dir().join("npm")
 }
 
+/// cargo-mutants, built from its sources under the target folder; gives the program.
+///
+/// # Errors
+/// It cannot be downloaded or built.
+pub(crate) fn cargo_mutants(workspace: &Workspace) -> Result<PathBuf> {
+    let brought = program(&workspace.tools_dir().join("bin"), "cargo-mutants");
+    let mut version = Command::new(&brought);
+    version.args(["mutants", "--version"]).stdin(Stdio::null()).stderr(Stdio::null());
+    let is_right = version
+        .output()
+        .is_ok_and(|output| String::from_utf8_lossy(&output.stdout).split_whitespace().last() == Some(CARGO_MUTANTS));
+    if is_right {
+        return Ok(brought);
+    }
+    eprintln!("building cargo-mutants {CARGO_MUTANTS} in {}", workspace.tools_dir().display());
+    let mut install = workspace.cargo();
+    install.args(["install", "cargo-mutants", "--version", CARGO_MUTANTS, "--locked", "--force", "--root"]);
+    install.arg(workspace.tools_dir()).arg("--target-dir").arg(workspace.tools_dir().join("build"));
+    run_quietly(install)?;
+    Ok(brought)
+}
+
+const CARGO_MUTANTS: &str = "27.1.0";
+
 fn wheel(workspace: &Workspace, python: &Path, package: &str, program: PathBuf) -> Result<PathBuf> {
     let requirements = pins(workspace, package);
     let dir = workspace.tools_dir().join(package);

@@ -9,6 +9,8 @@ mod certify;
 mod facts;
 mod r#gen;
 mod links;
+mod mutants;
+mod mutants_state;
 mod parts;
 mod parts_all;
 mod process;
@@ -55,6 +57,8 @@ enum Command {
     Tidy,
     /// Check which crate may depend on which.
     Arrows,
+    /// Change the judge in every way cargo-mutants knows, one at a time, and see whether its tests notice.
+    Mutants(mutants::MutantsArgs),
     /// Bring the build tools that are missing, and say where each was found.
     Tools(tools::ToolsArgs),
 }
@@ -96,6 +100,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Gen(args) => r#gen::run(&workspace.root, args.check),
         Command::Tidy => Ok(report("tidy", &tidy::check_tree(&workspace.root)?)),
         Command::Arrows => Ok(report("arrows", &arrows::check_workspace(&workspace)?)),
+        Command::Mutants(args) => mutants::run(&workspace, &args),
         Command::Tools(args) => tools::run(&workspace, &args),
     }
 }
