@@ -99,7 +99,7 @@ fn test(
     }
     println!("{} mutants to test, for at most {} minutes", open.len(), budget.as_secs() / 60);
     tree.run_baseline(workspace)?;
-    for batch in open.chunks(BATCH) {
+    for batch in open.chunk_by(|one, next| one.file == next.file).flat_map(|of_file| of_file.chunks(BATCH)) {
         // A batch takes about two minutes; one more is begun only where it can end in time.
         if Instant::now() + EXPECTED_BATCH > deadline {
             break;
@@ -165,7 +165,9 @@ impl Tree {
 
     fn mutate(&self, workspace: &Workspace, program: &Path, batch: &[&Mutant]) -> Result<Command> {
         let config = self.output.join("batch.toml");
-        let mut text = String::from("examine_re = [\n");
+        // cargo-mutants takes mutants of another form ("delete field") whatever `examine_re` says: the file keeps them few.
+        let file = batch.first().map_or("", |mutant| mutant.file.as_str());
+        let mut text = format!("examine_globs = [{}]\nexamine_re = [\n", serde_json::to_string(file)?);
         for mutant in batch {
             let _ = writeln!(text, "    {},", serde_json::to_string(&format!("^{}$", escape(&mutant.name)))?);
         }
@@ -246,11 +248,11 @@ fn write_changed(to: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(to, bytes).with_context(|| format!("cannot write {}", to.display()))
 }
 
-/// The text as a regular expression that matches only it.
+/// The text as a regular expression that matches only it. An angle bracket must stay bare: escaped it means a word's edge.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + 16);
     for character in text.chars() {
-        if character.is_ascii_punctuation() {
+        if r"\.+*?()|[]{}^$#&-~".contains(character) {
             escaped.push('\\');
         }
         escaped.push(character);
@@ -270,8 +272,8 @@ const PACKAGE: &str = "lastword-judge";
 const MEMBERS: [&str; 2] = ["spec", "judge"];
 /// Texts for people decide no verdict.
 const NOT_MUTATED: &str = r"impl (fmt::)?(Display|Debug) for";
-/// Ten times what the tests take; a mutant that loops must not take the shard with it.
-const TIMEOUT_S: &str = "20";
+/// Many times what the tests take, for the machine may be busy; a mutant that loops must not take the shard with it.
+const TIMEOUT_S: &str = "45";
 const BATCH: usize = 40;
 const EXPECTED_BATCH: Duration = Duration::from_secs(150);
 const UNFINISHED: u8 = 3;
@@ -322,7 +324,7 @@ mod tests {
     fn a_name_is_escaped_to_match_itself_only() {
         assert_eq!(
             escape("a.rs:1:2: replace f -> Vec<T> with vec![]"),
-            r"a\.rs\:1\:2\: replace f \-\> Vec\<T\> with vec\!\[\]"
+            r"a\.rs:1:2: replace f \-> Vec<T> with vec!\[\]"
         );
     }
 
