@@ -1,0 +1,190 @@
+//! Owns what the connections of one server share (slots, faults of the whole process) and the upgrade with its refusals.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_tungstenite::accept_hdr_async_with_config;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+use crate::config::PROTOCOL;
+use crate::fault::Fault;
+use crate::link::Link;
+use crate::options::Options;
+use crate::session::Session;
+
+/// The library's limit, above both of the server's own, so that the session answers an oversize message.
+const LIBRARY_MAX_BYTES: usize = 1 << 20;
+const UPGRADE: Duration = Duration::from_secs(10);
+
+/// What has become of the whole process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Runs,
+    /// Every connection stands still, and new ones get no answer.
+    Hangs,
+    /// Every connection is dropped.
+    Crashed,
+}
+
+/// One server: what its connections share.
+pub struct Server {
+    pub(crate) options: Options,
+    open: AtomicUsize,
+    sessions: AtomicU64,
+    pub(crate) finals_of_all: AtomicU64,
+    fate: watch::Sender<Fate>,
+}
+
+impl Server {
+    /// A server that is set up like this.
+    #[must_use]
+    pub fn new(options: Options) -> Arc<Self> {
+        Arc::new(Self {
+            options,
+            open: AtomicUsize::new(0),
+            sessions: AtomicU64::new(0),
+            finals_of_all: AtomicU64::new(0),
+            fate: watch::Sender::new(Fate::Runs),
+        })
+    }
+
+    /// Serves one connection, from the upgrade to its end.
+    pub async fn serve<T>(self: &Arc<Self>, stream: T)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut fate = self.fate.subscribe();
+        let mut connection = pin!(self.connection(stream));
+        tokio::select! {
+            () = &mut connection => return,
+            _ = fate.wait_for(|fate| *fate != Fate::Runs) => {}
+        }
+        if *self.fate.borrow() == Fate::Hangs {
+            // The connection stays as it is: open, and nobody behind it.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits until a mutant's fault has ended the whole process; for ever where none does.
+    pub async fn crashed(&self) {
+        let mut fate = self.fate.subscribe();
+        let _ = fate.wait_for(|fate| *fate == Fate::Crashed).await;
+    }
+
+    pub(crate) fn meets(&self, fate: Fate) {
+        self.fate.send_replace(fate);
+    }
+
+    pub(crate) fn is(&self, fault: Fault) -> bool {
+        self.fault() == fault
+    }
+
+    pub(crate) fn fault(&self) -> Fault {
+        self.options.mutant.map_or(Fault::None, |mutant| mutant.fault)
+    }
+
+    pub(crate) fn next_session(&self) -> u64 {
+        self.sessions.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    async fn connection<T>(self: &Arc<Self>, mut stream: T)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Some(slot) = Slot::take(self) else { return refuse_busy(&mut stream).await };
+        let config = WebSocketConfig::default()
+            .read_buffer_size(16 * 1024)
+            .max_message_size(Some(LIBRARY_MAX_BYTES))
+            .max_frame_size(Some(LIBRARY_MAX_BYTES));
+        let mut authorized = false;
+        #[expect(clippy::result_large_err, reason = "the library's own type of callback")]
+        let upgrade = |request: &Request, response: Response| {
+            authorized = request.headers().contains_key("Authorization");
+            self.negotiate(request, response)
+        };
+        let accepted = timeout(UPGRADE, accept_hdr_async_with_config(stream, upgrade, Some(config))).await;
+        if let Ok(Ok(socket)) = accepted {
+            Session::new(Link::new(socket), Arc::clone(self), slot, authorized).run().await;
+        }
+    }
+
+    #[expect(clippy::result_large_err, reason = "the library's own type of callback")]
+    fn negotiate(&self, request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+        let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+        if let (Some(token), Some(shown)) = (&self.options.token, header("Authorization"))
+            && shown.strip_prefix("Bearer ") != Some(token)
+            && !self.is(Fault::WrongHeaderServed)
+        {
+            let forbidden = self.is(Fault::WrongHeaderForbidden);
+            return refuse(if forbidden { StatusCode::FORBIDDEN } else { StatusCode::UNAUTHORIZED });
+        }
+        let Some(offered) = header("Sec-WebSocket-Protocol") else {
+            if self.is(Fault::SubprotocolDemanded) {
+                return refuse(StatusCode::BAD_REQUEST);
+            }
+            if self.is(Fault::SubprotocolSelectedUnasked) {
+                response.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(PROTOCOL));
+            }
+            return Ok(response);
+        };
+        if !offered.split(',').any(|one| one.trim() == PROTOCOL) {
+            return match self.fault() {
+                Fault::ForeignSubprotocolServed => Ok(response),
+                Fault::ForeignSubprotocolNotFound => refuse(StatusCode::NOT_FOUND),
+                _ => refuse(StatusCode::BAD_REQUEST),
+            };
+        }
+        if !self.is(Fault::SubprotocolNotSelected) {
+            response.headers_mut().insert("Sec-WebSocket-Protocol", HeaderValue::from_static(PROTOCOL));
+        }
+        Ok(response)
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "the library's own type of callback")]
+fn refuse(status: StatusCode) -> Result<Response, ErrorResponse> {
+    let mut refusal = ErrorResponse::new(None);
+    *refusal.status_mut() = status;
+    Err(refusal)
+}
+
+/// Reads the request first: an answer before it would be lost to a reset.
+async fn refuse_busy<T: AsyncRead + AsyncWrite + Unpin>(stream: &mut T) {
+    let mut request = Vec::new();
+    let head = async {
+        while !request.ends_with(b"\r\n\r\n") && request.len() < 8_192 {
+            request.push(stream.read_u8().await?);
+        }
+        stream
+            .write_all(
+                b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            )
+            .await?;
+        stream.shutdown().await
+    };
+    let _ = timeout(UPGRADE, head).await;
+}
+
+/// A place for one session, free again when this is dropped.
+pub(crate) struct Slot(Arc<Server>);
+
+impl Slot {
+    fn take(server: &Arc<Server>) -> Option<Self> {
+        let slot = Self(Arc::clone(server));
+        let before = server.open.fetch_add(1, Ordering::SeqCst);
+        (before < server.options.max_sessions).then_some(slot)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,310 @@
+//! Owns every way in which a session ends: the sentinel and the drain, fatal errors, timers, the Close of either side.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+use super::{Leaving, Session, State};
+use crate::fault::Fault;
+use crate::hearing::ms;
+
+/// The timer of a server that waits for more audio, and is saved by it.
+const IDLE_READ: Duration = Duration::from_secs(5);
+const LATE_FINAL: Duration = Duration::from_secs(7);
+
+/// The close code that belongs to a reason.
+fn close_code(reason: &str) -> u16 {
+    match reason {
+        "completed" => 1000,
+        "config_timeout" | "idle_timeout" => 4408,
+        "invalid_config" | "bad_message" => 4400,
+        "unsupported_option" | "unsupported_audio" => 4422,
+        "unknown_model" => 4404,
+        "unauthenticated" => 4401,
+        "rate_limited" => 4429,
+        "invalid_state" => 4409,
+        "message_too_large" => 1009,
+        _ => 1011,
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
+    pub(super) fn sentinel(&mut self) {
+        match self.state {
+            State::Streaming => self.first_sentinel(),
+            State::Draining => self.second_sentinel(),
+            _ => {}
+        }
+    }
+
+    fn first_sentinel(&mut self) {
+        let Some(engine) = &mut self.engine else { return };
+        match self.server.fault() {
+            Fault::SentinelIgnored => return,
+            Fault::SentinelWithoutAudioFails if self.received_samples == 0 => return self.fail("internal", None),
+            Fault::SentinelWithoutAudioCloses if self.received_samples == 0 => return self.close(1000),
+            Fault::SentinelEndsInError => return self.fail("internal", None),
+            Fault::WorkerDies | Fault::ProgressOutlivesWorker | Fault::AcknowledgesForEver => engine.die(),
+            Fault::LastWordNeedsSilence => engine.clip(),
+            _ => {}
+        }
+        engine.end();
+        self.state = State::Draining;
+    }
+
+    fn second_sentinel(&mut self) {
+        self.memory.poked = true;
+        self.memory.sentinels += 1;
+        match self.server.fault() {
+            Fault::SecondSentinelUnanswered | Fault::SecondSentinelEndsTwice => {}
+            Fault::SecondSentinelIllegal => self.error("invalid_state", "it has ended", None),
+            Fault::SecondSentinelFails => self.fail("invalid_state", None),
+            Fault::SecondSentinelRestarts => {
+                self.error("duplicate_end_of_stream", "end_of_stream came before", None);
+                self.start_over();
+                if let Some(engine) = &mut self.engine {
+                    engine.end();
+                }
+            }
+            Fault::SecondSentinelLosesFinal => {
+                self.error("duplicate_end_of_stream", "end_of_stream came before", None);
+                if let Some(engine) = &mut self.engine {
+                    engine.forget();
+                }
+            }
+            _ => self.error("duplicate_end_of_stream", "end_of_stream came before", None),
+        }
+    }
+
+    /// The recogniser has done all that it was given.
+    pub(super) fn drained(&mut self) {
+        if let Some(code) = self.failure {
+            return self.failed(code);
+        }
+        let now = Instant::now();
+        match self.server.fault() {
+            Fault::NeverEnds | Fault::WaitsForMore if !self.memory.poked || self.is(Fault::NeverEnds) => {
+                self.memory.waits = true;
+                self.mute();
+            }
+            Fault::ProgressWithoutMotion => {}
+            Fault::HeldByReadTimer => self.hold_until(now + IDLE_READ),
+            Fault::HeldByIdleTimer => {
+                self.hold_until(self.active_at + Duration::from_millis(self.limits.idle_timeout_ms));
+            }
+            Fault::LastFinalLate => self.hold_until(now + LATE_FINAL),
+            Fault::LastFinalLost => {
+                self.memory.held.clear();
+                self.completed();
+            }
+            _ => self.completed(),
+        }
+    }
+
+    fn hold_until(&mut self, at: Instant) {
+        self.memory.waits = true;
+        self.memory.drained_at = Some(at);
+        self.mute();
+    }
+
+    fn mute(&mut self) {
+        if let Some(engine) = &mut self.engine {
+            engine.die();
+        }
+    }
+
+    /// What a fault held back is set free by anything that comes after the sentinel.
+    pub(super) fn released(&self) -> bool {
+        let waits = matches!(self.server.fault(), Fault::WaitsForMore | Fault::HeldByReadTimer);
+        waits && self.memory.waits && self.memory.poked
+    }
+
+    /// The end that a fault held back.
+    pub(super) fn masked_end(&mut self) {
+        self.memory.drained_at = None;
+        self.memory.waits = false;
+        for held in std::mem::take(&mut self.memory.held) {
+            self.finals += 1;
+            self.say(held);
+        }
+        self.completed();
+    }
+
+    fn completed(&mut self) {
+        let twice = self.is(Fault::SecondSentinelEndsTwice) && self.memory.sentinels > 0;
+        if !self.is(Fault::SessionEndedUnsaid) {
+            self.session_ended("completed", !self.incomplete);
+        }
+        if twice {
+            self.session_ended("completed", !self.incomplete);
+        }
+        for held in std::mem::take(&mut self.memory.held) {
+            self.say(held);
+        }
+        match self.server.fault() {
+            Fault::WaitsForClientsClose => {
+                self.state = State::Failing;
+                self.mute();
+            }
+            Fault::RestartsAfterEnd => {
+                self.state = State::Streaming;
+                self.start_over();
+            }
+            _ => self.close(1000),
+        }
+    }
+
+    fn session_ended(&mut self, reason: &str, complete: bool) {
+        self.slot = None;
+        let processed_ms = self.engine.as_ref().map_or(0, crate::engine::Engine::processed_ms);
+        let received_ms = match self.server.fault() {
+            Fault::MillisecondsPerFrame => self.memory.per_frame_ms,
+            Fault::MillisecondsRoundedUp => (self.received_samples as u64).div_ceil(16),
+            Fault::BytesForMilliseconds => self.received_samples as u64 * 2,
+            _ => ms(self.received_samples),
+        };
+        let complete = match self.server.fault() {
+            Fault::CompleteAlways => true,
+            Fault::CompleteNever => false,
+            Fault::CompleteUnlessRejected => complete && self.rejected_frames == 0,
+            Fault::CompleteNotWithoutAudio => complete && self.received_samples > 0,
+            _ => complete,
+        };
+        let finals = match self.server.fault() {
+            Fault::FinalsOfAllSessions => self.server.finals_of_all.load(Ordering::SeqCst),
+            _ => self.finals,
+        };
+        let processed_ms = if complete { received_ms } else { processed_ms.min(received_ms) };
+        self.say(json!({
+            "type": "session_ended",
+            "reason": reason,
+            "complete": complete,
+            "audio_received_ms": received_ms,
+            "audio_processed_ms": processed_ms,
+            "rejected_frames": self.rejected_frames,
+            "finals": finals,
+        }));
+    }
+
+    /// Ends the session by a fatal error: after `ready` behind the finals of what was accepted.
+    pub(super) fn fail(&mut self, code: &'static str, param: Option<&str>) {
+        match self.state {
+            State::AwaitConfig | State::Configuring => {
+                self.say_fatal(code, param);
+                if self.is(Fault::EndedBeforeReady) {
+                    self.session_ended(code, false);
+                }
+                self.close(close_code(code));
+            }
+            State::Streaming | State::Draining => {
+                self.failure = Some(code);
+                if self.is(Fault::FinalsAfterError) {
+                    self.say_fatal(code, param);
+                }
+                if let Some(engine) = self.engine.as_mut().filter(|_| self.state == State::Streaming) {
+                    engine.end();
+                }
+                self.state = State::Failing;
+            }
+            State::Failing | State::Ended => {}
+        }
+    }
+
+    fn failed(&mut self, code: &'static str) {
+        if !self.is(Fault::FinalsAfterError) {
+            self.say_fatal(code, None);
+        }
+        match self.server.fault() {
+            Fault::FatalWithoutEnd => {}
+            Fault::FatalEndsAsCompleted => self.session_ended("completed", false),
+            Fault::IdleIsComplete if code == "idle_timeout" => self.session_ended(code, true),
+            _ => self.session_ended(code, false),
+        }
+        self.close(close_code(code));
+    }
+
+    fn say_fatal(&mut self, code: &str, param: Option<&str>) {
+        if self.is(Fault::FatalErrorUnsaid) {
+            return;
+        }
+        self.fatal(code, param);
+        if self.is(Fault::TalksAfterFatal) {
+            self.say(json!({"type": "warning", "code": "usage", "message": "good-bye"}));
+        }
+    }
+
+    pub(super) fn config_timeout(&mut self) {
+        match self.server.fault() {
+            Fault::ConfigTimeoutCloses => self.close(4408),
+            _ => self.fail("config_timeout", None),
+        }
+    }
+
+    pub(super) fn idle_timeout(&mut self) {
+        match self.server.fault() {
+            Fault::IdleCloses => self.close(4408),
+            Fault::IdleCompletes => {
+                self.state = State::Draining;
+                if let Some(engine) = &mut self.engine {
+                    engine.end();
+                }
+            }
+            _ => self.fail("idle_timeout", None),
+        }
+    }
+
+    /// The server's own Close.
+    pub(super) fn close(&mut self, code: u16) {
+        let code = match self.server.fault() {
+            Fault::ClosesAlways1000 => 1000,
+            Fault::ClosesCompleted1011 if code == 1000 => 1011,
+            Fault::ClosesFatal1008 if code != 1000 => 1008,
+            _ => code,
+        };
+        match self.server.fault() {
+            Fault::ClosesNever => return self.leave_by(Leaving::Never),
+            Fault::ClosesByDropping => return self.leave_by(Leaving::Dropping(Vec::new())),
+            Fault::ClosesWithoutCode => self.link.push(Message::Close(None)),
+            Fault::ClosesLate => {
+                self.state = State::Ended;
+                self.leaving = Leaving::Late(code);
+                return;
+            }
+            _ => self.link.push_close(code),
+        }
+        self.state = State::Ended;
+    }
+
+    /// The client's Close cancels: nothing more is said, and the library answers with its code.
+    pub(super) fn closed_by_client(&mut self, frame: Option<CloseFrame>) {
+        self.link.forget();
+        let code = frame.map_or(1000, |frame| u16::from(frame.code));
+        let leaving = match self.server.fault() {
+            Fault::ClientCloseUnanswered => Leaving::Never,
+            Fault::ClientCloseDrops => Leaving::Dropping(Vec::new()),
+            Fault::ClientCloseAnswered1000 => Leaving::Dropping(close_frame(1000)),
+            Fault::ClientCloseAnsweredEmpty => Leaving::Dropping(vec![0x88, 0]),
+            Fault::TalksAfterClientClose => Leaving::Dropping(
+                [text_frame(&json!({"type": "warning", "code": "x", "message": ""})), close_frame(code)].concat(),
+            ),
+            _ => Leaving::Politely,
+        };
+        self.leave_by(leaving);
+    }
+}
+
+fn close_frame(code: u16) -> Vec<u8> {
+    [&[0x88, 2][..], &code.to_be_bytes()].concat()
+}
+
+/// A text frame of at most 125 bytes.
+fn text_frame(message: &Value) -> Vec<u8> {
+    let text = message.to_string();
+    let length = u8::try_from(text.len()).unwrap_or(0);
+    [&[0x81, length], text.as_bytes()].concat()
+}
