@@ -106,7 +106,6 @@ const KNOWN: [&str; 13] = [
     "task",
 ];
 /// Known, and served here.
-
 const SERVED: [&str; 9] =
     ["audio", "endpointing", "model", "interim_results", "words", "vad_events", "language", "token", "required"];
 
@@ -189,7 +188,7 @@ pub(crate) fn check(message: &Map<String, Value>, fault: Fault) -> Result<(Setti
     Ok((settings, ignored))
 }
 
-fn audio_format<'a>(audio: &'a Map<String, Value>, fault: Fault) -> Result<(u64, u64, &'a str), Refusal> {
+fn audio_format(audio: &Map<String, Value>, fault: Fault) -> Result<(u64, u64, &str), Refusal> {
     let positive = |value: &Value| value.as_u64().filter(|value| *value > 0);
     let lenient = |value: &Value| match fault {
         Fault::NumbersFromStrings => value.as_str().and_then(|text| text.parse().ok()).or_else(|| positive(value)),

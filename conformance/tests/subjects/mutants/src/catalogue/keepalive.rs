@@ -31,7 +31,9 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "KA-S2",
         "server/keepalive/idle-timeout",
         "closes an idle session without a word",
-    ),
+    )
+    // A bare Close lacks the error and session_ended as well.
+    .also(&["END-S11", "ERR-S1"]),
     mutant(
         Fault::IdleWithoutFinals,
         "idle-without-finals",

@@ -72,8 +72,8 @@ pub(crate) struct Session<T> {
     ready_at: Instant,
     /// When something last came that counts as activity.
     active_at: Instant,
-    /// When something was last said, or owing began.
-    spoke_at: Instant,
+    /// When progress was last told, or owing began.
+    told_at: Instant,
     owing: bool,
     open_flushes: usize,
     received_samples: usize,
@@ -133,7 +133,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
             opened_at: now,
             ready_at: now,
             active_at: now,
-            spoke_at: now,
+            told_at: now,
             owing: false,
             open_flushes: 0,
             received_samples: 0,
@@ -173,8 +173,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
                     self.take(incoming);
                 }
             }
-            self.work();
             self.timers();
+            self.work();
         }
         self.leave().await;
     }
@@ -262,7 +262,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
     fn tick(&self) -> Option<Instant> {
         let beside = matches!(self.server.fault(), Fault::ProgressOutlivesWorker | Fault::AcknowledgesForEver);
         let alive = beside || self.engine.as_ref().is_none_or(|engine| !engine.is_dead());
-        (self.owing && alive).then(|| self.spoke_at + Duration::from_millis(self.limits.progress_interval_ms / 4))
+        (self.owing && alive).then(|| self.told_at + Duration::from_millis(self.limits.progress_interval_ms / 4))
     }
 
     fn wake(&self) -> Option<Instant> {
@@ -312,7 +312,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         }
         let owing = self.owes();
         if owing && !self.owing {
-            self.spoke_at = now;
+            self.told_at = now;
         }
         self.owing = owing;
     }

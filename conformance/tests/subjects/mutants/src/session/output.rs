@@ -15,7 +15,6 @@ const RETRYABLE: [&str; 5] = ["config_timeout", "idle_timeout", "rate_limited", 
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
     pub(super) fn say(&mut self, message: Value) {
-        self.spoke_at = Instant::now();
         for message in self.mouth.utter(message) {
             self.link.push(Message::text(message.to_string()));
         }
@@ -49,6 +48,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
     }
 
     pub(super) fn progress(&mut self) {
+        self.told_at = Instant::now();
         if self.is(Fault::AcknowledgesForEver) && self.state == State::Draining {
             return self.say(json!({"type": "keepalive_ack", "seq": 1}));
         }
