@@ -7,6 +7,7 @@
 mod audio_frames;
 pub mod case;
 pub mod cli;
+pub mod coverage;
 pub mod exit;
 pub mod known;
 pub mod limit;

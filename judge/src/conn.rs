@@ -17,6 +17,7 @@ use crate::report::{Closed, Connection, Finding};
 use crate::rules::con::UpgradeRefusal;
 use crate::rules::{answers, aud, cfg, end, flush, keepalive, progress, release, results, vad};
 use crate::stall::GivenUp;
+use crate::visited::Visited;
 
 /// So many findings of one requirement are told on one connection; more would say no more.
 const MOST_OF_A_KIND: usize = 10;
@@ -101,6 +102,7 @@ pub(crate) struct Conn {
     pub(crate) noted: evidence::Noted,
     /// Present on a release probe, which is evidence about another connection and is not judged for itself.
     pub(crate) probe: Option<release::Record>,
+    pub(crate) visited: Visited,
 
     findings: Vec<Finding>,
     told: BTreeMap<RequirementId, usize>,
@@ -143,6 +145,7 @@ impl Conn {
             given_up: None,
             noted: evidence::Noted::default(),
             probe: None,
+            visited: Visited::default(),
             findings: Vec::new(),
             told: BTreeMap::new(),
             exercised: BTreeSet::new(),

@@ -30,12 +30,14 @@ mod report;
 mod rules;
 mod stall;
 mod suspicion;
+mod visited;
 
 pub use bounds::Options;
 pub use ledger::Obligation;
 pub use monitor::Monitor;
 pub use report::{Closed, Connection, FinalText, Finding, Judgement, render};
 pub use suspicion::{Conclusion, Controls, Cpu, Node, Outcome, Ping, ProbeRow, Suspicion, Transport, WaitsFor};
+pub use visited::Rows;
 
 use lastword_spec::trace::Trace;
 

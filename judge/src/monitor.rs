@@ -14,7 +14,7 @@ use crate::report::{Connection, Judgement};
 use crate::rules::con::UpgradeRefusal;
 use crate::rules::{blame, close, con, counters, end, flush, keepalive, messages, release, results, security, vad};
 use crate::suspicion::Suspicion;
-use crate::{compare, evidence, read, stall};
+use crate::{compare, evidence, read, stall, visited};
 
 /// The judge at work: feed it the events of a trace in their order. What it says before [`finish`](Self::finish) is where
 /// things stand after the last event; it never waits.
@@ -62,7 +62,10 @@ impl Monitor {
                 let conn = self.conns.entry(event.conn).or_insert_with(|| Conn::new(event.conn, scale, at));
                 let context = Context { controls: &self.controls, secrets: &self.secrets };
                 release::observe(conn, at, kind);
+                let before = conn.state;
+                visited::before(conn, kind);
                 on_event(conn, &context, at, kind);
+                visited::after(conn, before);
                 conn.last = at;
             }
         }
@@ -134,6 +137,7 @@ impl Monitor {
                 judgement.undecided.entry(id).or_insert(why);
             }
             unsure.extend(verdict.unsure);
+            judgement.visited.extend(conn.visited.take());
             judgement.connections.push(conn.record());
         }
         judgement.findings.sort_by_key(|finding| (finding.t_us, finding.frames.last().copied(), finding.requirement));

@@ -12,6 +12,7 @@ use lastword_spec::table::State;
 use lastword_spec::trace::Side;
 
 use crate::suspicion::Suspicion;
+use crate::visited::Rows;
 
 /// One breach of one requirement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub struct Judgement {
     pub suspicions: Vec<Suspicion>,
     /// The connections, by their numbers; release probes are not among them.
     pub connections: Vec<Connection>,
+    /// The rows of the server's state table that the connections went through, whatever the server made of them.
+    pub visited: Rows,
 }
 
 /// The record of one connection.

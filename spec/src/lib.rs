@@ -8,6 +8,7 @@ pub mod close;
 pub mod codec;
 pub mod error_code;
 pub mod finding;
+pub mod frozen;
 pub mod generate;
 pub mod ijson;
 pub mod limits;

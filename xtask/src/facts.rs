@@ -6,12 +6,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use lastword_spec::frozen;
 use lastword_spec::generate;
 use lastword_spec::prose::{self, ProseRequirement};
+use sha2::{Digest as _, Sha256};
 
 use crate::r#gen::Files;
 
 const PROSE: &str = "spec/v1";
+const SETS: &str = "spec/v1/sets.txt";
+const SETS_HEAD: &str = "\
+# Which requirements each version of the specification means: version, SHA-256 of the requirements, how many they are.
+# `cargo xtask gen` adds a draft where their text changed; nothing here is ever changed or taken away. A release is added by hand.
+";
 const CASES: &str = "conformance/cases";
 const TRACES: &str = "judge/traces";
 
@@ -25,6 +32,30 @@ pub(crate) fn requirement_registry(root: &Path) -> Result<Files> {
     let cases = counted_cases(root)?;
     let registry = generate::requirements_json(&requirements(root)?, &cases);
     Ok(vec![(PathBuf::from("spec/v1/requirements.json"), registry)])
+}
+
+/// The list of frozen requirement sets: as it is, with one more at its end where the requirements are not those of the last.
+pub(crate) fn requirement_sets(root: &Path) -> Result<Files> {
+    let path = root.join(SETS);
+    let mut list = match fs::read_to_string(&path) {
+        Ok(list) => list.replace("\r\n", "\n"),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => SETS_HEAD.to_owned(),
+        Err(error) => return Err(error).with_context(|| format!("cannot read {SETS}")),
+    };
+    let all = requirements(root)?;
+    let canonical: String = all
+        .iter()
+        .map(|one| frozen::canonical_line(&one.id, one.role, one.level, one.untestable.as_deref(), &one.text))
+        .collect();
+    let digest: String = Sha256::digest(canonical.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let last =
+        list.lines().rfind(|line| !line.starts_with('#')).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    if last.as_ref().and_then(|words| words.get(1)) != Some(&digest.as_str()) {
+        let version = last.and_then(|words| words.first().map(|version| frozen::next_draft(version)));
+        let version = version.unwrap_or_else(|| "1.0.0-draft.1".to_owned());
+        list.push_str(&format!("{version} {digest} {}\n", all.len()));
+    }
+    Ok(vec![(PathBuf::from(SETS), list)])
 }
 
 /// The generated tables and diagrams inside the prose.

@@ -18,6 +18,7 @@ use crate::facts;
 const GENERATORS: &[Generator] = &[
     Generator { name: "requirement constants", owns: &[], files: facts::requirement_constants },
     Generator { name: "requirement registry", owns: &[], files: facts::requirement_registry },
+    Generator { name: "requirement sets", owns: &[], files: facts::requirement_sets },
     Generator { name: "prose tables", owns: &[], files: facts::prose_tables },
     Generator { name: "schemas", owns: &["schemas/v1"], files: facts::schemas },
 ];

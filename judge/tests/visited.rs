@@ -1,0 +1,61 @@
+//! Which rows of the server's state table a trace shows to have been gone through.
+
+use std::path::Path;
+
+use lastword_judge::{Options, Rows, judge};
+use lastword_spec::trace;
+
+fn visited(name: &str) -> Rows {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("traces/{name}.jsonl"));
+    let text = std::fs::read_to_string(path).expect("a trace of this name");
+    judge(&trace::read(&text).expect("a trace"), &Options::default()).visited
+}
+
+fn listing(rows: &Rows) -> String {
+    let rows: Vec<String> =
+        rows.iter().map(|(state, input)| format!("{}: {}", state.as_str(), input.as_str())).collect();
+    rows.join("\n")
+}
+
+#[test]
+fn a_plain_session_goes_through_six_rows() {
+    let rows = listing(&visited("good/plain"));
+    assert_eq!(
+        rows,
+        "AwaitConfig: config\nConfiguring: engine ready\nStreaming: audio\nStreaming: end_of_stream\nDraining: drained\nEnded: Close"
+    );
+}
+
+#[test]
+fn what_is_sent_before_ready_waits_and_is_met_after_it() {
+    let rows = listing(&visited("good/early-end"));
+    for row in ["Configuring: audio", "Configuring: end_of_stream", "Streaming: audio", "Streaming: end_of_stream"] {
+        assert!(rows.contains(row), "{row} is not in\n{rows}");
+    }
+}
+
+#[test]
+fn timers_refusals_ends_and_what_comes_after_them_are_seen() {
+    for (name, row) in [
+        ("good/config-timeout", "AwaitConfig: config timer"),
+        ("good/idle", "Streaming: idle timer"),
+        ("good/idle", "Failing: drained"),
+        ("good/refused-format", "AwaitConfig: config (refused)"),
+        ("good/before-config", "AwaitConfig: keepalive{seq}"),
+        ("good/tenth-bad-message", "Streaming: bad message (10th)"),
+        ("good/after-the-end", "Draining: audio"),
+        ("good/after-the-end", "Draining: end_of_stream"),
+        ("good/after-the-end-too-late", "Draining: audio"),
+        ("good/cancel-while-draining", "Draining: Close"),
+        ("good/oversize-text", "Streaming: text (oversize)"),
+    ] {
+        let rows = listing(&visited(name));
+        assert!(rows.lines().any(|line| line == row), "{name}: {row} is not in\n{rows}");
+    }
+}
+
+#[test]
+fn a_row_is_visited_whatever_the_server_makes_of_it_but_not_where_it_never_served() {
+    assert!(listing(&visited("END-S5--second-end")).contains("Draining: end_of_stream"));
+    assert!(visited("good/never-connected").is_empty());
+}
