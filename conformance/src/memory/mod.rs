@@ -6,6 +6,12 @@
 //! `tokio::time` alone, and have no thread of its own that works while its tasks wait. The same plan and the same subject
 //! bring the same traces, as long as the subject itself draws nothing at random.
 
+mod line;
+mod quiescence;
+
+pub use line::{Line, over};
+pub use quiescence::{Seen, Watch};
+
 use crate::case::{Case, catalogue};
 use crate::exit;
 use crate::known::KnownFailures;

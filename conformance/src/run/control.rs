@@ -8,7 +8,7 @@ use lastword_judge::{Judgement, judge};
 use lastword_spec::finding::Culprit;
 use lastword_spec::trace::{ControlOutcome, EventKind, Side, Trace};
 use serde_json::{Map, Value, json};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::env::{Env, Session};
@@ -67,7 +67,8 @@ pub(crate) fn is_answered(evidence: &Evidence) -> bool {
 pub(crate) struct Controls {
     env: OnceLock<Weak<Env>>,
     state: Mutex<State>,
-    finished: watch::Sender<u64>,
+    /// Wakes in the order of asking, so that a run in virtual time repeats itself.
+    finished: Notify,
 }
 
 #[derive(Default)]
@@ -97,7 +98,7 @@ pub(crate) const CONTROL: &str = "server/control/session";
 
 impl Controls {
     pub(crate) fn new() -> Self {
-        Self { env: OnceLock::new(), state: Mutex::new(State::default()), finished: watch::Sender::new(0) }
+        Self { env: OnceLock::new(), state: Mutex::new(State::default()), finished: Notify::new() }
     }
 
     /// Tells it its run; once, before the first session.
@@ -142,8 +143,9 @@ impl Controls {
     /// A control session that started after this call. Shared with everybody who asked before it started.
     pub(crate) async fn fresh(&self) -> Option<Control> {
         let asked = Instant::now();
-        let mut finished = self.finished.subscribe();
         loop {
+            // Made before the look, so that no end in between is missed.
+            let finished = self.finished.notified();
             if self.claim() {
                 let env = self.env.get().and_then(Weak::upgrade)?;
                 let control = match env.gate.session_within(PERMIT).await {
@@ -153,9 +155,7 @@ impl Controls {
                 self.finish(control.clone());
                 return control;
             }
-            if finished.changed().await.is_err() {
-                return None;
-            }
+            finished.await;
             if let Some(control) = self.last().filter(|control| control.started >= asked) {
                 return Some(control);
             }
@@ -188,7 +188,7 @@ impl Controls {
             state.last = control;
         }
         drop(state);
-        self.finished.send_modify(|count| *count += 1);
+        self.finished.notify_waiters();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

@@ -11,6 +11,7 @@ use super::gate::{Gate, SessionPermit};
 use super::knowledge::Knowledge;
 use super::patience::Patience;
 use crate::case::{Credential, Open};
+use crate::memory::Watch;
 use crate::record::Recorder;
 use crate::speech::Speech;
 use crate::wire::{Dialler, Link, Opened};
@@ -29,6 +30,8 @@ pub(crate) struct Env {
     pub(crate) expect: Vec<(String, String)>,
     /// The first `ready` of the run.
     pub(crate) ready: OnceLock<Ready>,
+    /// Sees whether the whole process waits, where the subject is in memory and time is paused.
+    pub(crate) watch: Option<Watch>,
 }
 
 /// A connection and the right to have it.

@@ -32,6 +32,7 @@ use self::env::Env;
 use self::gate::Gate;
 use self::patience::Patience;
 use crate::case::Case;
+use crate::memory::Watch;
 use crate::speech::Speech;
 use crate::wire::Dialler;
 
@@ -76,6 +77,7 @@ pub async fn run(plan: Plan, observer: &dyn Observer) -> Run {
     let started = Instant::now();
     let sessions = plan.max_sessions.unwrap_or(plan.jobs * 2 + 8).max(1);
     let env = Arc::new(Env {
+        watch: plan.dialler.is_in_memory().then(Watch::new).flatten(),
         dialler: plan.dialler,
         speech: plan.speech,
         gate: Gate::new(sessions, plan.rate, plan.audio_budget_s.map(|seconds| seconds * 1_000)),

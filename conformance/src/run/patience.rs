@@ -48,7 +48,10 @@ impl Patience {
         let quiet = waiting.last_us.max(waiting.since_us) + two_intervals + margin;
         let until = match primary(waiting.owed) {
             None => waiting.last_us.max(waiting.since_us) + scaled(millis(UNOWED)),
-            Some(obligation) if self.is_known(obligation) => quiet.min(obligation.due_us + margin),
+            // Only where progress is owed too does a shorter silence show anything.
+            Some(obligation) if self.is_known(obligation) && owes_progress(waiting.owed) => {
+                quiet.min(obligation.due_us + margin)
+            }
             Some(obligation) => obligation.due_us + margin,
         };
         until.min(waiting.since_us + waiting.max_wait_ms * 1_000)
@@ -74,6 +77,10 @@ impl Patience {
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(State, RequirementId), u32>> {
         self.stalls.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn owes_progress(owed: &[Obligation]) -> bool {
+    owed.iter().any(|obligation| obligation.requirement == PRG_S1)
 }
 
 /// What is really owed: progress is only the sign of life on the way to it.

@@ -12,6 +12,7 @@ use super::control::Control;
 use super::env::Env;
 use super::patience::{Patience, Waiting};
 use crate::case::Within;
+use crate::memory::Seen;
 use crate::record::Recorder;
 
 /// How a wait ended.
@@ -34,6 +35,8 @@ pub(super) struct Wait<'a> {
     controls: &'a mut Vec<Control>,
     since_us: u64,
     witness: Witness,
+    /// How often the process moved while it was watched for quiescence.
+    interruptions: u32,
 }
 
 /// The control session of a suspicion.
@@ -51,6 +54,8 @@ pub(super) const CONTROL_BEFORE: u32 = 998;
 pub(super) const CONTROL_AFTER: u32 = 999;
 /// What the wait for a timer outlasts the timer's own bound by.
 const TIMER_MARGIN_US: u64 = 200_000;
+/// Who moves so often while it is watched is not watched any longer.
+const INTERRUPTIONS: u32 = 8;
 /// A server that reads nothing is given this long at least.
 const WRITE_FLOOR_MS: u64 = 10_000;
 
@@ -63,7 +68,7 @@ impl<'a> Wait<'a> {
         controls: &'a mut Vec<Control>,
     ) -> Self {
         let since_us = recorder.now_us();
-        Self { env, recorder, conn, within, controls, since_us, witness: Witness::None }
+        Self { env, recorder, conn, within, controls, since_us, witness: Witness::None, interruptions: 0 }
     }
 
     /// Waits until `done`.
@@ -79,7 +84,14 @@ impl<'a> Wait<'a> {
             let now_us = self.recorder.now_us();
             let (suspicious_us, until_us) = self.bounds();
             if now_us >= until_us && self.is_witnessed() {
-                return self.note_giving_up();
+                // What has happened so far has been looked at.
+                changes.borrow_and_update();
+                tokio::select! {
+                    biased;
+                    _ = changes.changed(), if self.interruptions < INTERRUPTIONS => self.interruptions += 1,
+                    quiescent = self.quiescent() => return self.note_giving_up(quiescent),
+                }
+                continue;
             }
             let suspicious = suspicious_us.is_some_and(|suspicious_us| now_us >= suspicious_us);
             if (suspicious || now_us >= until_us) && matches!(self.witness, Witness::None) {
@@ -104,7 +116,17 @@ impl<'a> Wait<'a> {
         self.call_witness();
         let heard = hear(&mut self.witness).await;
         self.heard(heard);
-        self.note_giving_up()
+        let quiescent = self.quiescent().await;
+        self.note_giving_up(quiescent)
+    }
+
+    /// Whether every task of the process waits, where that can be seen.
+    async fn quiescent(&self) -> Option<bool> {
+        let watch = self.env.watch?;
+        if self.interruptions == INTERRUPTIONS {
+            return Some(false);
+        }
+        Some(matches!(watch.observe().await, Seen::Quiescent { .. }))
     }
 
     fn bounds(&self) -> (Option<u64>, u64) {
@@ -153,10 +175,10 @@ impl<'a> Wait<'a> {
         self.controls.push(control);
     }
 
-    fn note_giving_up(&self) -> Waited {
+    fn note_giving_up(&self, quiescent: Option<bool>) -> Waited {
         self.env.patience.remember(&self.recorder.owed_by_server(self.conn));
         let silent_us = self.recorder.now_us().saturating_sub(self.recorder.last_us(self.conn));
-        self.recorder.note(self.conn, EventKind::GaveUp { after_ms: silent_us / 1_000, quiescent: None });
+        self.recorder.note(self.conn, EventKind::GaveUp { after_ms: silent_us / 1_000, quiescent });
         Waited::GaveUp
     }
 }

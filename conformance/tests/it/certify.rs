@@ -114,7 +114,8 @@ const NOTHING: &[Fault] = &[Fault::Silent, Fault::Echo, Fault::ClosesAtOnce, Fau
 #[test]
 fn every_fault_of_the_peer_has_its_test() {
     let named = NAMED.iter().map(|(fault, _)| *fault);
-    let tested: Vec<Fault> = named.chain(NOTHING.iter().copied()).chain([Fault::None, Fault::LeaksToken]).collect();
+    let tested: Vec<Fault> =
+        named.chain(NOTHING.iter().copied()).chain([Fault::None, Fault::LeaksToken, Fault::StopsWhereAsked]).collect();
     assert!(Fault::ALL.iter().all(|fault| tested.contains(fault)));
 }
 

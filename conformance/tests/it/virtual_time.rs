@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-use lastword::memory::{self, Certified};
-use lastword::report;
+use lastword::memory::{self, Certified, Line};
+use lastword::report::{self, CaseReport, Report};
 use lastword_spec::trace::Trace;
+use tokio::io::DuplexStream;
 
 use crate::certify;
 use crate::peer::{self, Fault, Setup};
@@ -20,11 +21,15 @@ fn paused<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn in_memory(setup: Setup) -> Certified {
+    paused(memory::certify(memory::plan(accept(setup))))
+}
+
+/// Serves within this process.
+fn accept(setup: Setup) -> impl Fn(DuplexStream) + Send + Sync + 'static {
     let (setup, open) = (Arc::new(setup), Arc::new(AtomicUsize::new(0)));
-    let accept = move |pipe| {
+    move |pipe| {
         tokio::spawn(peer::connection(pipe, Arc::clone(&setup), Arc::clone(&open)));
-    };
-    paused(memory::certify(memory::plan(accept)))
+    }
 }
 
 fn verdicts(certified: &Certified) -> BTreeMap<String, String> {
@@ -63,6 +68,34 @@ fn waits_cost_no_time() {
     let began = Instant::now();
     let certified = in_memory(Setup { fault: Fault::NeverEnds, ..Setup::default() });
     let virtually = Duration::from_millis(certified.run.took_ms);
-    println!("{virtually:?} in {:?}", began.elapsed());
     assert!(virtually > 5 * began.elapsed(), "{virtually:?} in {:?}", began.elapsed());
+}
+
+/// Asserts that the cases in which the subject stops are failures, at least 20 of them, and that all others came out as usual.
+fn isolates(hung: &Report, usual: &Report) {
+    let stopped = |case: &&CaseReport| matches!(case.verdict.as_str(), "FAIL" | "DEADLOCK" | "HUNG" | "LIVELOCK");
+    let (stopped, others): (Vec<&CaseReport>, Vec<&CaseReport>) = hung.cases.iter().partition(stopped);
+    assert!(stopped.len() >= 20, "{}", report::render(hung));
+    let verdict = |id: &str| usual.cases.iter().find(|case| case.id == id).map(|case| case.verdict.as_str());
+    for case in others {
+        assert_eq!(Some(case.verdict.as_str()), verdict(&case.id), "{}: {:?}", case.id, case.reason);
+    }
+}
+
+#[test]
+fn cases_that_hang_cost_themselves_only() {
+    let setup = Setup { speed: 10, ..Setup::default() };
+    let usual = in_memory(setup.clone()).report;
+    let hangs = Setup { fault: Fault::StopsWhereAsked, ..setup };
+    isolates(&in_memory(hangs).report, &usual);
+}
+
+#[test]
+fn what_the_line_does_changes_no_verdict() {
+    let lines = [Line::Jitter { max_ms: 500 }, Line::OneByte, Line::Coalesced { quiet_ms: 40 }];
+    for line in lines {
+        let setup = Setup { speed: 10, ..Setup::default() };
+        let certified = paused(memory::certify(memory::plan(memory::over(line, 1, accept(setup)))));
+        assert!(certified.is_conforming(), "{line:?}\n{}", report::render(&certified.report));
+    }
 }

@@ -35,6 +35,8 @@ pub(crate) enum Fault {
     SecondSessionEnded,
     /// It repeats the credential in an error.
     LeaksToken,
+    /// It stops in every session in which it should refuse something or answer a flush, and serves all others.
+    StopsWhereAsked,
     /// It answers the upgrade and says nothing ever.
     Silent,
     /// It closes every connection before it says anything.
@@ -55,6 +57,7 @@ impl Fault {
         Self::DropsLastFinal,
         Self::SecondSessionEnded,
         Self::LeaksToken,
+        Self::StopsWhereAsked,
         Self::Silent,
         Self::ClosesAtOnce,
         Self::UpgradesAndCloses,

@@ -117,6 +117,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, T> {
         self.socket.send(Message::text(message.to_string())).await.map_err(|_| Over)
     }
 
+    /// A session that hangs holds its slot, and neither reads nor writes.
+    async fn stop_if_asked(&mut self) {
+        if self.setup.fault == Fault::StopsWhereAsked {
+            std::future::pending::<()>().await;
+        }
+    }
+
     async fn close(&mut self, code: u16) -> Flow {
         self.slot = None;
         let frame = CloseFrame { code: code.into(), reason: "".into() };
@@ -125,6 +132,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, T> {
     }
 
     async fn error(&mut self, code: &str, param: Option<&str>, id: Option<&str>) -> Flow {
+        self.stop_if_asked().await;
         let mut message =
             json!({"type": "error", "code": code, "message": "refused", "fatal": false, "retryable": false});
         if let Some(param) = param {
@@ -213,6 +221,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, T> {
                 _ => Ok(()),
             },
             ClientMessage::Flush(flush) if self.config.is_some() && !self.sentinel => {
+                self.stop_if_asked().await;
                 self.flushes.push_back((self.engine.received_bytes(), flush.id));
                 Ok(())
             }
