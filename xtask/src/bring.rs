@@ -44,10 +44,17 @@ pub(crate) fn ninja_path(workspace: &Workspace) -> PathBuf {
 /// # Errors
 /// No python3 with venv, or a download that failed.
 pub(crate) fn python_clients(workspace: &Workspace) -> Result<PathBuf> {
-    let requirements = pins(workspace, "clients");
-    let venv = workspace.tools_dir().join("venv");
+    venv(workspace, "venv", &pins(workspace, "clients"))
+}
+
+/// A virtual environment of that name with these requirements; gives its python.
+///
+/// # Errors
+/// As [`python_clients`].
+pub(crate) fn venv(workspace: &Workspace, name: &str, requirements: &Path) -> Result<PathBuf> {
+    let venv = workspace.tools_dir().join(name);
     let python = venv_python(&venv);
-    let stamp = Stamp::of(&venv, &requirements)?;
+    let stamp = Stamp::of(&venv, requirements)?;
     if stamp.is_current() && runs(&python) {
         return Ok(python);
     }
@@ -55,7 +62,7 @@ pub(crate) fn python_clients(workspace: &Workspace) -> Result<PathBuf> {
     remove_dir(&venv)?;
     make_venv(workspace, &host_python, &venv)?;
     let mut command = pip(workspace, &python);
-    command.arg("install").arg("-r").arg(&requirements);
+    command.arg("install").arg("-r").arg(requirements);
     run_quietly(command)?;
     stamp.set()?;
     Ok(python)
@@ -83,6 +90,30 @@ pub(crate) fn npm_packages(workspace: &Workspace) -> Result<PathBuf> {
     fs::copy(&manifest, dir.join("package.json")).with_context(|| format!("cannot read {}", manifest.display()))?;
     let mut command = workspace.program(npm);
     command.current_dir(&dir).args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]);
+    run_quietly(command)?;
+    stamp.set()?;
+    Ok(dir)
+}
+
+/// A folder of that name whose `node_modules` holds what the lock file in `package` says.
+///
+/// # Errors
+/// As [`npm_packages`].
+pub(crate) fn npm_ci(workspace: &Workspace, name: &str, package: &Path) -> Result<PathBuf> {
+    let dir = workspace.tools_dir().join(name);
+    let stamp = Stamp::of(&dir, &package.join("package-lock.json"))?;
+    if stamp.is_current() {
+        return Ok(dir);
+    }
+    let npm = Host::from_env().find("npm").context("no npm on PATH; install Node.js")?;
+    remove_dir(&dir)?;
+    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    for file in ["package.json", "package-lock.json"] {
+        fs::copy(package.join(file), dir.join(file))
+            .with_context(|| format!("cannot read {file} of {}", package.display()))?;
+    }
+    let mut command = workspace.program(npm);
+    command.current_dir(&dir).args(["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]);
     run_quietly(command)?;
     stamp.set()?;
     Ok(dir)

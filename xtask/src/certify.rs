@@ -90,9 +90,7 @@ fn harness_arguments(out: &Path, audio: Option<&Path>) -> Vec<OsString> {
 /// about them show in seconds.
 fn server_arguments(recognizer: &Recognizer) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec!["--listen".into(), "127.0.0.1:{port}".into()];
-    for (option, ms) in
-        [("--idle-timeout-ms", "3000"), ("--keepalive-interval-ms", "1000"), ("--config-timeout-ms", "2000")]
-    {
+    for (option, ms) in SMALL_TIMERS {
         arguments.extend([option.into(), ms.into()]);
     }
     match recognizer {
@@ -103,6 +101,9 @@ fn server_arguments(recognizer: &Recognizer) -> Vec<OsString> {
     }
     arguments
 }
+
+pub(crate) const SMALL_TIMERS: [(&str, &str); 3] =
+    [("--idle-timeout-ms", "3000"), ("--keepalive-interval-ms", "1000"), ("--config-timeout-ms", "2000")];
 
 /// The command that certifies a foreign server; `subject` is started with `{port}` replaced. For the parts of `--all`.
 pub(crate) fn foreign_command(programs: &Programs, out: &Path, subject: &[OsString]) -> Command {
@@ -134,7 +135,11 @@ pub(crate) fn build_command(workspace: &Workspace, profile: &str) -> Command {
     command
 }
 
-fn build(workspace: &Workspace, profile: &str, install_system: bool) -> Result<Programs> {
+/// Builds both programs, with the build tools that are missing.
+///
+/// # Errors
+/// A build tool cannot be had, or the build fails.
+pub(crate) fn build(workspace: &Workspace, profile: &str, install_system: bool) -> Result<Programs> {
     let tools = tools::ensure(workspace, install_system)?;
     let mut command = build_command(workspace, profile);
     command.envs(tools.environment()).arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());

@@ -15,6 +15,10 @@ mod parts;
 mod parts_all;
 mod process;
 mod runner;
+mod soak;
+mod soak_results;
+mod soak_shape;
+mod soak_stacks;
 mod tidy;
 mod tools;
 mod workspace;
@@ -59,6 +63,11 @@ enum Command {
     Arrows,
     /// Change the judge in every way cargo-mutants knows, one at a time, and see whether its tests notice.
     Mutants(mutants::MutantsArgs),
+    /// Certify correct servers again and again, under conditions that must not matter.
+    Soak(soak::SoakArgs),
+    /// A line with a character of its own before a server; `soak` uses it.
+    #[command(hide = true)]
+    Shape(soak_shape::ShapeArgs),
     /// Bring the build tools that are missing, and say where each was found.
     Tools(tools::ToolsArgs),
 }
@@ -93,15 +102,18 @@ struct GenArgs {
 }
 
 fn run(cli: Cli) -> Result<ExitCode> {
-    let workspace = Workspace::find()?;
+    // Asked for only where it is needed: `shape` stands before a server, away from any workspace.
+    let here = Workspace::find;
     match cli.command {
-        Command::Certify(args) => certify::run(&workspace, &args),
-        Command::Test(args) => run_parts(&workspace, &args),
-        Command::Gen(args) => r#gen::run(&workspace.root, args.check),
-        Command::Tidy => Ok(report("tidy", &tidy::check_tree(&workspace.root)?)),
-        Command::Arrows => Ok(report("arrows", &arrows::check_workspace(&workspace)?)),
-        Command::Mutants(args) => mutants::run(&workspace, &args),
-        Command::Tools(args) => tools::run(&workspace, &args),
+        Command::Certify(args) => certify::run(&here()?, &args),
+        Command::Test(args) => run_parts(&here()?, &args),
+        Command::Gen(args) => r#gen::run(&here()?.root, args.check),
+        Command::Tidy => Ok(report("tidy", &tidy::check_tree(&here()?.root)?)),
+        Command::Arrows => Ok(report("arrows", &arrows::check_workspace(&here()?)?)),
+        Command::Mutants(args) => mutants::run(&here()?, &args),
+        Command::Soak(args) => soak::run(&here()?, &args),
+        Command::Shape(args) => soak_shape::run(&args),
+        Command::Tools(args) => tools::run(&here()?, &args),
     }
 }
 

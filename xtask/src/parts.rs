@@ -123,6 +123,10 @@ fn plain_parts() -> Vec<Part> {
                 own(context, &["certify"])
             })
         }),
+        building(Part {
+            shows: |line| !line.is_empty(),
+            ..part("soak", "correct servers in Rust are certified under conditions that must not matter", 900, soak)
+        }),
     ]
 }
 
@@ -183,6 +187,13 @@ fn docs(context: &Context<'_>) -> Plan {
     let mut step = cargo(context, &["doc", "--locked", "--workspace", "--no-deps"]);
     step.command.env("RUSTDOCFLAGS", "-D warnings");
     Plan::Run(vec![step])
+}
+
+/// Few and quick ones; `soak-all` has every server and profile.
+fn soak(context: &Context<'_>) -> Plan {
+    let servers = ["--stack", "scripted", "--stack", "tungstenite"];
+    let profiles = ["--profile", "jitter", "--profile", "bytes", "--profile", "coalesced", "--profile", "busy"];
+    own(context, &[&["soak", "--seed", "1"][..], &servers, &profiles].concat())
 }
 
 fn cargo(context: &Context<'_>, arguments: &[&str]) -> Step {

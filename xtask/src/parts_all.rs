@@ -36,6 +36,13 @@ pub(crate) fn parts() -> Vec<Part> {
             ..part("python-server", "an independent server on Python's websockets is certified", 1800, python_server)
         },
         Part {
+            needs_build_tools: true,
+            shows: |line| !line.is_empty(),
+            ..part("soak-all", "each correct server under each profile once", 3600, |context| {
+                Plan::Run(vec![own_step(context, &["soak", "--seed", "1"])])
+            })
+        },
+        Part {
             shows: |line| ["$ rustup", "Done ", "stat::average"].iter().any(|start| line.starts_with(start)),
             ..part("fuzz", "every fuzz target, under nightly", 4 * 3600, fuzz)
         },

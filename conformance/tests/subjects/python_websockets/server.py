@@ -119,6 +119,8 @@ class Session:
 
     def __init__(self, websocket, options):
         self.websocket, self.options, self.fault = websocket, options, options.fault
+        # The closing pass is one step.
+        self.limits = LIMITS | {"max_step_ms": max(LIMITS["max_step_ms"], 2 * options.drain_ms)}
         self.output = Output(websocket)
         self.clock = asyncio.get_running_loop().time
         self.state = State.AWAIT_CONFIG
@@ -263,7 +265,7 @@ class Session:
                 "session_id": uuid.uuid4().hex,
                 "protocol": PROTOCOL,
                 "config": config,
-                "limits": LIMITS,
+                "limits": self.limits,
                 "capabilities": CAPABILITIES,
                 "ignored": ignored,
             }
