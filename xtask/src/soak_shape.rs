@@ -39,7 +39,8 @@ pub(crate) enum Line {
     Jitter,
     /// Every 3 to 8 s nothing passes for 2 s, on each connection by itself, both ways.
     Stalls,
-    /// What is small goes as segments of one byte, and so do the first and last 64 bytes of what is larger.
+    /// What is small goes as segments of one byte, and so do the first and last 64 bytes of what is larger. The upgrade goes
+    /// whole: tungstenite, for one, takes a request in tiny pieces for an attack.
     Bytes,
     /// What is sent within 50 ms of each other arrives as one segment, up to 300 ms later.
     Coalesced,
@@ -154,12 +155,18 @@ fn read_all(source: &mut TcpStream, sender: &SyncSender<Chunk>, line: Line, mut 
 }
 
 fn write_all(receiver: &Receiver<Chunk>, target: &mut TcpStream, line: Line) -> io::Result<()> {
+    let mut is_first = true;
     while let Ok(Chunk { mut bytes, due }) = receiver.recv() {
         if line == Line::Coalesced {
             gather(receiver, &mut bytes);
         }
         thread::sleep(due.saturating_duration_since(Instant::now()));
-        if line == Line::Bytes { write_bytes(target, &bytes)? } else { target.write_all(&bytes)? }
+        if line == Line::Bytes && !is_first {
+            write_bytes(target, &bytes)?
+        } else {
+            target.write_all(&bytes)?
+        }
+        is_first = false;
     }
     Ok(())
 }

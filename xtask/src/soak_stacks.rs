@@ -86,7 +86,9 @@ impl Profile {
             Self::Jitter => "what is sent arrives up to 500 ms later, both ways",
             Self::Stalls => "every 3 to 8 s nothing passes for 2 s, on each connection by itself, both ways",
             Self::Slow => "each segment is decoded for 50 s, with progress (python: each end of a stream)",
-            Self::Bytes => "segments of one byte (of what is larger than 512 bytes the first and the last 64)",
+            Self::Bytes => {
+                "after the upgrade segments of one byte (of what is larger than 512 bytes the first and the last 64)"
+            }
             Self::Coalesced => "what is sent within 50 ms of each other arrives as one segment",
             Self::Busy => "every core computes something else meanwhile",
         }
