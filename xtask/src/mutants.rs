@@ -277,10 +277,13 @@ const TIMEOUT_S: &str = "45";
 const BATCH: usize = 40;
 const EXPECTED_BATCH: Duration = Duration::from_secs(150);
 const UNFINISHED: u8 = 3;
-/// No debug information: nobody debugs a mutant. The judge itself is compiled once a mutant and runs for a second.
+/// No debug information: nobody debugs a mutant. Only the judge is compiled again for each, so that all else may be quick.
 const PROFILES: &str = r#"
 [profile.dev]
 debug = false
+
+[profile.dev.package.lastword-spec]
+opt-level = 2
 
 [profile.dev.package."*"]
 opt-level = 1
