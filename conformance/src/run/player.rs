@@ -240,7 +240,7 @@ impl Player {
     async fn barrier(&mut self) -> Flow {
         self.next_seq += 1;
         let seq = self.next_seq;
-        let flow = self.send(vec![Outgoing::Text(json!({"type": "keepalive", "seq": seq}).to_string())]).await;
+        let flow = self.send(vec![Outgoing::Text(stimulus::plain(&json!({"type": "keepalive", "seq": seq})))]).await;
         if flow != Flow::Go {
             return flow;
         }
