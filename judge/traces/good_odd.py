@@ -290,6 +290,12 @@ def _(t):
     t.error("duplicate_end_of_stream").ended().hang_up()
 
 
+@trace("ids-before-config", "Before config a broken frame may be answered without an id; an update and a flush behind it are, with theirs.")
+def _(t):
+    t.open().audio(bytes=641).client(type="update", id="u").flush("f").wait(5).error("invalid_state")
+    t.error("invalid_state", id="u").error("invalid_state", id="f").config().wait(5).server(ready()).finish(0, 0, rejected=1)
+
+
 @trace("closed-1009-before-config", "A text above every limit before config makes the WebSocket library close.")
 def _(t):
     t.open().client("x" * 70000).wait(5).close(1009, by="server")

@@ -174,8 +174,12 @@ pub(crate) fn settle_by(conn: &mut Conn, at: At, error: &ErrorMessage) {
     // What must be answered comes before what may be.
     let pending = &conn.answers.pending;
     let due = |one: &&Pending| !one.optional && fits(one);
-    let exact = pending.iter().position(|one| due(&one) && one.param == error.param);
-    let index = exact.or_else(|| pending.iter().position(|one| due(&one))).or_else(|| pending.iter().position(fits));
+    let same_id = |one: &Pending| one.id == error.id;
+    let index = (pending.iter().position(|one| due(&one) && same_id(one) && one.param == error.param))
+        .or_else(|| pending.iter().position(|one| due(&one) && same_id(one)))
+        .or_else(|| pending.iter().position(|one| fits(one) && same_id(one)))
+        .or_else(|| pending.iter().position(|one| due(&one)))
+        .or_else(|| pending.iter().position(fits));
     match index.and_then(|index| conn.answers.pending.remove(index)) {
         Some(pending) => answered(conn, at, pending, error),
         None => {
