@@ -21,6 +21,7 @@ pub mod select;
 pub mod speech;
 pub mod subject;
 pub mod suite;
+mod talk;
 pub mod verdict;
 pub mod wer;
 pub mod wire;

@@ -41,6 +41,42 @@ pub fn select(cases: &'static [Case], only: &[String], skip: &[String]) -> Resul
     if chosen.is_empty() { Err(SelectError::Nothing) } else { Ok(chosen) }
 }
 
+/// What is to be run.
+#[derive(Debug)]
+pub struct Choice {
+    /// The cases, in their order.
+    pub cases: Vec<&'static Case>,
+    /// Whether the case beside the catalogue is to be run too.
+    pub extra: bool,
+}
+
+/// As [`select`], with one case beside the catalogue; that one alone is a choice too.
+///
+/// # Errors
+/// As [`select`].
+pub fn choose(
+    cases: &'static [Case],
+    extra: &'static Case,
+    only: &[String],
+    skip: &[String],
+) -> Result<Choice, SelectError> {
+    let names_extra = |text: &&String| Glob::new(text).is_ok_and(|glob| glob.compile_matcher().is_match(&extra.id));
+    let others = |texts: &[String]| -> Vec<String> {
+        let among_cases = |text: &&String| !names_extra(text) || patterns(cases, std::slice::from_ref(*text)).is_ok();
+        texts.iter().filter(among_cases).cloned().collect()
+    };
+    let wanted = only.is_empty() || only.iter().any(|text| names_extra(&text));
+    let extra = wanted && !skip.iter().any(|text| names_extra(&text));
+    let (only_cases, skip_cases) = (others(only), others(skip));
+    if extra && only_cases.is_empty() && !only.is_empty() {
+        return Ok(Choice { cases: Vec::new(), extra });
+    }
+    match select(cases, &only_cases, &skip_cases) {
+        Err(SelectError::Nothing) if extra => Ok(Choice { cases: Vec::new(), extra }),
+        chosen => chosen.map(|cases| Choice { cases, extra }),
+    }
+}
+
 struct Pattern {
     text: String,
     matcher: GlobMatcher,
@@ -93,5 +129,22 @@ mod tests {
         assert!(matches!(choose(&[], &["END-S99"]), Err(SelectError::NoMatch { .. })));
         assert!(matches!(choose(&["server/["], &[]), Err(SelectError::Glob { .. })));
         assert_eq!(choose(&["server/end/second-sentinel"], &["server/*"]), Err(SelectError::Nothing));
+    }
+
+    #[test]
+    fn the_case_beside_the_catalogue_is_chosen_like_any_other() {
+        let chosen = |only: &[&str], skip: &[&str]| {
+            let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+            let choice = super::choose(catalogue(), crate::suite::case(), &own(only), &own(skip)).expect("a choice");
+            (choice.cases.len(), choice.extra)
+        };
+        let all = catalogue().len();
+        assert_eq!(chosen(&[], &[]), (all, true));
+        assert_eq!(chosen(&["server/suite/*"], &[]), (0, true));
+        assert_eq!(chosen(&["server/end/plain"], &[]), (1, false));
+        assert_eq!(chosen(&["server/end/plain", "server/suite/w-method"], &[]), (1, true));
+        assert_eq!(chosen(&[], &["server/suite/w-method"]), (all, false));
+        assert_eq!(chosen(&["server/*"], &[]), (all, true));
+        assert!(chosen(&["*"], &["server/e*/*"]).1);
     }
 }

@@ -11,9 +11,10 @@ use crate::known::{self, KnownFailures};
 use crate::redact::Redactor;
 use crate::report::{self, Context, Progress, Report, Sinks};
 use crate::run::{self, Plan, Run};
-use crate::select::select;
+use crate::select::choose;
 use crate::speech::{Speech, parse_texts};
 use crate::subject::{Process, Target, await_serving, free_port};
+use crate::suite::{self, Suite, SuitePlan};
 use crate::wire::{Dialler, Roots};
 
 /// Certifies a server and prints the report.
@@ -62,7 +63,9 @@ async fn interrupted() {
 }
 
 async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Result<u8, UsageError> {
-    let cases = select(catalogue(), &arguments.only, &arguments.skip).map_err(UsageError::from)?;
+    let choice = choose(catalogue(), suite::case(), &arguments.only, &arguments.skip).map_err(UsageError::from)?;
+    let cases = choice.cases;
+    let suite = (choice.extra && !arguments.no_suite).then_some(SuitePlan { extra_states: arguments.extra_states });
     let speech = match &arguments.audio {
         Some(folder) => Speech::from_folder(folder).map_err(UsageError::from)?,
         None => Speech::built_in(),
@@ -73,7 +76,7 @@ async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Resul
         }
         None => Vec::new(),
     };
-    let every_case: Vec<&Case> = catalogue().iter().collect();
+    let every_case: Vec<&Case> = catalogue().iter().chain([suite::case()]).collect();
     let known = match &arguments.known_failures {
         Some(file) => KnownFailures::read(file, &every_case, known::today()).map_err(UsageError::from)?,
         None => KnownFailures::default(),
@@ -90,7 +93,7 @@ async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Resul
         redactor,
         has_logs: arguments.log_dir.is_some(),
     };
-    eprintln!("{}", plan_line(&cases, &speech, arguments, &target));
+    eprintln!("{}", plan_line(&cases, suite, &speech, arguments, &target));
     let roots = arguments.ca.clone().map_or(Roots::Public, Roots::With);
     let plan = Plan {
         dialler: Dialler::new(target, &roots).map_err(UsageError::from)?,
@@ -103,6 +106,7 @@ async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Resul
         audio_budget_s: arguments.audio_budget,
         seed: arguments.seed,
         max_wait_ms: arguments.max_wait.saturating_mul(1_000),
+        suite,
         expect,
     };
     let progress = Progress::new(plan.cases.len(), arguments.quiet);
@@ -156,19 +160,29 @@ async fn subject(arguments: &ServerArgs, process: &mut Option<Process>) -> Resul
 }
 
 /// What will be done, in a line, before it is done.
-fn plan_line(cases: &[&Case], speech: &Speech, arguments: &ServerArgs, target: &Target) -> String {
+fn plan_line(
+    cases: &[&Case],
+    suite: Option<SuitePlan>,
+    speech: &Speech,
+    arguments: &ServerArgs,
+    target: &Target,
+) -> String {
+    let suite = suite.map(|plan| Suite::generate(plan.extra_states));
+    let sequences = suite.as_ref().map_or(0, |suite| suite.tests.len());
+    let draining = suite.as_ref().map_or(0, Suite::draining) as u64;
     let audio_ms: u64 = cases.iter().map(|case| case.audio_ms(speech, 1)).sum();
     let word_ms = speech.clip("word").duration_ms();
     let controls = cases.len() as u64;
-    let connections: u64 = cases.iter().map(|case| case.connections()).sum::<u64>() + controls;
-    let audio_s = (audio_ms + controls * word_ms) / 1_000;
+    let connections: u64 = cases.iter().map(|case| case.connections()).sum::<u64>() + controls + sequences as u64;
+    let audio_s = (audio_ms + (controls + draining) * word_ms) / 1_000;
     let by_rate_s = arguments.rate.map_or(0.0, |rate| connections as f64 / rate);
     let lanes = arguments.jobs.min(arguments.max_sessions.unwrap_or(usize::MAX)) as f64;
     // A session of a conforming server takes little; what takes time is its timers, and an operator's rate.
-    let estimate_s = (connections as f64 * 0.25 / lanes).max(by_rate_s).max(6.0).ceil();
+    let in_cases = connections - sequences as u64;
+    let estimate_s = ((in_cases as f64 * 0.25 + sequences as f64 * 0.05) / lanes).max(by_rate_s).max(6.0).ceil();
     let whose = if target.is_loopback() { "" } else { ", not this machine" };
     format!(
-        "plan: {} cases against {}{whose}: about {connections} connections, {audio_s} s of audio, {estimate_s} s and the server's own timers",
+        "plan: {} cases and {sequences} sequences against {}{whose}: about {connections} connections, {audio_s} s of audio, {estimate_s} s and the server's own timers",
         cases.len(),
         target.shown()
     )

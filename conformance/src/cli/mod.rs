@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::exit;
+use crate::suite::{DEFAULT_EXTRA_STATES, MOST_EXTRA_STATES};
 
 /// Certifies streaming speech-to-text servers against the Lastword protocol.
 ///
@@ -78,6 +79,13 @@ struct ServerArgs {
     /// Leave these cases out. May be given more than once.
     #[arg(long, value_name = "GLOB")]
     skip: Vec<String>,
+    /// How many states more than the state table the m-complete suite allows the subject to have: each multiplies its length by
+    /// the number of inputs.
+    #[arg(long, value_name = "K", default_value_t = DEFAULT_EXTRA_STATES, value_parser = extra_states)]
+    extra_states: usize,
+    /// Leave the m-complete suite out; without it nothing is certified.
+    #[arg(long)]
+    no_suite: bool,
     /// Failures that are known: [[known]] id, reason, issue, expires. What is listed and passes is an error.
     #[arg(long, value_name = "FILE")]
     known_failures: Option<PathBuf>,
@@ -175,6 +183,13 @@ fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("it must be a whole number from 1 on".to_owned()),
         Ok(number) => Ok(number),
+    }
+}
+
+fn extra_states(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 0..=MOST_EXTRA_STATES) => Ok(number),
+        _ => Err(format!("it must be a whole number from 0 to {MOST_EXTRA_STATES}")),
     }
 }
 

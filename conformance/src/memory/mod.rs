@@ -65,6 +65,7 @@ pub fn plan_with(dialler: Dialler, cases: Vec<&'static Case>) -> Plan {
         seed: 1,
         max_wait_ms: MAX_WAIT_MS,
         transcribe: false,
+        suite: None,
         expect: Vec::new(),
     }
 }

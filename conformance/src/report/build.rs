@@ -70,6 +70,7 @@ pub fn build(run: &Run, context: &Context) -> Report {
             broken: run.calibration.broken.as_deref().map(|why| context.redactor.redact(why)),
         },
         cases,
+        suite: run.suite.as_ref().map(|suite| suite.summary.redacted(&context.redactor)),
         requirements: requirement_reports(&run.results),
         list_faults,
         transcripts: run.transcripts.as_ref().map(|transcripts| transcripts_report(transcripts, &context.redactor)),

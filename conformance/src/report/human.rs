@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::model::{CaseReport, FindingReport, Report, TranscriptsReport, WireLine};
+use crate::suite;
 
 /// The whole report as text.
 #[must_use]
@@ -14,6 +15,10 @@ pub fn render(report: &Report) -> String {
     areas(&mut text, report);
     breaches(&mut text, report);
     unsettled(&mut text, report);
+    match &report.suite {
+        Some(suite) => text.push_str(&suite::render(suite)),
+        None => text.push_str("the m-complete suite was left out: this certifies nothing\n"),
+    }
     if let Some(transcripts) = &report.transcripts {
         heard(&mut text, transcripts);
     }

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::suite::SuiteSummary;
+
 /// The version of this form, the value of `lastword_report`.
 pub(super) const REPORT_VERSION: u32 = 1;
 
@@ -27,6 +29,9 @@ pub struct Report {
     pub measured: Measured,
     /// The cases, in the order of the suite.
     pub cases: Vec<CaseReport>,
+    /// The m-complete suite in figures, if it was run; among the cases it stands as one.
+    #[serde(default)]
+    pub suite: Option<SuiteSummary>,
     /// The requirements that a case covers or a finding names, by their identifiers.
     pub requirements: Vec<RequirementReport>,
     /// What is wrong with the known-failure list.

@@ -87,6 +87,18 @@ fn settle(result: &mut CaseResult, confirmed: &BTreeMap<Key, String>) {
         Some(format!("not repeatable: {} was found once and not again when the case ran alone", found.join(", ")));
 }
 
+/// The findings that stand, each with the case that shows it.
+pub(crate) fn confirmed(results: &[CaseResult]) -> BTreeMap<Key, String> {
+    let stands = |result: &&CaseResult| matches!(result.confirmation, Confirmation::Alone);
+    let of = |result: &CaseResult| {
+        let again = result.second.as_ref().map(keys_of).unwrap_or_default();
+        let both: Vec<Key> = keys(result).intersection(&again).copied().collect();
+        let case = result.case.id.clone();
+        both.into_iter().map(move |key| (key, case.clone()))
+    };
+    results.iter().filter(stands).flat_map(of).collect()
+}
+
 /// The failing cases: those first that are about what was found in them.
 fn by_aim(results: &[CaseResult]) -> Vec<usize> {
     let mut failing: Vec<usize> = (0..results.len()).filter(|index| results[*index].verdict.is_failure()).collect();

@@ -4,8 +4,8 @@
 mod applicable;
 mod calibrate;
 mod confirm;
-mod control;
-mod env;
+pub(crate) mod control;
+pub(crate) mod env;
 mod expected;
 mod gate;
 mod knowledge;
@@ -16,7 +16,7 @@ mod result;
 mod stimulus;
 mod transcribe;
 mod unit;
-mod wait;
+pub(crate) mod wait;
 
 use std::sync::{Arc, OnceLock};
 
@@ -34,6 +34,7 @@ use self::patience::Patience;
 use crate::case::Case;
 use crate::memory::Watch;
 use crate::speech::Speech;
+use crate::suite::{self, SuitePlan};
 use crate::wire::Dialler;
 
 /// What is to be done, and within which limits.
@@ -58,6 +59,8 @@ pub struct Plan {
     pub max_wait_ms: u64,
     /// Whether the recordings are transcribed after the cases.
     pub transcribe: bool,
+    /// How the m-complete suite is run after the cases; `None` to leave it out, which certifies nothing.
+    pub suite: Option<SuitePlan>,
     /// Texts that a subject with stub words must give, by the name of a recording.
     pub expect: Vec<(String, String)>,
 }
@@ -100,6 +103,13 @@ pub async fn run(plan: Plan, observer: &dyn Observer) -> Run {
         (plan.cases.iter().map(|case| result::unreachable(case, &why)).collect(), jobs)
     };
     let alone = confirm::confirm(&env, &mut results, observer).await;
+    let mut suite = None;
+    if let Some(wanted) = plan.suite {
+        let known = confirm::confirmed(&results);
+        let (result, run) = suite::conduct(&env, wanted, jobs_at_end, &known, observer).await;
+        results.push(result);
+        suite = Some(run);
+    }
     let transcripts = if plan.transcribe && calibration.broken.is_none() {
         observer.note("transcribing the recordings");
         Some(transcribe::transcribe(&env, jobs_at_end).await)
@@ -108,10 +118,11 @@ pub async fn run(plan: Plan, observer: &dyn Observer) -> Run {
     };
     Run {
         results,
-        planned: plan.cases.len(),
+        planned: plan.cases.len() + usize::from(plan.suite.is_some()),
         calibration,
         knowledge,
         alone,
+        suite,
         transcripts,
         jobs_at_end,
         connections: env.gate.dialled(),

@@ -10,6 +10,7 @@ use super::calibrate::Calibration;
 use super::knowledge::Knowledge;
 use super::transcribe::Transcripts;
 use crate::case::Case;
+use crate::suite::SuiteRun;
 use crate::verdict::Circumstances;
 
 /// Everything a run brought.
@@ -24,6 +25,8 @@ pub struct Run {
     pub knowledge: Knowledge,
     /// A session that was held alone because the subject had answered nothing; `None` where that was not needed.
     pub alone: Option<Evidence>,
+    /// What the m-complete suite came to, if it was run; in `results` it stands as one case.
+    pub suite: Option<SuiteRun>,
     /// What the subject heard, if that was asked for.
     pub transcripts: Option<Transcripts>,
     /// How many cases ran side by side in the end.

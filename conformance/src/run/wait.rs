@@ -17,7 +17,7 @@ use crate::record::Recorder;
 
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Waited {
+pub(crate) enum Waited {
     /// What was waited for has come.
     Came,
     /// The connection is over.
@@ -27,7 +27,7 @@ pub(super) enum Waited {
 }
 
 /// One wait on one connection.
-pub(super) struct Wait<'a> {
+pub(crate) struct Wait<'a> {
     env: &'a Arc<Env>,
     recorder: &'a Arc<Recorder>,
     conn: u32,
@@ -49,9 +49,9 @@ enum Witness {
 /// Control sessions stand in a trace under numbers that no connection of a case has.
 const CONTROL_CONN: u32 = 1_000;
 /// The control session before a case.
-pub(super) const CONTROL_BEFORE: u32 = 998;
+pub(crate) const CONTROL_BEFORE: u32 = 998;
 /// The control session after a case.
-pub(super) const CONTROL_AFTER: u32 = 999;
+pub(crate) const CONTROL_AFTER: u32 = 999;
 /// What the wait for a timer outlasts the timer's own bound by.
 const TIMER_MARGIN_US: u64 = 200_000;
 /// Who moves so often while it is watched is not watched any longer.
@@ -60,7 +60,7 @@ const INTERRUPTIONS: u32 = 8;
 const WRITE_FLOOR_MS: u64 = 10_000;
 
 impl<'a> Wait<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         env: &'a Arc<Env>,
         recorder: &'a Arc<Recorder>,
         conn: u32,
@@ -72,7 +72,7 @@ impl<'a> Wait<'a> {
     }
 
     /// Waits until `done`.
-    pub(super) async fn until(mut self, done: impl Fn(&Recorder) -> bool) -> Waited {
+    pub(crate) async fn until(mut self, done: impl Fn(&Recorder) -> bool) -> Waited {
         let mut changes = self.recorder.changes();
         loop {
             if done(self.recorder) {
@@ -112,7 +112,7 @@ impl<'a> Wait<'a> {
     }
 
     /// Writes down that the harness waits no longer, with a control session to witness that the subject still serves.
-    pub(super) async fn give_up(mut self) -> Waited {
+    pub(crate) async fn give_up(mut self) -> Waited {
         self.call_witness();
         let heard = hear(&mut self.witness).await;
         self.heard(heard);
@@ -191,7 +191,7 @@ async fn hear(witness: &mut Witness) -> Option<Control> {
 }
 
 /// How long one write may take in which the server says nothing.
-pub(super) fn write_bound(env: &Env, recorder: &Recorder, conn: u32) -> Duration {
+pub(crate) fn write_bound(env: &Env, recorder: &Recorder, conn: u32) -> Duration {
     let limits = recorder.limits(conn);
     let scale = env.controls.current_scale_percent();
     let silence_ms = (2 * limits.progress_interval_ms).max(WRITE_FLOOR_MS) * scale / 100;
@@ -199,7 +199,7 @@ pub(super) fn write_bound(env: &Env, recorder: &Recorder, conn: u32) -> Duration
 }
 
 /// Waits for a write; every message of the server extends the bound.
-pub(super) async fn sending(
+pub(crate) async fn sending(
     recorder: &Arc<Recorder>,
     conn: u32,
     bound: Duration,
@@ -224,7 +224,7 @@ pub(super) async fn sending(
 }
 
 /// Waits without patience or witness; nothing is written down.
-pub(super) async fn quietly(recorder: &Arc<Recorder>, until: Instant, done: impl Fn(&Recorder) -> bool) {
+pub(crate) async fn quietly(recorder: &Arc<Recorder>, until: Instant, done: impl Fn(&Recorder) -> bool) {
     let mut changes = recorder.changes();
     while !done(recorder) {
         tokio::select! {

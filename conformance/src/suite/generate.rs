@@ -63,6 +63,18 @@ impl Suite {
         Self { machine, extra_states, cover, separators, tests }
     }
 
+    /// How many tests go on behind the sentinel.
+    #[must_use]
+    pub fn draining(&self) -> usize {
+        self.tests.iter().filter(|test| self.goes_on_behind_the_sentinel(&test.inputs)).count()
+    }
+
+    /// Whether some of these inputs are meant for a state that the subject leaves by itself.
+    pub(super) fn goes_on_behind_the_sentinel(&self, inputs: &[ServerInput]) -> bool {
+        let is_held = |next: Option<usize>| next.is_some_and(|state| self.machine.is_held(state));
+        self.machine.walk(inputs).iter().rev().skip(1).any(|step| is_held(step.next))
+    }
+
     /// How many inputs the tests send in all.
     #[must_use]
     pub fn steps(&self) -> usize {

@@ -1,15 +1,28 @@
 //! The m-complete suite: sequences of inputs, generated from the state table by the W-method, such that a subject that answers
 //! all of them as the table says, and has at most so many states more than the table, answers every sequence over the same
-//! alphabet as the table says. This module owns the abstraction, the generation and what a sequence's trace proves; it knows
-//! nothing of how a case is judged beside it.
+//! alphabet as the table says. This module owns the abstraction, the generation, the carrying out and what a trace proves; it
+//! knows nothing of how cases are judged beside it.
 
+mod align;
+mod conduct;
+mod examine;
+mod execute;
 mod generate;
 mod machine;
 mod minimise;
+mod observe;
 #[cfg(test)]
 mod proof;
+mod render;
 mod response;
+mod result;
+mod wording;
 
+pub(crate) use conduct::conduct;
+pub use conduct::{CASE_ID, DEFAULT_EXTRA_STATES, MOST_EXTRA_STATES, SuitePlan, case};
+pub use examine::{Mismatch, Outcome, examine};
 pub use generate::{Suite, Test};
 pub use machine::{ALPHABET, Abstract, Completion, Machine, Place, Transition};
+pub use render::render;
 pub use response::{Output, Response};
+pub use result::{MismatchSummary, SequenceResult, SuiteRun, SuiteSummary, verdict_of};

@@ -235,7 +235,7 @@ fn subjects_with_two_states_more_behind_each_other_are_found_with_two_extra_stat
     let honest = Subject::honest(machine, 0);
     let mut dice = Dice(0x5eed);
     let (mut broken, mut only_then) = (0, 0);
-    while broken < 400 {
+    while broken < 200 {
         let from = dice.below(machine.states().len());
         let (first, second) = (dice.below(machine.inputs().len()), dice.below(machine.inputs().len()));
         let mut subject = honest.clone();
@@ -253,14 +253,14 @@ fn subjects_with_two_states_more_behind_each_other_are_found_with_two_extra_stat
         broken += usize::from(is_broken(machine, subject));
         only_then += usize::from(is_broken(machine, subject) && !one.kills(subject));
     }
-    assert!(only_then > 20, "the second extra state found only {only_then} of {broken}");
+    assert!(only_then > 10, "the second extra state found only {only_then} of {broken}");
 }
 
 #[test]
 fn subjects_with_any_number_of_faults_within_the_bound_are_found() {
     let benches = [Bench::new(0), Bench::new(1), Bench::new(2)];
     let mut dice = Dice(0x0fa_0001);
-    for round in 0..3_000 {
+    for round in 0..1_200 {
         let extra_states = if round % 10 == 0 { 2 } else { round % 2 };
         let bench = &benches[extra_states];
         let machine = &bench.suite.machine;

@@ -27,6 +27,14 @@ pub enum Output {
     Gone,
 }
 
+impl Output {
+    /// Whether nothing but the rest of the ending follows it.
+    #[must_use]
+    pub fn ends_the_session(&self) -> bool {
+        matches!(self, Self::Fatal(_) | Self::Ended(_) | Self::Close(_) | Self::Gone)
+    }
+}
+
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -69,6 +77,12 @@ impl Response {
     #[must_use]
     pub fn perhaps(output: Output) -> Self {
         Self { outputs: vec![output], optional: true }
+    }
+
+    /// The same, or nothing.
+    #[must_use]
+    pub fn or_silence(&self) -> Self {
+        Self { outputs: self.outputs.clone(), optional: true }
     }
 
     /// The outputs, where any come.

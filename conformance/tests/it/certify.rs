@@ -46,6 +46,7 @@ fn plan(target: Target, only: &[&str]) -> Plan {
         seed: 1,
         max_wait_ms: 45_000,
         transcribe: false,
+        suite: None,
         expect: Vec::new(),
     }
 }

@@ -5,4 +5,5 @@ mod command;
 mod peer;
 mod replay;
 mod reports;
+mod suite;
 mod virtual_time;

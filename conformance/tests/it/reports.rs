@@ -120,6 +120,7 @@ fn report() -> Report {
             broken: None,
         },
         cases: vec![case("server/end/plain", "PASS"), failing, also, known, undecided, skipped, ours],
+        suite: None,
         requirements: vec![RequirementReport {
             id: "END-S5".into(),
             level: "MUST".into(),
