@@ -87,7 +87,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 const SHORT_SILENCE: Duration = Duration::from_secs(2);
 /// So many unanswered control sessions in a row make a subject dead, until one is answered.
 const DEAD: u32 = 3;
-/// How long it may take in all.
+/// How long it may take in all; longer where the server proves that it works.
 const BOUND: Duration = Duration::from_secs(25);
 /// How long a suspect's control waits for the right to open a session.
 const PERMIT: Duration = Duration::from_millis(1_500);
@@ -229,10 +229,12 @@ async fn session(env: &Arc<Env>, permit: SessionPermit) -> Control {
 async fn converse(env: &Arc<Env>, mut session: Session, recorder: &Arc<Recorder>) -> Result<(), String> {
     let broken = env.controls.broken();
     let silence = if broken.is_some() { SHORT_SILENCE } else { SILENCE };
-    let bound = Instant::now() + BOUND;
+    let start = Instant::now();
+    let bound = start + BOUND;
+    let limits = Limits { silence, bound, latest: bound.max(start + Duration::from_millis(env.max_wait_ms)) };
     let config = config_message(env.dialler.target().token.as_deref(), &Map::new());
     send(&mut session, vec![Outgoing::Text(config)], bound).await?;
-    wait(recorder, "ready", silence, bound).await?;
+    wait(recorder, "ready", &limits).await?;
     if let Some(why) = broken {
         session.link.cut();
         return Err(why);
@@ -241,12 +243,12 @@ async fn converse(env: &Arc<Env>, mut session: Session, recorder: &Arc<Recorder>
     let mut messages = audio_frames::frames(&audio, &env.speech, 1, |_| None);
     messages.push(Outgoing::Text(r#"{"type":"end_of_stream"}"#.to_owned()));
     send(&mut session, messages, bound).await?;
-    wait(recorder, "session_ended", silence, bound).await?;
+    wait(recorder, "session_ended", &limits).await?;
     let complete = Map::from_iter([("type".to_owned(), json!("session_ended")), ("complete".to_owned(), json!(true))]);
     if !recorder.has_said(&complete) {
         return Err("the control session ended incomplete".to_owned());
     }
-    let closed = until(recorder, silence, bound, |recorder| recorder.is_over(0)).await;
+    let closed = until(recorder, &limits, |recorder| recorder.is_over(0)).await;
     if closed { Ok(()) } else { Err("the control session was not closed".to_owned()) }
 }
 
@@ -258,22 +260,35 @@ async fn send(session: &mut Session, messages: Vec<Outgoing>, bound: Instant) ->
     }
 }
 
-async fn wait(recorder: &Arc<Recorder>, wanted: &str, silence: Duration, bound: Instant) -> Result<(), String> {
+/// How long a control session waits.
+struct Limits {
+    /// For the next message, whatever it is.
+    silence: Duration,
+    /// For its end, if the server owes nothing that is due later.
+    bound: Instant,
+    /// For its end, whatever the server says.
+    latest: Instant,
+}
+
+async fn wait(recorder: &Arc<Recorder>, wanted: &str, limits: &Limits) -> Result<(), String> {
     let message = Map::from_iter([("type".to_owned(), Value::from(wanted))]);
-    let came = until(recorder, silence, bound, |recorder| recorder.has_said(&message)).await;
+    let came = until(recorder, limits, |recorder| recorder.has_said(&message)).await;
     if came {
         return Ok(());
     }
     Err(match recorder.ending(0) {
         Some(ending) => format!("the control session got no {wanted}, but {ending}"),
-        None => format!("the control session got no {wanted} within {} s", silence.as_secs()),
+        None => {
+            let silent_s = recorder.now_us().saturating_sub(recorder.last_us(0)) / 1_000_000;
+            format!("the control session got no {wanted}, and for {silent_s} s nothing at all")
+        }
     })
 }
 
-/// Waits; every message of the server extends the silence that is allowed.
-async fn until(recorder: &Arc<Recorder>, silence: Duration, bound: Instant, done: impl Fn(&Recorder) -> bool) -> bool {
+/// Waits; every message of the server extends the silence that is allowed, and progress what is owed.
+async fn until(recorder: &Arc<Recorder>, limits: &Limits, done: impl Fn(&Recorder) -> bool) -> bool {
     let mut changes = recorder.changes();
-    let mut deadline = Instant::now() + silence;
+    let mut deadline = Instant::now() + limits.silence;
     loop {
         if done(recorder) {
             return true;
@@ -281,8 +296,10 @@ async fn until(recorder: &Arc<Recorder>, silence: Duration, bound: Instant, done
         if recorder.is_over(0) {
             return false;
         }
+        let owed_until = recorder.owed_by_server(0).iter().map(|debt| recorder.instant(debt.due_us)).max();
+        let bound = owed_until.map_or(limits.bound, |due| due.max(limits.bound)).min(limits.latest);
         match timeout_at(deadline.min(bound), changes.changed()).await {
-            Ok(Ok(())) => deadline = Instant::now() + silence,
+            Ok(Ok(())) => deadline = Instant::now() + limits.silence,
             Ok(Err(_)) | Err(_) => return done(recorder),
         }
     }
