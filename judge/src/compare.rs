@@ -1,10 +1,11 @@
-//! Loss by comparison (END-S2, FIN-S7): the same speech ended at once, flushed first, and padded with silence. Words that both
-//! of the others have and the first lacks are lost. A word heard differently is not: a recogniser may do that.
+//! Loss by comparison (END-S2, FIN-S7, FLU-1): the same speech ended at once, flushed first, and padded with silence. Words that both
+//! of the others have and the first lacks are lost. A word heard differently is not: a recogniser may do that. And the same
+//! speech straight on, and with a flush in its middle: a server that then hears nothing more was ended by the flush.
 
 use std::collections::BTreeMap;
 
 use lastword_spec::finding::FindingKind;
-use lastword_spec::requirements as req;
+use lastword_spec::requirements::{self as req, FLU_1};
 
 use crate::conn::Conn;
 
@@ -22,9 +23,10 @@ pub(crate) fn words_of(text: &str) -> Vec<String> {
 
 /// Compares the connections that carried the same speech.
 pub(crate) fn across(conns: &mut [&mut Conn]) {
+    const LABELS: [&str; 5] = ["ended", "flushed", "padded", "straight", "resumed"];
     let mut groups: BTreeMap<String, BTreeMap<&'static str, usize>> = BTreeMap::new();
     for (index, conn) in conns.iter().enumerate() {
-        let label = ["ended", "flushed", "padded"].into_iter().find(|label| conn.label() == Some(label));
+        let label = LABELS.into_iter().find(|label| conn.label() == Some(label));
         let usable = conn.completed() && !conn.tainted && !conn.abandoned;
         if let (Some(label), Some(speech), true) = (label, conn.speech(), usable) {
             groups.entry(speech.to_owned()).or_default().entry(label).or_insert(index);
@@ -36,14 +38,36 @@ pub(crate) fn across(conns: &mut [&mut Conn]) {
         {
             compare(conns, &speech, *ended, *flushed, *padded);
         }
+        if let (Some(straight), Some(resumed)) = (group.get("straight"), group.get("resumed")) {
+            deaf_after_flush(conns, *straight, *resumed);
+        }
+    }
+}
+
+/// The stream that was flushed in its middle against the one that was not.
+fn deaf_after_flush(conns: &mut [&mut Conn], straight: usize, resumed: usize) {
+    let Some((flushed, upto_ms)) = conns[resumed].flush.last else { return };
+    let heard_after =
+        |conn: &Conn| conn.results.finals.iter().any(|one| one.end_ms > upto_ms && !words_of(&one.text).is_empty());
+    let (heard_straight, heard_resumed) = (heard_after(conns[straight]), heard_after(conns[resumed]));
+    let before = !conns[resumed].results.finals.is_empty();
+    let event = conns[straight].last.event;
+    let conn = &mut *conns[resumed];
+    if heard_straight && before && !heard_resumed && !conn.convicted(FLU_1) {
+        let at = conn.session_ended.as_ref().map_or(conn.last, |(at, _)| *at);
+        let text = "hears nothing after a flush, where it hears the same speech without one";
+        conn.convict_with(FindingKind::LostFinal, FLU_1, at, &[flushed.event, event], text);
     }
 }
 
 fn compare(conns: &mut [&mut Conn], speech: &str, ended: usize, flushed: usize, padded: usize) {
-    let words = |index: usize| -> Vec<String> {
-        conns[index].results.finals.iter().flat_map(|one| words_of(&one.text)).collect()
+    // A final after `session_ended` came too late, which is another breach: it is not lost.
+    let finals = |index: usize| -> Vec<&str> {
+        let late = conns[index].end.late_finals.iter().map(|one| one.text.as_str());
+        conns[index].results.finals.iter().map(|one| one.text.as_str()).chain(late).collect()
     };
-    let spoken_finals = |index: usize| conns[index].results.finals.iter().filter(|one| !one.text.is_empty()).count();
+    let words = |index: usize| -> Vec<String> { finals(index).into_iter().flat_map(words_of).collect() };
+    let spoken_finals = |index: usize| finals(index).into_iter().filter(|text| !text.is_empty()).count();
     let (short, by_flush, by_padding) = (words(ended), words(flushed), words(padded));
     if by_flush.is_empty() || by_padding.is_empty() {
         return;

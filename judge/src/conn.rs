@@ -37,6 +37,27 @@ pub(crate) struct Control {
     pub(crate) took_ms: u64,
 }
 
+impl Control {
+    /// It ran to its end, and nothing was wrong with it.
+    pub(crate) fn completed(&self) -> bool {
+        self.outcome == ControlOutcome::Completed
+    }
+
+    /// Whether a plain session works, by the control sessions so far: unless all that were answered failed, it does.
+    pub(crate) fn plain_works(controls: &[Self]) -> bool {
+        let answered = controls.iter().any(|control| control.outcome == ControlOutcome::Answered);
+        !answered || controls.iter().any(Self::completed)
+    }
+}
+
+/// A session that the server gave up as its own failure, right after something that it must be able to take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failed {
+    pub(crate) at: At,
+    pub(crate) because: At,
+    pub(crate) clause: RequirementId,
+}
+
 /// What the rules know beside the connection.
 pub(crate) struct Context<'a> {
     pub(crate) controls: &'a [Control],
@@ -86,6 +107,10 @@ pub(crate) struct Conn {
     pub(crate) tainted: bool,
     /// A breach made the rest of the connection meaningless.
     pub(crate) abandoned: bool,
+    /// A plain session works, as far as is known: what goes wrong here is due to what was special here.
+    pub(crate) plain_works: bool,
+    /// A fatal `internal` came, and what seems to have provoked it.
+    pub(crate) failed: Option<Failed>,
     pub(crate) settled: bool,
     pub(crate) server_messages: usize,
 
@@ -131,6 +156,8 @@ impl Conn {
             last: at,
             tainted: false,
             abandoned: false,
+            plain_works: true,
+            failed: None,
             settled: false,
             server_messages: 0,
             config: cfg::Configuring::default(),
@@ -192,6 +219,12 @@ impl Conn {
             frames,
             t_us: at.t_us,
         });
+    }
+
+    /// Takes back findings that turn out to be consequences of another one.
+    pub(crate) fn retract(&mut self, requirement: RequirementId) {
+        self.findings.retain(|finding| finding.requirement != requirement);
+        self.told.remove(&requirement);
     }
 
     /// The stimulus and the response of a requirement were both seen.

@@ -102,9 +102,13 @@ pub(crate) fn timers(conn: &Conn) -> Vec<Obligation> {
     if let (State::Streaming, Some(last_us), true) = (conn.state, conn.keepalive.last_us(), conn.flush.open.is_empty())
     {
         let idle_ms = conn.limits.idle_timeout_ms;
+        let idle_us = conn.scale.us(idle_ms);
         let since_us = last_us.saturating_add(conn.scale.us(idle_ms));
         let due_us = last_us.saturating_add(conn.scale.patience_us(idle_ms.saturating_add(conn.limits.drain_ms)));
-        let clause = if keepalive::has_inactive(conn) { req::KA_S7 } else { req::KA_S2 };
+        // If the timeout passes also after what is no activity, then nothing ends the session.
+        let inactive_us = keepalive::last_inactive_us(conn).filter(|inactive_us| *inactive_us > last_us);
+        let still_counted = inactive_us.is_some_and(|inactive_us| conn.last.t_us.saturating_sub(inactive_us) < idle_us);
+        let clause = if still_counted { req::KA_S7 } else { req::KA_S2 };
         owed.push(Obligation::new(conn, "error `idle_timeout`", conn.last, since_us, due_us, clause));
     }
     owed
@@ -137,7 +141,9 @@ fn answers(conn: &Conn, owed: &mut Vec<Obligation>) {
         owed.push(Obligation::new(conn, what, at, since(at), due_us, clause));
     };
     for one in conn.answers.pending.iter().filter(|one| !one.optional) {
-        push(format!("error `{}`", one.code), one.at, within(one.at, reply_ms), one.clause);
+        // That a hostile message is not answered is a slip; that nothing is said any more is what it was sent for.
+        let clause = if one.hostile { req::SEC_S3 } else { one.clause };
+        push(format!("error `{}`", one.code), one.at, within(one.at, reply_ms), clause);
     }
     if let Some((at, code, clause)) = conn.answers.fatal_due {
         push(format!("fatal error `{code}`"), at, within(at, conn.limits.drain_ms), clause);
@@ -145,8 +151,9 @@ fn answers(conn: &Conn, owed: &mut Vec<Obligation>) {
     for (at, _) in &conn.answers.updates {
         push("updated".into(), *at, within(*at, conn.limits.flush_ms), req::UPD_S1);
     }
-    for (_, debt) in conn.keepalive.acks.iter().filter(|(_, debt)| !debt.early) {
-        push("keepalive_ack".into(), debt.at, within(debt.at, conn.limits.keepalive_interval_ms), req::KA_S6);
+    for (_, debt) in conn.keepalive.acks.iter() {
+        let clause = if debt.early { req::STA_S3 } else { req::KA_S6 };
+        push("keepalive_ack".into(), debt.at, within(debt.at, conn.limits.keepalive_interval_ms), clause);
     }
     for (_, flush) in conn.flush.open.iter().filter(|_| conn.state == State::Streaming) {
         push("flushed".into(), flush.at, conn.extended_due_us(since(flush.at), conn.limits.flush_ms), req::FLU_S2);
@@ -160,14 +167,20 @@ fn draining(conn: &Conn, owed: &mut Vec<Obligation>) {
     for (_, flush) in conn.flush.open.iter() {
         owed.push(Obligation::new(conn, "flushed", flush.at, flush.at.t_us, due_us, req::FLU_S4));
     }
-    let clause = if conn.end.sentinel_early {
+    owed.push(Obligation::new(conn, "session_ended", sentinel, since_us, due_us, clause_of_the_end(conn)));
+}
+
+/// The clause by which `session_ended` is owed: what was special about the sentinel, unless plain sessions do not end either.
+pub(crate) fn clause_of_the_end(conn: &Conn) -> RequirementId {
+    if !conn.plain_works {
+        req::END_S2
+    } else if conn.end.sentinel_early {
         req::END_S1
     } else if conn.audio.accepted_bytes == 0 {
         req::END_S6
     } else {
         req::END_S2
-    };
-    owed.push(Obligation::new(conn, "session_ended", sentinel, since_us, due_us, clause));
+    }
 }
 
 fn failing(conn: &Conn, owed: &mut Vec<Obligation>) {
@@ -180,7 +193,8 @@ fn failing(conn: &Conn, owed: &mut Vec<Obligation>) {
 fn ended(conn: &Conn, owed: &mut Vec<Obligation>) {
     let (at, clause) = match (&conn.session_ended, &conn.answers.fatal) {
         (Some((at, _)), _) => (*at, req::CLO_S2),
-        (None, Some((at, _))) => (*at, req::ERR_S3),
+        (None, Some((at, _))) if conn.plain_works => (*at, req::ERR_S3),
+        (None, Some((at, _))) => (*at, req::CLO_S2),
         (None, None) => return,
     };
     let due_us = at.t_us.saturating_add(conn.scale.patience_us(conn.limits.close_ms));

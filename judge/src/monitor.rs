@@ -12,7 +12,9 @@ use crate::conn::{At, Closing, Conn, Context, Control};
 use crate::ledger::{self, Obligation};
 use crate::report::{Connection, Judgement};
 use crate::rules::con::UpgradeRefusal;
-use crate::rules::{blame, close, con, counters, end, flush, keepalive, messages, release, results, security, vad};
+use crate::rules::{
+    blame, close, con, counters, end, errors, flush, keepalive, messages, release, results, security, vad,
+};
 use crate::suspicion::Suspicion;
 use crate::{compare, evidence, read, stall, visited};
 
@@ -60,6 +62,7 @@ impl Monitor {
             kind => {
                 let scale = self.scale;
                 let conn = self.conns.entry(event.conn).or_insert_with(|| Conn::new(event.conn, scale, at));
+                conn.plain_works = Control::plain_works(&self.controls);
                 let context = Context { controls: &self.controls, secrets: &self.secrets };
                 release::observe(conn, at, kind);
                 let before = conn.state;
@@ -117,11 +120,12 @@ impl Monitor {
         let probes = by_suspect(&probes);
         for conn in &mut conns {
             settle(conn);
+            errors::settle(conn, &self.controls);
             let probes = probes.get(&conn.id).map_or(&[][..], Vec::as_slice);
             stall::settle(conn, probes, &self.controls, suspicions.get(&conn.id));
         }
         let mut refs: Vec<&mut Conn> = conns.iter_mut().collect();
-        con::across(&mut refs);
+        con::across(&mut refs, &self.controls);
         security::across(&mut refs, &self.secrets);
         compare::across(&mut refs);
         // Where nothing at all was served, a refusal is no answer to the stimulus: it may be all that the server can say.
@@ -193,7 +197,10 @@ fn on_event(conn: &mut Conn, context: &Context<'_>, at: At, kind: &EventKind) {
         EventKind::Audio { .. } => messages::on_binary(conn, at),
         EventKind::Close { code, .. } => closed(conn, Closing { at, code: *code, frame: true }),
         EventKind::Eof { .. } => closed(conn, Closing { at, code: None, frame: false }),
-        EventKind::GaveUp { quiescent, .. } => stall::gave_up(conn, at, *quiescent == Some(true)),
+        EventKind::GaveUp { quiescent, .. } => {
+            conn.last = at;
+            stall::gave_up(conn, at, *quiescent == Some(true));
+        }
         EventKind::Ping { .. }
         | EventKind::Pong { .. }
         | EventKind::Control { .. }

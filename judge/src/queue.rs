@@ -36,6 +36,12 @@ impl<K: Ord + Clone, V> Queue<K, V> {
         Some((value, ahead))
     }
 
+    /// Takes the oldest entry of all.
+    pub(crate) fn take_front(&mut self) -> Option<V> {
+        let key = self.entries.first_key_value().map(|(_, (key, _))| key.clone())?;
+        self.take(&key).map(|(value, _)| value)
+    }
+
     pub(crate) fn contains(&self, key: &K) -> bool {
         self.by_key.contains_key(key)
     }
@@ -73,5 +79,7 @@ mod tests {
         assert_eq!(queue.front(), Some(&3));
         assert_eq!(queue.take(&"b"), None);
         assert!(queue.contains(&"a"));
+        assert_eq!(queue.take_front(), Some(3));
+        assert_eq!(queue.take_front(), None);
     }
 }

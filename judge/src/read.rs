@@ -2,14 +2,14 @@
 //! table's answer becomes a debt. The phase used here is the order of the bytes, not the time of arrival at the server: what
 //! comes before `ready` is judged as if it came after it. Owns no rule about what the server sends.
 
-use lastword_spec::codec::{DecodeError, Decoded, decode_client};
+use lastword_spec::codec::{DecodeError, DecodeErrorKind, Decoded, decode_client};
 use lastword_spec::message::ClientMessage;
 use lastword_spec::requirements as req;
 use lastword_spec::table::{Answer, Row, ServerInput, State, server_row};
 
 use crate::conn::{At, Conn};
 use crate::oddity::Oddity;
-use crate::rules::answers::Pending;
+use crate::rules::answers::{Pending, Would};
 use crate::rules::{aud, keepalive, security};
 
 impl Conn {
@@ -43,9 +43,7 @@ pub(crate) fn client_text(conn: &mut Conn, at: At, text: &str) {
     }
     let phase = conn.phase();
     if text.len() as u64 > conn.limits.max_text_bytes {
-        conn.answers.oversize_text = Some(at);
-        let pending = Pending { oversize: true, ..Pending::new(at, "bad_message", req::LIM_S3, phase) };
-        conn.answers.pending.push_back(pending);
+        oversize_text(conn, at, phase, text);
         return;
     }
     if conn.ready.is_none() {
@@ -55,7 +53,9 @@ pub(crate) fn client_text(conn: &mut Conn, at: At, text: &str) {
     match decode_client(text, u64::MAX) {
         Ok(Decoded::Message(message)) => good_message(conn, at, phase, text, message),
         Ok(Decoded::Unknown { .. }) => {
-            keepalive::maybe_active(conn, at);
+            if phase != State::AwaitConfig {
+                keepalive::active_by_control(conn, at);
+            }
             owe(conn, at, server_row(phase, ServerInput::UnknownType), None, None);
         }
         Err(fault) if fault.message_type.as_deref() == Some("config") && phase == State::AwaitConfig => {
@@ -64,10 +64,25 @@ pub(crate) fn client_text(conn: &mut Conn, at: At, text: &str) {
             conn.state = State::Configuring;
         }
         Err(fault) if fault.message_type.as_deref() == Some("config") => {
+            keepalive::maybe_active(conn, at);
             owe(conn, at, server_row(phase, ServerInput::RefusedConfig), None, None);
         }
-        Err(fault) => bad_message(conn, at, phase, &fault),
+        Err(fault) => bad_message(conn, at, phase, text, &fault),
     }
+}
+
+/// A text message above the limit. What it would say is remembered: only a server that accepted it answers that.
+fn oversize_text(conn: &mut Conn, at: At, phase: State, text: &str) {
+    conn.answers.oversize_text = Some(at);
+    let mut pending = Pending { oversize: true, ..Pending::new(at, "bad_message", req::LIM_S3, phase) };
+    match decode_client(text, u64::MAX) {
+        Ok(Decoded::Message(ClientMessage::Keepalive(keepalive))) => {
+            pending.would = keepalive.seq.map(Would::Acknowledge);
+        }
+        Ok(Decoded::Message(ClientMessage::Flush(flush))) => pending.would = Some(Would::Flush(Some(flush.id))),
+        _ => {}
+    }
+    conn.answers.pending.push_back(pending);
 }
 
 /// A binary message of the client.
@@ -108,8 +123,8 @@ fn good_message(conn: &mut Conn, at: At, phase: State, text: &str, message: Clie
     match input {
         _ if phase == State::AwaitConfig => {}
         ServerInput::Keepalive | ServerInput::KeepaliveSeq => keepalive::kept_alive(conn, at),
-        ServerInput::Flush | ServerInput::Update => keepalive::active_by_control(conn, at),
-        _ => keepalive::maybe_active(conn, at),
+        ServerInput::EndOfStream => {}
+        _ => keepalive::active_by_control(conn, at),
     }
     match (row.answer, message) {
         (Answer::OweReady, ClientMessage::Config(config)) => {
@@ -137,16 +152,38 @@ fn good_message(conn: &mut Conn, at: At, phase: State, text: &str, message: Clie
     }
 }
 
-fn bad_message(conn: &mut Conn, at: At, phase: State, fault: &DecodeError) {
+fn bad_message(conn: &mut Conn, at: At, phase: State, text: &str, fault: &DecodeError) {
     conn.answers.bad_messages += 1;
-    conn.answers.hostile = Some(at);
+    conn.answers.malformed = Some(at);
     if conn.answers.bad_messages == 10 {
         conn.answers.fatal_due = Some((at, "bad_message", req::MSG_S7));
-        conn.answers.hostile = None;
         return;
+    }
+    let hostile = is_hostile(text, fault.kind);
+    if hostile {
+        conn.answers.hostile = Some(at);
     }
     let param = fault.message_type.as_ref().map(|_| fault.path.clone()).filter(|path| !path.is_empty());
     owe(conn, at, server_row(phase, ServerInput::BadMessage), None, param);
+    if let Some(pending) = conn.answers.pending.back_mut().filter(|pending| pending.at == at) {
+        pending.hostile = hostile;
+        pending.extended = text.contains("\"x_");
+        pending.would = match fault.message_type.as_deref() {
+            Some("keepalive") => Some(Would::AcknowledgeAnything),
+            Some("flush") => Some(Would::Flush(None)),
+            None if text.contains("\"keepalive\"") => Some(Would::AcknowledgeAnything),
+            _ => None,
+        };
+    }
+}
+
+/// Whether a bad message is of the sort that is sent to break a parser, not by mistake.
+fn is_hostile(text: &str, kind: DecodeErrorKind) -> bool {
+    use DecodeErrorKind::{LoneSurrogate, NotUtf8, NumberRange, TooDeep};
+    // Bytes that are no UTF-8 stand in a trace as replacement characters.
+    matches!(kind, TooDeep | NumberRange | LoneSurrogate | NotUtf8)
+        || text.contains('\u{fffd}')
+        || text.chars().any(|c| c.is_control() && !c.is_ascii_whitespace())
 }
 
 /// Turns the table's answer into a debt.

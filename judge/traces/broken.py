@@ -3,6 +3,7 @@
 from builder import CONFIG, LIMITS, SMALL, heater, ready
 from broken_end import END
 from broken_stuck import STUCK
+from broken_provoked import PROVOKED
 
 BROKEN = {}
 
@@ -242,9 +243,9 @@ def _(t):
     heater(t.start().speech()).audio(bytes=0).wait(100).ended().hang_up()
 
 
-@trace("AUD-S3--empty-counted", "An empty binary message is counted as rejected.")
+@trace("AUD-S3--empty-counted", "Empty binary messages are counted as rejected.")
 def _(t):
-    heater(t.start().audio(bytes=0).speech()).finish(rejected=1)
+    heater(t.start().audio(bytes=0, times=2).speech()).finish(rejected=2)
 
 
 @trace("AUD-S4--short-frames-dropped", "Frames of one sample are not accepted.")
@@ -636,3 +637,4 @@ def _(t):
 
 BROKEN.update(END)
 BROKEN.update(STUCK)
+BROKEN.update(PROVOKED)

@@ -235,3 +235,67 @@ def _(t):
     heater(t.start().speech()).end_of_stream().gave_up(1000).control()
     for number in range(6):
         t.on(2000 + number).open(probe={"of": 0, "stimulus": "audio", "round": 1}).config().error("overloaded", True, True).close(1013, by="server")
+@trace("heard-after-flush", "The same speech straight on, and with a flush in its middle; a word is heard differently.")
+def _(t):
+    t.open(label="straight", speech="twice").config().wait(5).server(ready()).speech(4000)
+    t.final(0, "turn on the heater", 200, 1400).final(1, "turn on the heater", 2200, 3400).finish(4000, 2)
+    t.on(1).open(label="resumed", speech="twice").config().wait(5).server(ready()).speech(2000).flush("f").wait(5)
+    t.final(0, "turn on the heater", 200, 1400).flushed("f").speech(2000).final(1, "turn on the eater", 2200, 3400)
+    t.finish(4000, 2)
+
+
+@trace("hears-nothing", "A server that hears no words at all hears none after a flush either.")
+def _(t):
+    t.open(label="straight", speech="twice").config().wait(5).server(ready()).speech(4000).finish(4000, 0)
+    t.on(1).open(label="resumed", speech="twice").config().wait(5).server(ready()).speech(2000).flush("f").wait(5)
+    t.flushed("f").speech(2000).finish(4000, 0)
+
+
+@trace("internal-by-chance", "The server fails while answers are due, and nothing shows that it works otherwise.")
+def _(t):
+    t.start().client("{").wait(5).error("internal", True, True).ended(0, 0, complete=False, reason="internal").hang_up(1011)
+    t.on(1).start().end_of_stream().wait(5).error("internal", True, True)
+    t.ended(0, 0, complete=False, reason="internal").hang_up(1011)
+    t.on(2).open().config(required=["words"]).wait(5).error("internal", True, True).hang_up(1011)
+
+
+@trace("early-keepalive", "A keepalive between config and ready is acknowledged after ready, in its order.")
+def _(t):
+    t.open().config().keepalive(7).audio(times=2).keepalive(8).wait(50).server(ready()).ack(7).ack(8).speech(1000).finish(1200, 0)
+
+
+@trace("unknown-types-keep-alive", "Messages of an unknown type are activity.")
+def _(t):
+    t.start(limits=SMALL)
+    for _ in range(4):
+        t.wait(1000).client(type="hello").wait(5).error("unknown_type")
+    t.finish(0, 0)
+
+
+@trace("idle-crosses-everything", "The idle timer fires while a flush, an unknown type and a broken message are under way.")
+def _(t):
+    t.start(limits=SMALL).wait(2990).flush("f").client(type="hello").client("{").wait(5).error("idle_timeout", True, True)
+    t.ended(0, 0, complete=False, reason="idle_timeout").hang_up(4408)
+
+
+@trace("bad-flush-then-good", "A bad flush and a bad keepalive are refused; good ones behind them are served.")
+def _(t):
+    t.start().client(type="flush", id=7).client(type="keepalive", seq="1").flush("7").keepalive(1).wait(5)
+    t.error("bad_message", param="id").error("bad_message", param="seq").flushed("7").ack(1).finish(0, 0)
+
+
+@trace("late-by-half", "Two second sentinels and two keepalives behind the sentinel: the server ends before it reads the last ones.")
+def _(t):
+    heater(t.start().speech()).end_of_stream().keepalive(1).end_of_stream().keepalive(2).end_of_stream().wait(2)
+    t.error("duplicate_end_of_stream").ended().hang_up()
+
+
+@trace("ids-before-config", "Before config a broken frame may be answered without an id; an update and a flush behind it are, with theirs.")
+def _(t):
+    t.open().audio(bytes=641).client(type="update", id="u").flush("f").wait(5).error("invalid_state")
+    t.error("invalid_state", id="u").error("invalid_state", id="f").config().wait(5).server(ready()).finish(0, 0, rejected=1)
+
+
+@trace("closed-1009-before-config", "A text above every limit before config makes the WebSocket library close.")
+def _(t):
+    t.open().client("x" * 70000).wait(5).close(1009, by="server")

@@ -1,6 +1,7 @@
 //! Owns control sessions: the plainest possible session on a connection of its own, which shows whether the subject still
 //! serves. One is shared by everybody who asks while none has started yet.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::env::{Env, Session};
 use super::gate::SessionPermit;
 use super::result::Evidence;
+use super::stimulus;
 use crate::audio_frames;
 use crate::case::{Audio, Open};
 use crate::record::Recorder;
@@ -312,15 +314,23 @@ pub(crate) fn config_message(token: Option<&str>, members: &Map<String, Value>) 
         message.insert("token".to_owned(), Value::from(token));
     }
     message.extend(members.clone());
-    Value::Object(message).to_string()
+    stimulus::plain(&Value::Object(message))
 }
 
-/// Whether the subject said that it has no room.
+/// Whether the subject said that it has no room for a session. What it says of a session that it has taken is for the judge.
 pub(crate) fn is_overload(trace: &Trace) -> bool {
+    let mut taken = BTreeSet::new();
     trace.events.iter().any(|event| match &event.kind {
         EventKind::Refused { status, .. } => matches!(status, 503 | 429),
-        EventKind::Close { from: Side::Server, code, .. } => code.is_some_and(|code| code.0 == 1013),
-        EventKind::Text { from: Side::Server, text } => is_overload_error(text),
+        EventKind::Close { from: Side::Server, code, .. } if !taken.contains(&event.conn) => {
+            code.is_some_and(|code| code.0 == 1013)
+        }
+        EventKind::Text { from: Side::Server, text } if !taken.contains(&event.conn) => {
+            if text.contains("\"ready\"") {
+                taken.insert(event.conn);
+            }
+            is_overload_error(text)
+        }
         _ => false,
     })
 }

@@ -64,7 +64,8 @@ impl Player {
     pub(crate) async fn play(env: &Arc<Env>, case: &Case, attempt: u32) -> Played {
         let header = env.header(&case.id, env.controls.current_scale_percent());
         let recorder = Arc::new(Recorder::new(header, &env.options()));
-        if let Some(before) = env.controls.last().filter(|control| control.ok) {
+        // Also one that failed: then what goes wrong in the case may go wrong everywhere.
+        if let Some(before) = env.controls.last() {
             recorder.note(wait::CONTROL_BEFORE, before.event());
         }
         let mut player = Self {
@@ -240,7 +241,7 @@ impl Player {
     async fn barrier(&mut self) -> Flow {
         self.next_seq += 1;
         let seq = self.next_seq;
-        let flow = self.send(vec![Outgoing::Text(json!({"type": "keepalive", "seq": seq}).to_string())]).await;
+        let flow = self.send(vec![Outgoing::Text(stimulus::plain(&json!({"type": "keepalive", "seq": seq})))]).await;
         if flow != Flow::Go {
             return flow;
         }

@@ -51,7 +51,20 @@ fn text(message: &Map<String, Value>, token: Option<&str>, number: &mut u64) -> 
     }
     let mut message = Value::Object(message);
     fill(&mut message, token, number);
-    message.to_string()
+    plain(&message)
+}
+
+/// The text of an object as most clients write it: `type` first. Only a case about the form of messages sends another.
+pub(super) fn plain(message: &Value) -> String {
+    let Some(kind) = message.get("type") else { return message.to_string() };
+    let mut rest = message.clone();
+    if let Value::Object(members) = &mut rest {
+        members.remove("type");
+    }
+    let rest = rest.to_string();
+    let rest = rest.trim_start_matches('{');
+    let comma = if rest == "}" { "" } else { "," };
+    format!("{{\"type\":{kind}{comma}{rest}")
 }
 
 fn fill(value: &mut Value, token: Option<&str>, number: &mut u64) {
@@ -76,10 +89,10 @@ fn fill(value: &mut Value, token: Option<&str>, number: &mut u64) {
 fn padded(wanted: &Padded, bytes: u64) -> String {
     let mut message = wanted.message.clone();
     message.insert("x_pad".into(), Value::from(""));
-    let bare = Value::Object(message.clone()).to_string().len();
+    let bare = plain(&Value::Object(message.clone())).len();
     let fill = usize::try_from(bytes).unwrap_or(0).saturating_sub(bare);
     message.insert("x_pad".into(), Value::from("p".repeat(fill)));
-    Value::Object(message).to_string()
+    plain(&Value::Object(message))
 }
 
 fn nested(depth: u32) -> String {
@@ -105,6 +118,14 @@ mod tests {
         let text = padded(&Padded { message, bytes }, 300);
         assert_eq!(text.len(), 300);
         assert!(serde_json::from_str::<Value>(&text).expect("JSON")["x_pad"].is_string());
+    }
+
+    #[test]
+    fn type_is_the_first_member() {
+        let text = |json: &str| plain(&serde_json::from_str(json).expect("JSON"));
+        assert_eq!(text(r#"{"a":{"b":1},"type":"x"}"#), r#"{"type":"x","a":{"b":1}}"#);
+        assert_eq!(text(r#"{"type":"x"}"#), r#"{"type":"x"}"#);
+        assert_eq!(text(r#"{"a":1}"#), r#"{"a":1}"#);
     }
 
     #[test]

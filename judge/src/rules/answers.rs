@@ -33,6 +33,21 @@ pub(crate) struct Pending {
     /// The message was too long: several answers will do.
     pub(crate) oversize: bool,
     pub(crate) input: Option<ServerInput>,
+    /// The message is of the sort that is sent to break a parser.
+    pub(crate) hostile: bool,
+    /// The message has an extension member.
+    pub(crate) extended: bool,
+    /// What a server answers that wrongly accepts the message.
+    pub(crate) would: Option<Would>,
+}
+
+/// The answer that a message would get if it were right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Would {
+    Acknowledge(u64),
+    AcknowledgeAnything,
+    /// With this id, or any.
+    Flush(Option<String>),
 }
 
 impl Pending {
@@ -48,6 +63,9 @@ impl Pending {
             early: false,
             oversize: false,
             input: None,
+            hostile: false,
+            extended: false,
+            would: None,
         }
     }
 }
@@ -67,6 +85,15 @@ pub(crate) struct Stray {
     pub(crate) at: At,
     pub(crate) code: String,
     pub(crate) id: Option<String>,
+    pub(crate) param: Option<String>,
+}
+
+/// A `bad_message` that answered a message and does not name the member at fault.
+#[derive(Clone, Debug)]
+pub(crate) struct Misnamed {
+    pub(crate) at: At,
+    pub(crate) to: Pending,
+    pub(crate) param: Option<String>,
 }
 
 /// The memory of this area.
@@ -87,6 +114,11 @@ pub(crate) struct Answers {
     pub(crate) longest_text_bytes: u64,
     /// Of those sent before `ready`, when only the defaults were known.
     pub(crate) longest_early_bytes: u64,
+    /// Non-fatal `bad_message`s that came.
+    pub(crate) bad_answers: u32,
+    pub(crate) misnamed: Vec<Misnamed>,
+    /// The last message of the client that is malformed.
+    pub(crate) malformed: Option<At>,
     /// The last message of the client that no parser takes.
     pub(crate) hostile: Option<At>,
     pub(crate) fatal: Option<(At, ErrorMessage)>,
@@ -142,12 +174,17 @@ pub(crate) fn settle_by(conn: &mut Conn, at: At, error: &ErrorMessage) {
     // What must be answered comes before what may be.
     let pending = &conn.answers.pending;
     let due = |one: &&Pending| !one.optional && fits(one);
-    let exact = pending.iter().position(|one| due(&one) && one.param == error.param);
-    let index = exact.or_else(|| pending.iter().position(|one| due(&one))).or_else(|| pending.iter().position(fits));
+    let same_id = |one: &Pending| one.id == error.id;
+    let index = (pending.iter().position(|one| due(&one) && same_id(one) && one.param == error.param))
+        .or_else(|| pending.iter().position(|one| due(&one) && same_id(one)))
+        .or_else(|| pending.iter().position(|one| fits(one) && same_id(one)))
+        .or_else(|| pending.iter().position(|one| due(&one)))
+        .or_else(|| pending.iter().position(fits));
     match index.and_then(|index| conn.answers.pending.remove(index)) {
         Some(pending) => answered(conn, at, pending, error),
         None => {
-            let stray = Stray { at, code: error.code.as_str().to_owned(), id: error.id.clone() };
+            let (id, param) = (error.id.clone(), error.param.clone());
+            let stray = Stray { at, code: error.code.as_str().to_owned(), id, param };
             if conn.answers.strays.len() < MOST_STRAYS {
                 conn.answers.strays.push(stray);
             }
@@ -161,6 +198,23 @@ pub(crate) fn came_too_late(conn: &mut Conn, error: &ErrorMessage) {
     if let Some(index) = conn.answers.pending.iter().position(|one| one.code == error.code.as_str()) {
         conn.answers.pending.remove(index);
     }
+}
+
+/// An answer that only a message gets that is right: if a message that had to be refused would have got this one, it was
+/// accepted, and that is the breach.
+pub(crate) fn accepted(conn: &mut Conn, at: At, answer: &Would) -> bool {
+    let fits = |one: &Pending| match (&one.would, answer) {
+        (Some(Would::Acknowledge(due)), Would::Acknowledge(seq)) => due == seq,
+        (Some(Would::AcknowledgeAnything), Would::Acknowledge(_) | Would::AcknowledgeAnything) => true,
+        (Some(Would::Flush(due)), Would::Flush(id)) => due.is_none() || due == id,
+        _ => false,
+    };
+    let Some(index) = conn.answers.pending.iter().position(fits) else { return false };
+    let one = conn.answers.pending.remove(index).expect("the position was just found");
+    conn.answers.read(one.at.event);
+    let text = "accepted a message that it must refuse, and answered it as if it were right";
+    conn.convict_with(FindingKind::WronglyAccepted, one.clause, at, &[one.at.event], text);
+    true
 }
 
 /// A malformed error: the debt that it most likely was meant for is settled.
@@ -196,11 +250,8 @@ fn answered(conn: &mut Conn, at: At, pending: Pending, error: &ErrorMessage) {
     });
     if pending.clause == req::MSG_S6 {
         conn.credit(req::MSG_S4);
-        let named = error.param.as_deref();
-        if named != pending.param.as_deref() {
-            let wanted = pending.param.as_deref().unwrap_or_default();
-            let text = format!("answered a `bad_message` whose `param` does not name the member at fault, `{wanted}`");
-            conn.convict_with(FindingKind::WrongAnswer, req::MSG_S6, at, &[pending.at.event], text);
+        if error.param != pending.param {
+            conn.answers.misnamed.push(Misnamed { at, to: pending.clone(), param: error.param.clone() });
         }
     }
     if let (Some(id), None) = (&pending.id, &error.id) {
@@ -215,9 +266,13 @@ fn answered(conn: &mut Conn, at: At, pending: Pending, error: &ErrorMessage) {
 /// An error that answers an `update`: as good as `updated`.
 fn by_update(conn: &mut Conn, at: At, error: &ErrorMessage) -> bool {
     let Some(id) = error.id.as_deref() else {
-        let unserved = error.code == "unsupported_option" && !conn.answers.updates.is_empty();
+        let due = |pending: &Pending| pending.code == error.code.as_str();
+        let unknown = error.code == "unknown_type" && !conn.answers.pending.iter().any(due);
+        let unserved = (error.code == "unsupported_option" || unknown) && !conn.answers.updates.is_empty();
         if unserved && let Some((asked, id)) = conn.answers.updates.pop_front() {
-            let text = format!("refused the update {id:?} without repeating its id");
+            conn.answers.read(asked.event);
+            let how = if unknown { "as a type that it does not know" } else { "without repeating its id" };
+            let text = format!("refused the update {id:?} {how}");
             conn.convict_with(FindingKind::WrongAnswer, req::UPD_S1, at, &[asked.event], text);
         }
         return unserved;
@@ -249,7 +304,9 @@ fn by_flush(conn: &mut Conn, at: At, error: &ErrorMessage) -> bool {
     let Some(id) = error.id.as_deref() else { return false };
     let Some((flush, _)) = conn.flush.open.take(&id.to_owned()) else { return false };
     conn.flush.refused.insert(flush.id.clone());
-    let early = flush.early && error.code == "invalid_state";
+    let illegal = error.code == "invalid_state";
+    conn.flush.first_refused |= illegal && conn.flush.first == Some(flush.at);
+    let early = flush.early && illegal;
     let (kind, clause) =
         if early { (FindingKind::WronglyRefused, req::STA_S3) } else { (FindingKind::WrongAnswer, req::FLU_S2) };
     let text = format!("answered the flush {id:?} with the error `{}` instead of `flushed`", error.code.as_str());

@@ -17,12 +17,15 @@ pub(crate) struct Sent {
     pub(crate) accepted_frames: u64,
     /// Of these: sent between `config` and `ready`.
     pub(crate) early_bytes: u64,
-    /// Of these: of unusual length, below 10 ms or above 1,000 ms.
-    pub(crate) unusual_bytes: u64,
+    /// Of these: of unusual length, below 10 ms, above 1,000 ms, or either.
+    pub(crate) short_bytes: u64,
+    pub(crate) long_bytes: u64,
     pub(crate) unusual_frames: u64,
+    pub(crate) last_unusual: Option<At>,
     /// Of these: looking like a command.
     pub(crate) command_bytes: u64,
     pub(crate) command_frames: u64,
+    pub(crate) last_command: Option<At>,
     /// Of these: sent since the first flush.
     pub(crate) since_flush_bytes: u64,
     pub(crate) longest_frame_bytes: u64,
@@ -121,17 +124,24 @@ pub(crate) fn note(conn: &mut Conn, at: At, phase: State, input: ServerInput, by
             if sent.accepted_frames == 0 && oddity::is_container(head) {
                 sent.container = Some(at);
             }
-            let add = |on: bool| if on { (bytes, 1) } else { (0, 0) };
-            let (unusual, unusual_count) = add(is_unusual(bytes, &format));
-            let (command, command_count) = add(oddity::looks_like_command(head));
-            sent.accepted_bytes = sent.accepted_bytes.saturating_add(bytes);
+            let (short, long) = is_unusual(bytes, &format);
+            let command = oddity::looks_like_command(head);
+            let add = |sum: &mut u64, on: bool| *sum = sum.saturating_add(if on { bytes } else { 0 });
+            add(&mut sent.accepted_bytes, true);
+            add(&mut sent.early_bytes, early);
+            add(&mut sent.since_flush_bytes, flushed_before);
+            add(&mut sent.short_bytes, short);
+            add(&mut sent.long_bytes, long);
+            add(&mut sent.command_bytes, command);
             sent.accepted_frames += 1;
-            sent.early_bytes += add(early).0;
-            sent.since_flush_bytes += add(flushed_before).0;
-            sent.unusual_bytes += unusual;
-            sent.unusual_frames += unusual_count;
-            sent.command_bytes += command;
-            sent.command_frames += command_count;
+            if short || long {
+                sent.unusual_frames += 1;
+                sent.last_unusual = Some(at);
+            }
+            if command {
+                sent.command_frames += 1;
+                sent.last_command = Some(at);
+            }
             if early {
                 sent.longest_early_bytes = sent.longest_early_bytes.max(bytes);
             }
@@ -161,11 +171,9 @@ pub(crate) fn excess(conn: &Conn, ms: u64, otherwise: RequirementId) -> Requirem
     }
 }
 
-fn is_unusual(bytes: u64, format: &AudioFormat) -> bool {
-    match to_ms(bytes, format) {
-        Some(ms) => !(10..=1_000).contains(&ms),
-        None => false,
-    }
+/// Whether a frame is shorter than 10 ms, and whether it is longer than 1,000 ms.
+fn is_unusual(bytes: u64, format: &AudioFormat) -> (bool, bool) {
+    to_ms(bytes, format).map_or((false, false), |ms| (ms < 10, ms > 1_000))
 }
 
 /// What a session that ended with true counters proves about audio.

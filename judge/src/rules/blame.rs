@@ -4,7 +4,7 @@
 use lastword_spec::finding::FindingKind;
 use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements as req;
-use lastword_spec::table::State;
+use lastword_spec::table::{ServerInput, State};
 
 use crate::conn::{At, Conn};
 use crate::rules::answers::{Answered, Pending, Stray};
@@ -42,9 +42,17 @@ fn counted_after_end(conn: &Conn, at: At) -> bool {
 }
 
 /// Settles all single answers.
+///
+/// Where the trace just stops, what comes next might explain what has come: nothing is settled.
 pub(crate) fn settle(conn: &mut Conn) {
+    let over = conn.session_ended.is_some() || conn.given_up.is_some() || !conn.is_live();
+    if !over {
+        return;
+    }
     let mut pending: Vec<Pending> = std::mem::take(&mut conn.answers.pending).into_iter().collect();
-    for stray in std::mem::take(&mut conn.answers.strays) {
+    let mut strays = std::mem::take(&mut conn.answers.strays);
+    name_members(conn, &mut strays);
+    for (index, stray) in strays.iter().enumerate() {
         let owed = pending.iter().position(|one| {
             !one.optional
                 && one.at.event < stray.at.event
@@ -52,12 +60,17 @@ pub(crate) fn settle(conn: &mut Conn) {
                 && is_refusal(&stray.code)
         });
         match owed {
-            Some(index) if !meant_for_keepalive(conn, &stray, &pending[index]) => {
-                let one = pending.remove(index);
+            Some(found)
+                if !speaks_of_an_end(conn, stray) && !meant_for_keepalive(conn, &strays[index..], &pending[found]) =>
+            {
+                let one = pending.remove(found);
+                // Who does not know `update` breaks the rule about updates, wherever one comes.
+                let unknown = one.input == Some(ServerInput::Update) && stray.code == "unknown_type";
+                let clause = if unknown { req::UPD_S1 } else { one.clause };
                 let text = format!("answered with the error `{}` where `{}` was due", stray.code, one.code);
-                conn.convict_with(FindingKind::WrongAnswer, one.clause, stray.at, &[one.at.event], text);
+                conn.convict_with(FindingKind::WrongAnswer, clause, stray.at, &[one.at.event], text);
             }
-            _ => unasked(conn, &stray),
+            _ => unasked(conn, stray, &strays),
         }
     }
     let end = conn.session_ended.as_ref().map_or(conn.last, |(at, _)| *at);
@@ -84,23 +97,51 @@ fn is_refusal(code: &str) -> bool {
     !matches!(code, "internal" | "going_away" | "max_duration" | "rate_limited" | "quota_exceeded" | "overloaded")
 }
 
-fn meant_for_keepalive(conn: &Conn, stray: &Stray, owed: &Pending) -> bool {
-    let generic = matches!(stray.code.as_str(), "invalid_state" | "bad_message" | "unknown_type");
-    generic && !matches!(owed.code, "invalid_state" | "bad_message" | "unknown_type") && has_keepalive_after_end(conn)
+/// Whether the first of these errors answers a keepalive after the sentinel: then there is one for each of those.
+fn meant_for_keepalive(conn: &Conn, strays: &[Stray], owed: &Pending) -> bool {
+    let is_generic = |code: &str| matches!(code, "invalid_state" | "bad_message" | "unknown_type");
+    let keepalives = conn.keepalive.after_end.iter().filter(|at| at.event < owed.at.event).count();
+    let generic = strays.iter().filter(|stray| is_generic(&stray.code)).count();
+    is_generic(&strays[0].code) && !is_generic(owed.code) && keepalives > 0 && generic >= keepalives
 }
 
-fn has_keepalive_after_end(conn: &Conn) -> bool {
-    !conn.keepalive.after_end.is_empty()
+/// An error that says that the stream is over, though the client has not ended it.
+fn speaks_of_an_end(conn: &Conn, stray: &Stray) -> bool {
+    matches!(stray.code.as_str(), "audio_after_end" | "duplicate_end_of_stream")
+        && conn.end.sentinel.is_none_or(|sentinel| sentinel.event > stray.at.event)
+}
+
+/// Settles the `bad_message`s that do not name the member at fault. One that nothing asked for may have taken the place of the
+/// right one, which then came as one too many.
+fn name_members(conn: &mut Conn, strays: &mut [Stray]) {
+    for one in std::mem::take(&mut conn.answers.misnamed) {
+        let is_right = |stray: &Stray| stray.code == "bad_message" && stray.param == one.to.param;
+        if let Some(stray) = strays.iter_mut().find(|stray| is_right(stray)) {
+            (stray.at, stray.param) = (one.at, one.param);
+            continue;
+        }
+        if strays.iter().any(|stray| stray.code == "bad_message") {
+            continue;
+        }
+        let wanted = one.to.param.as_deref().unwrap_or_default();
+        let clause = if one.to.extended && one.param.is_some() { req::VER_3 } else { req::MSG_S6 };
+        let text = format!("answered a `bad_message` whose `param` does not name the member at fault, `{wanted}`");
+        conn.convict_with(FindingKind::WrongAnswer, clause, one.at, &[one.to.at.event], text);
+    }
 }
 
 /// An error of a well-known code that nothing asked for. Unknown codes are nobody's breach.
-fn unasked(conn: &mut Conn, stray: &Stray) {
+fn unasked(conn: &mut Conn, stray: &Stray, strays: &[Stray]) {
     let code = stray.code.as_str();
+    if unknown_here(conn, stray) {
+        return;
+    }
     let before = |one: &&Answered| one.code == code && one.at.event < stray.at.event;
     let repeated = conn.answers.answered.iter().rev().find(before).copied();
     // What was sent before the last message that rightly got this error was handled before it.
     let since = repeated.map_or(0, |one| one.to.event);
-    let Some((kind, clause)) = suspect(conn, code, repeated.is_some(), since) else { return };
+    let alike = strays.iter().filter(|other| other.code == code).count() as u64;
+    let Some((kind, clause)) = suspect(conn, stray, repeated.is_some(), since, alike) else { return };
     let because: Vec<usize> = match kind {
         FindingKind::DuplicateAnswer => repeated.map(|one| one.at.event).into_iter().collect(),
         _ => reason(conn, clause, stray.at).into_iter().collect(),
@@ -112,9 +153,59 @@ fn unasked(conn: &mut Conn, stray: &Stray) {
     conn.convict_with(kind, clause, stray.at, &because, text);
 }
 
-fn suspect(conn: &Conn, code: &str, repeated: bool, since: usize) -> Option<(FindingKind, RequirementId)> {
+/// A keepalive, a flush or an update whose type the server says it does not know: what it owes for that is the breach.
+fn unknown_here(conn: &mut Conn, stray: &Stray) -> bool {
+    if stray.code != "unknown_type" || !conn.keepalive.after_end.is_empty() {
+        return false;
+    }
+    let before = |at: At| at.event < stray.at.event;
+    let odd = |at: At| conn.answers.odd_form == Some(at) || conn.answers.extension == Some(at);
+    let ack = conn.keepalive.acks.front().map(|debt| (debt.at, debt.seq)).filter(|(at, _)| before(*at));
+    let flush = conn.flush.open.front().map(|flush| (flush.at, flush.id.clone())).filter(|(at, _)| before(*at));
+    match (ack, flush) {
+        (Some((at, seq)), _) if !odd(at) || conn.convicted(req::KA_S6) => {
+            conn.keepalive.acks.take(&seq);
+            let text = "answered a keepalive as a message of a type that it does not know";
+            conn.convict_with(FindingKind::WrongAnswer, req::KA_S6, stray.at, &[at.event], text);
+        }
+        (None, Some((at, id))) if !odd(at) || conn.convicted(req::FLU_S2) => {
+            conn.flush.open.take(&id);
+            let text = format!("answered the flush {id:?} as a message of a type that it does not know");
+            conn.convict_with(FindingKind::WrongAnswer, req::FLU_S2, stray.at, &[at.event], text);
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// What the server took for the end of the stream, if it speaks of an end at `at` that the client did not send.
+pub(crate) fn taken_for_the_end(conn: &Conn, at: At) -> RequirementId {
+    let before = |stimulus: &At| stimulus.event < at.event;
+    let was_idle = conn.keepalive.was_idle_before(at, conn.limits.idle_timeout_ms.saturating_mul(1_000));
+    let flushed = conn.flush.first.filter(before).is_some() && !conn.flush.first_refused;
+    if conn.audio.early_bytes > 0 && conn.end.sentinel_early {
+        req::STA_S3
+    } else if flushed {
+        req::FLU_1
+    } else if conn.audio.empty.first().is_some_and(before) && !was_idle {
+        req::AUD_S3
+    } else if conn.audio.command_frames > 0 {
+        req::AUD_S5
+    } else {
+        req::END_S10
+    }
+}
+
+fn suspect(
+    conn: &Conn,
+    stray: &Stray,
+    repeated: bool,
+    since: usize,
+    alike: u64,
+) -> Option<(FindingKind, RequirementId)> {
     use FindingKind::{DuplicateAnswer, WronglyRefused};
     let audio = &conn.audio;
+    let code = stray.code.as_str();
     let sent = |at: Option<At>| at.is_some_and(|at| at.event > since);
     let kept_alive = sent(conn.keepalive.after_end.last().copied());
     let early_end = conn.end.sentinel_early;
@@ -122,26 +213,21 @@ fn suspect(conn: &Conn, code: &str, repeated: bool, since: usize) -> Option<(Fin
     Some(match code {
         "audio_after_end" if audio.empty_after_end > 0 && audio.after_end.is_empty() => (WronglyRefused, req::AUD_S3),
         "audio_after_end" if repeated => (DuplicateAnswer, req::END_S4),
-        "audio_after_end" | "duplicate_end_of_stream" if conn.flush.first.is_some() && !repeated => {
-            (WronglyRefused, req::FLU_1)
-        }
-        "audio_after_end" | "duplicate_end_of_stream" if !audio.empty.is_empty() && !repeated => {
+        // It said before that the stream was over: this sentinel is a second one to it.
+        "duplicate_end_of_stream" if refused_audio_too_soon(conn) => return None,
+        "duplicate_end_of_stream" if repeated => (DuplicateAnswer, req::END_S5),
+        "duplicate_end_of_stream" if conn.end.sentinel_early && audio.early_bytes == 0 => (WronglyRefused, req::END_S1),
+        "audio_after_end" | "duplicate_end_of_stream" => (WronglyRefused, taken_for_the_end(conn, stray.at)),
+        "invalid_audio" if !audio.empty.is_empty() && alike >= audio.broken.frames.max(1) => {
             (WronglyRefused, req::AUD_S3)
         }
-        "audio_after_end" | "duplicate_end_of_stream" if audio.command_frames > 0 && !repeated => {
-            (WronglyRefused, req::AUD_S5)
-        }
-        "audio_after_end" => (WronglyRefused, req::END_S4),
-        "duplicate_end_of_stream" if repeated => (DuplicateAnswer, req::END_S5),
-        "duplicate_end_of_stream" => (WronglyRefused, req::END_S1),
         "invalid_audio" if repeated => (DuplicateAnswer, req::AUD_S2),
-        "invalid_audio" if !audio.empty.is_empty() => (WronglyRefused, req::AUD_S3),
         "invalid_audio" if audio.command_frames > 0 => (WronglyRefused, req::AUD_S5),
         "invalid_audio" if audio.accepted_bytes == 0 => return None,
         "invalid_audio" => (WronglyRefused, req::AUD_S4),
         "invalid_state" | "unknown_type" | "bad_message" if kept_alive => (WronglyRefused, req::KA_S5),
+        "invalid_state" if early && !repeated && !(early_end && alike == 1) => (WronglyRefused, req::STA_S3),
         "invalid_state" if early_end && !repeated => (WronglyRefused, req::END_S1),
-        "invalid_state" if early && !repeated => (WronglyRefused, req::STA_S3),
         "invalid_state" if repeated => (DuplicateAnswer, req::STA_S1),
         "invalid_state" if conn.end.sentinel.is_some() => (WronglyRefused, req::END_S1),
         "invalid_state" => (WronglyRefused, req::STA_S1),
@@ -159,6 +245,11 @@ fn suspect(conn: &Conn, code: &str, repeated: bool, since: usize) -> Option<(Fin
         "message_too_large" => (WronglyRefused, req::LIM_S2),
         _ => return None,
     })
+}
+
+/// Whether audio was refused as late before the client ended the stream.
+fn refused_audio_too_soon(conn: &Conn) -> bool {
+    [req::FLU_1, req::AUD_S3, req::AUD_S5, req::END_S10].into_iter().any(|id| conn.convicted(id))
 }
 
 /// The event of the client that most likely led to it.

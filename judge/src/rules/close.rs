@@ -9,7 +9,9 @@ use lastword_spec::table::State;
 
 use crate::bounds::ms;
 use crate::conn::{At, Closing, Conn};
-use crate::rules::errors;
+use crate::ledger;
+use crate::rules::answers::Pending;
+use crate::rules::{errors, refusal};
 
 /// The client's Close, or the end of its half of the transport.
 pub(crate) fn on_client_close(conn: &mut Conn, closing: Closing) {
@@ -197,7 +199,9 @@ fn unannounced(conn: &mut Conn, closing: Closing) {
         return;
     }
     let by_library = matches!(closing.code, Some(CloseCode::PROTOCOL_ERROR | CloseCode::INVALID_PAYLOAD));
-    if by_library && conn.state != State::Draining {
+    let no_message = |one: &Pending| one.code == "bad_message" && !one.hostile && !one.oversize;
+    let library = by_library && !conn.answers.pending.iter().find(|one| !one.optional).is_some_and(no_message);
+    if library && conn.state != State::Draining {
         // What a library met below the messages is not in the trace.
         conn.unsure(req::ERR_S1, "a WebSocket library may have made this close");
         if conn.answers.hostile.is_some() {
@@ -236,23 +240,64 @@ fn verdict(conn: &Conn, closing: Closing, too_big: bool) -> Verdict {
     if conn.state == State::AwaitConfig && closing.code == Some(CloseCode::TIMEOUT) {
         return before_config(conn, closing, how);
     }
+    if let Some(found) = before_ready(conn, &how) {
+        return found;
+    }
+    if conn.state == State::Streaming && was_idle(conn, closing) {
+        return streaming(conn, closing, how);
+    }
     let as_if_done = conn.state == State::Draining && closing.code == Some(CloseCode::NORMAL);
     if let Some((error, clause)) =
         errors::ended_by_nonfatal(conn).filter(|_| !as_if_done && conn.state != State::Configuring)
     {
         return (ClosedWithoutEnd, clause, Some(error), format!("{how} after an error that was not fatal"));
     }
-    if let Some(hostile) = conn.answers.hostile.filter(|_| !closing.frame) {
-        return (FindingKind::Crash, req::SEC_S3, Some(hostile), format!("{how} after a message that is none"));
+    if !as_if_done && let Some(found) = at_a_stimulus(conn, closing, &how) {
+        return found;
     }
     match conn.state {
         State::AwaitConfig => before_config(conn, closing, how),
         State::Configuring => {
             (ClosedWithoutEnd, req::CFG_S1, conn.config.at, format!("{how} without answering `config`"))
         }
-        State::Draining => (ClosedWithoutEnd, req::END_S2, conn.end.sentinel, format!("{how} without `session_ended`")),
+        State::Draining => (
+            ClosedWithoutEnd,
+            ledger::clause_of_the_end(conn),
+            conn.end.sentinel,
+            format!("{how} without `session_ended`"),
+        ),
         _ => streaming(conn, closing, how),
     }
+}
+
+/// A close that answers something special, where plain sessions work.
+fn at_a_stimulus(conn: &Conn, closing: Closing, how: &str) -> Option<Verdict> {
+    let (at, clause) = errors::provoked_by(conn).filter(|_| conn.plain_works)?;
+    let crash = clause == req::SEC_S3 && !closing.frame;
+    let kind = if crash { FindingKind::Crash } else { ClosedWithoutEnd };
+    Some((kind, clause, Some(at), format!("{how} at a message that it must be able to take")))
+}
+
+/// A close before `ready` for what came before `config`, or for what is unusual about the `config`.
+fn before_ready(conn: &Conn, how: &str) -> Option<Verdict> {
+    if conn.ready.is_some() || !conn.plain_works {
+        return None;
+    }
+    let early = conn.answers.pending.iter().find(|one| one.phase == State::AwaitConfig);
+    let early = early.map(|one| (one.at, if one.hostile { req::SEC_S3 } else { one.clause }));
+    let audio = conn.audio.before_config.last.map(|at| (at, req::STA_S2));
+    let nothing_heard = conn.heard_us.is_none();
+    if let Some((at, clause)) = early.or(audio.filter(|_| nothing_heard)) {
+        return Some((ClosedWithoutEnd, clause, Some(at), format!("{how} at a message before `config`")));
+    }
+    let clause = refusal::unusual(conn).filter(|_| conn.state == State::Configuring)?;
+    Some((ClosedWithoutEnd, clause, conn.config.at, format!("{how} without answering `config`")))
+}
+
+/// Whether the client had been silent for the idle timeout, or the close says so.
+fn was_idle(conn: &Conn, closing: Closing) -> bool {
+    let idle_us = conn.limits.idle_timeout_ms.saturating_mul(1_000);
+    conn.keepalive.was_idle_before(closing.at, idle_us) || closing.code == Some(CloseCode::TIMEOUT)
 }
 
 fn before_config(conn: &Conn, closing: Closing, how: String) -> Verdict {
@@ -270,13 +315,13 @@ fn before_config(conn: &Conn, closing: Closing, how: String) -> Verdict {
 fn streaming(conn: &Conn, closing: Closing, how: String) -> Verdict {
     let text = format!("{how} in the middle of the stream without `session_ended`");
     let idle_us = conn.limits.idle_timeout_ms.saturating_mul(1_000);
-    let silent_us = closing.at.t_us.saturating_sub(conn.keepalive.last_us().unwrap_or(closing.at.t_us));
+    let idle = conn.keepalive.was_idle_before(closing.at, idle_us);
     let last = conn.client_last;
     let just_sent = |at: Option<At>| at.is_some() && at == last;
-    let clause = if just_sent(conn.flush.first) {
-        req::FLU_1
-    } else if silent_us >= idle_us {
+    let clause = if idle {
         req::KA_S2
+    } else if just_sent(conn.flush.first) {
+        req::FLU_1
     } else if closing.code == Some(CloseCode::TIMEOUT) && conn.keepalive.kept_by_keepalive() {
         req::KA_S3
     } else if just_sent(conn.audio.empty.last().copied()) {

@@ -6,7 +6,7 @@ use lastword_spec::requirements as req;
 use lastword_spec::table::State;
 use lastword_spec::trace::{Open, Shown};
 
-use crate::conn::{At, Conn};
+use crate::conn::{At, Conn, Control};
 use crate::rules::release::Record;
 
 /// The upgrade succeeded.
@@ -58,9 +58,9 @@ pub(crate) fn on_refused(conn: &mut Conn, refusal: UpgradeRefusal, retry_after: 
     }
 }
 
-/// Across the connections of a trace: a refusal proves something only beside a connection that was served.
-pub(crate) fn across(conns: &mut [&mut Conn]) {
-    let served = conns.iter().any(|conn| conn.ready.is_some());
+/// Across the connections of a trace: a refusal proves something only beside a session that was served.
+pub(crate) fn across(conns: &mut [&mut Conn], controls: &[Control]) {
+    let served = conns.iter().any(|conn| conn.ready.is_some()) || controls.iter().any(Control::completed);
     for conn in conns.iter_mut().filter(|_| served) {
         if let Some(refusal) = conn.refusal.clone() {
             judge_refusal(conn, &refusal);

@@ -3,7 +3,7 @@
 
 use lastword_spec::close::EndReason;
 use lastword_spec::finding::FindingKind;
-use lastword_spec::message::{ServerMessage, SessionEnded};
+use lastword_spec::message::{Final, ServerMessage, SessionEnded};
 use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements as req;
 use lastword_spec::table::State;
@@ -25,8 +25,8 @@ pub(crate) struct End {
     pub(crate) late: bool,
     /// Among it a fatal error.
     pub(crate) late_fatal: bool,
-    /// Segments whose final came after `session_ended`.
-    pub(crate) late_finals: Vec<u64>,
+    /// Finals that came after `session_ended`, or where they are illegal.
+    pub(crate) late_finals: Vec<Final>,
 }
 
 /// The first sentinel.
@@ -88,17 +88,18 @@ fn answers_the_sentinel(conn: &mut Conn, at: At, sentinel: At) {
 
 /// `completed` before the sentinel: something else was taken for the end.
 fn unasked(conn: &mut Conn, at: At) {
-    let (clause, because, text) = if let Some(flush) = conn.flush.first {
-        (req::FLU_1, Some(flush), "took a flush for the end")
-    } else if let Some(empty) = conn.audio.empty.last() {
-        (req::AUD_S3, Some(*empty), "took an empty binary message for the end")
-    } else if conn.audio.command_frames > 0 {
-        (req::AUD_S5, conn.client_last, "took the content of audio for the end")
-    } else {
-        (req::END_S10, None, "sent `session_ended` with reason `completed` before the sentinel")
+    let clause = blame::taken_for_the_end(conn, at);
+    let (because, text) = match clause {
+        id if id == req::FLU_1 => (conn.flush.first, "took a flush for the end"),
+        id if id == req::AUD_S3 => (conn.audio.empty.last().copied(), "took an empty binary message for the end"),
+        id if id == req::AUD_S5 => (conn.client_last, "took the content of audio for the end"),
+        _ => (None, "sent `session_ended` with reason `completed` before the sentinel"),
     };
     let because: Vec<usize> = because.map(|at| at.event).into_iter().collect();
+    // That a later flush was refused is a consequence.
+    conn.retract(req::FLU_S2);
     conn.convict_with(FindingKind::IllegalMessage, clause, at, &because, text);
+    conn.abandoned = true;
 }
 
 fn agrees_with_the_error(conn: &mut Conn, at: At, ended: &SessionEnded) {
@@ -110,6 +111,8 @@ fn agrees_with_the_error(conn: &mut Conn, at: At, ended: &SessionEnded) {
             error.code.as_str()
         );
         conn.convict_with(FindingKind::WrongValue, req::END_S11, at, &[error_at.event], text);
+        // Its close code and its counters speak of another end than this one.
+        conn.abandoned = true;
     }
     if at.t_us.saturating_sub(error_at.t_us) > conn.scale.patience_us(conn.limits.close_ms) {
         let text = format!("sent `session_ended` {} ms after the fatal error", ms(at.t_us - error_at.t_us));
@@ -132,7 +135,7 @@ pub(crate) fn after_the_end(conn: &mut Conn, at: At, message: Option<&ServerMess
     conn.end.late = true;
     let ended = [ended_at.event];
     match message {
-        Some(ServerMessage::SessionEnded(_)) if !conn.end.more_sentinels.is_empty() => {
+        Some(ServerMessage::SessionEnded(_)) if conn.plain_works && owes_for_a_sentinel(conn) => {
             let text = "answered a second sentinel with a second `session_ended`";
             let because = [ended_at.event, conn.end.more_sentinels[0].event];
             // The wrong answer is an answer: the error that was due is not missed on top of it.
@@ -150,7 +153,7 @@ pub(crate) fn after_the_end(conn: &mut Conn, at: At, message: Option<&ServerMess
         }
         _ => {
             if let Some(ServerMessage::Final(late)) = message {
-                conn.end.late_finals.push(late.segment_id);
+                conn.end.late_finals.push(late.clone());
             }
             if let Some(ServerMessage::Error(error)) = message {
                 conn.end.late_fatal |= error.fatal;
@@ -161,6 +164,11 @@ pub(crate) fn after_the_end(conn: &mut Conn, at: At, message: Option<&ServerMess
             conn.convict_with(FindingKind::IllegalMessage, req::END_S3, at, &ended, text);
         }
     }
+}
+
+/// Whether a second sentinel came and has not been answered as it must be.
+fn owes_for_a_sentinel(conn: &Conn) -> bool {
+    conn.answers.pending.iter().any(|one| one.clause == req::END_S5)
 }
 
 /// The session is over.
@@ -176,7 +184,7 @@ pub(crate) fn settle(conn: &mut Conn) {
         conn.credit(req::END_S5);
     }
     if ended.reason != EndReason::COMPLETED {
-        if ended.complete {
+        if ended.complete && !conn.convicted(req::END_S8) {
             let text = format!("called a session complete that ended as `{}`", ended.reason.as_str());
             conn.convict(FindingKind::WrongValue, req::END_S8, ended_at, text);
         } else {
@@ -192,12 +200,8 @@ pub(crate) fn settle(conn: &mut Conn) {
 
 fn without_audio(conn: &mut Conn, at: At, ended: &SessionEnded) {
     conn.credit(req::END_S6);
-    let before_config = conn.audio.before_config.frames;
-    let zero = ended.audio_received_ms == 0 && ended.audio_processed_ms == 0;
-    let after_end = !conn.audio.after_end.is_empty();
-    if (!ended.complete && before_config == 0) || (!zero && !after_end && before_config == 0) {
-        let text = "ended a session without audio as if there had been some, or as incomplete";
-        conn.convict(FindingKind::WrongValue, req::END_S6, at, text);
+    if !ended.complete && conn.audio.before_config.frames == 0 && conn.plain_works {
+        conn.convict(FindingKind::WrongValue, req::END_S6, at, "called a session without audio incomplete");
     }
 }
 

@@ -7,7 +7,7 @@ use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements as req;
 use lastword_spec::table::State;
 
-use crate::conn::{At, Conn};
+use crate::conn::{At, Conn, Control, Failed};
 use crate::rules::{answers, flush, keepalive, limits, refusal};
 
 /// An `error`, where the state allows one.
@@ -17,6 +17,7 @@ pub(crate) fn on_error(conn: &mut Conn, at: At, error: &ErrorMessage) {
     needs_retry_after(conn, at, error);
     if !error.fatal {
         conn.answers.last_nonfatal = Some((at, error.code.as_str().to_owned()));
+        conn.answers.bad_answers += u32::from(error.code == "bad_message");
         answers::settle_by(conn, at, error);
         return;
     }
@@ -48,7 +49,14 @@ fn after_ready(conn: &mut Conn, at: At, error: &ErrorMessage) {
         conn.answers.pending.retain(|one| !one.oversize);
         return;
     }
+    if code == "bad_message" && too_many_bad_messages(conn, at) {
+        return;
+    }
     if let Some((asked, due, clause)) = conn.answers.fatal_due {
+        if code == "idle_timeout" {
+            went_on_past(conn, at, asked, clause);
+            return;
+        }
         if code == due {
             conn.answers.read(asked.event);
             conn.end.provoked = Some((asked, clause));
@@ -68,6 +76,10 @@ fn after_ready(conn: &mut Conn, at: At, error: &ErrorMessage) {
         keepalive::timed_out(conn, at, error);
         return;
     }
+    if code == "internal" {
+        conn.failed = provoked_by(conn).map(|(because, clause)| Failed { at, because, clause });
+        return;
+    }
     if let Some(clause) = never_fatal(conn, code) {
         // The message that provoked it has its answer, be it a wrong one.
         conn.answers.pending.retain(|one| one.code != code);
@@ -77,6 +89,76 @@ fn after_ready(conn: &mut Conn, at: At, error: &ErrorMessage) {
         let text =
             format!("ended the session by `{code}` when its audio buffer was full instead of reading no further");
         conn.convict(FindingKind::WronglyRefused, req::BP_S1, at, text);
+    }
+}
+
+/// A fatal `bad_message`: only the tenth bad message may have one.
+pub(crate) fn too_many_bad_messages(conn: &mut Conn, at: At) -> bool {
+    let number = conn.answers.bad_answers + 1;
+    if conn.answers.bad_messages == 0 || number >= 10 {
+        return false;
+    }
+    let (clause, text) = if number > 1 {
+        (req::MSG_S7, format!("ended the session at bad message {number}, not at the tenth"))
+    } else {
+        (req::MSG_S4, "answered a bad message with a fatal error".to_owned())
+    };
+    conn.answers.pending.retain(|one| one.code != "bad_message");
+    conn.convict(FindingKind::WrongAnswer, clause, at, text);
+    true
+}
+
+/// The session was ended as idle, long after a message that had to end it at once.
+fn went_on_past(conn: &mut Conn, at: At, asked: At, clause: RequirementId) {
+    let unanswered = conn.answers.pending.iter().find(|one| one.code == "bad_message").map(|one| one.at);
+    let (clause, asked) = match unanswered {
+        Some(first) if clause == req::MSG_S7 => (req::MSG_S4, first),
+        _ => (clause, asked),
+    };
+    conn.answers.pending.clear();
+    let text = "went on past a message that had to end the session, until it was idle";
+    conn.convict_with(FindingKind::Unanswered, clause, at, &[asked.event], text);
+    conn.abandoned = true;
+}
+
+/// What the client did last that a server must be able to take, where a plain session works: the likely cause of a failure.
+pub(crate) fn provoked_by(conn: &Conn) -> Option<(At, RequirementId)> {
+    let unanswered = conn.answers.pending.iter().find(|one| !one.optional);
+    if let Some(one) = unanswered {
+        return Some((one.at, if one.hostile { req::SEC_S3 } else { one.clause }));
+    }
+    if let Some((at, _)) = conn.answers.updates.front() {
+        return Some((*at, req::UPD_S1));
+    }
+    let audio = &conn.audio;
+    let sentinel = conn.end.sentinel;
+    let untouched = audio.accepted_bytes == 0 && audio.broken.frames == 0;
+    let ready_event = conn.ready.as_ref().map_or(0, |(at, _)| at.event);
+    let last = conn.client_last?;
+    let stimuli = [
+        (conn.keepalive.after_end.last().copied(), req::KA_S5),
+        (sentinel.filter(|_| conn.end.sentinel_early), req::END_S1),
+        (sentinel.filter(|_| untouched), req::END_S6),
+        (conn.flush.open.front().map(|flush| flush.at), req::FLU_S2),
+        (conn.keepalive.acks.front().map(|debt| debt.at), req::KA_S6),
+        (audio.empty.last().copied(), req::AUD_S3),
+        (audio.broken.last, req::AUD_S2),
+        (audio.last_command, req::AUD_S5),
+        (audio.last_unusual, req::AUD_S4),
+    ];
+    let found = stimuli.into_iter().find_map(|(at, clause)| at.filter(|at| *at == last).map(|at| (at, clause)));
+    let early = audio.early_bytes > 0 && last.event < ready_event;
+    found.or(early.then_some((last, req::STA_S3)))
+}
+
+/// The trace is over: a failure right after such a stimulus is the breach of its clause, if plain sessions work.
+pub(crate) fn settle(conn: &mut Conn, controls: &[Control]) {
+    let Some(failed) = conn.failed.take() else { return };
+    if controls.iter().any(Control::completed) {
+        let text = "failed with the fatal `internal` at a message that it must be able to take";
+        conn.convict_with(FindingKind::WrongAnswer, failed.clause, failed.at, &[failed.because.event], text);
+    } else {
+        conn.unsure(failed.clause, "the server failed, and no control session shows that it works otherwise");
     }
 }
 
@@ -100,6 +182,7 @@ fn never_fatal(conn: &Conn, code: &str) -> Option<RequirementId> {
         "invalid_state" if conn.answers.pending.is_empty() && conn.end.sentinel_early => req::END_S1,
         "invalid_state" if conn.answers.pending.is_empty() && conn.flush.any_early => req::STA_S3,
         "invalid_state" => req::STA_S1,
+        "bad_message" if conn.answers.pending.front().is_some_and(|one| one.code == "unknown_type") => req::MSG_S5,
         "bad_message" if conn.answers.bad_messages == 0 && conn.answers.extension.is_some() => req::VER_3,
         "bad_message" if conn.answers.bad_messages == 0 => req::MSG_3,
         "bad_message" => req::MSG_S4,
@@ -115,11 +198,13 @@ fn never_fatal(conn: &Conn, code: &str) -> Option<RequirementId> {
 pub(crate) fn ended_by_nonfatal(conn: &Conn) -> Option<(At, RequirementId)> {
     let (at, code) = conn.answers.last_nonfatal.as_ref()?;
     let nothing_since = conn.heard_us.is_some_and(|heard| heard <= at.t_us);
+    // What came after it got no answer: unless that is of the same sort, it is what the server closed for.
+    let same_sort = conn.answers.pending.iter().find(|one| !one.optional).is_none_or(|one| one.code == code);
     let clause = match code.as_str() {
         "audio_after_end" => req::END_S4,
         "duplicate_end_of_stream" => req::END_S5,
         "unknown_type" => req::MSG_S5,
         _ => req::ERR_S4,
     };
-    nothing_since.then_some((*at, clause))
+    (nothing_since && same_sort).then_some((*at, clause))
 }

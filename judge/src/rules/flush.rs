@@ -9,6 +9,7 @@ use lastword_spec::requirements as req;
 use crate::bounds::ms;
 use crate::conn::{At, Conn};
 use crate::queue::Queue;
+use crate::rules::answers::{self, Would};
 use crate::rules::{aud, keepalive, vad};
 
 /// How far before a flush a segment may have begun and still belong to the audio after it, in milliseconds.
@@ -31,12 +32,14 @@ pub(crate) struct Flushes {
     answered: usize,
     done: BTreeSet<String>,
     pub(crate) refused: BTreeSet<String>,
+    /// The first one was refused, as illegal where it came.
+    pub(crate) first_refused: bool,
     /// A later flush was answered before all those up to this event.
     overtaken_upto: Option<usize>,
     pub(crate) first: Option<At>,
     pub(crate) any_early: bool,
     /// The last `flushed`, and the audio it covers in milliseconds.
-    last: Option<(At, u64)>,
+    pub(crate) last: Option<(At, u64)>,
     /// The segment that was found open at a `flushed`.
     pub(crate) blamed: Option<u64>,
     /// What came after the end.
@@ -150,9 +153,15 @@ fn unasked(conn: &mut Conn, at: At, flushed: &Flushed) {
     } else if conn.flush.done.contains(id) {
         let text = format!("answered the flush {id:?} twice");
         conn.convict(FindingKind::DuplicateAnswer, req::FLU_S2, at, text);
+    } else if answers::accepted(conn, at, &Would::Flush(Some(id.clone()))) {
+        // Blamed already.
     } else {
         let text = format!("sent `flushed` for {id:?}, which no flush carried");
         conn.convict(FindingKind::IllegalMessage, req::FLU_S5, at, text);
+        // If a flush is open, this is its answer.
+        if let Some(flush) = conn.flush.open.take_front() {
+            conn.answers.read(flush.at.event);
+        }
     }
 }
 
@@ -172,7 +181,8 @@ pub(crate) fn settle(conn: &mut Conn) {
         conn.credit(req::FLU_S3);
     }
     let late = std::mem::take(&mut conn.flush.late);
-    let unanswered = conn.flush.unanswered().filter(|_| !conn.tainted && !conn.convicted(req::FLU_S2)).cloned();
+    let blamed = [req::FLU_S2, req::FLU_1, req::END_S10, req::MSG_3, req::VER_3].iter().any(|id| conn.convicted(*id));
+    let unanswered = conn.flush.unanswered().filter(|_| !conn.tainted && !blamed).cloned();
     if let Some(flush) = unanswered {
         let due_us = conn.extended_due_us(flush.at.t_us, conn.limits.flush_ms);
         let clause = if sentinel.t_us > due_us && !late.contains(&flush.id) { req::FLU_S2 } else { req::FLU_S4 };

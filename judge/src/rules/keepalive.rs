@@ -4,12 +4,15 @@ use std::collections::{BTreeSet, VecDeque};
 
 use lastword_spec::finding::FindingKind;
 use lastword_spec::message::{ErrorMessage, KeepaliveAck};
+use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements as req;
 use lastword_spec::table::{ServerInput, State};
 
 use crate::bounds::ms;
 use crate::conn::{At, Conn};
+use crate::ledger;
 use crate::queue::Queue;
+use crate::rules::answers::{self, Would};
 use crate::rules::blame;
 
 /// An acknowledgement that the server owes.
@@ -63,6 +66,11 @@ impl Liveness {
     pub(crate) fn last_us(&self) -> Option<u64> {
         let sure = self.recent.back().map(|(at, _)| at.t_us);
         sure.max(self.maybe.map(|at| at.t_us))
+    }
+
+    /// Whether the idle timeout had passed at `at`, as far as accepted audio and messages go.
+    pub(crate) fn was_idle_before(&self, at: At, idle_us: u64) -> bool {
+        self.last_us().is_some_and(|last_us| at.t_us.saturating_sub(last_us) >= idle_us)
     }
 
     /// Since the last audio the client has sent keepalives.
@@ -165,11 +173,11 @@ pub(crate) fn on_ack(conn: &mut Conn, at: At, ack: &KeepaliveAck) {
     if known(&debt) {
         return;
     }
-    // One that came before `ready` may go without.
-    if let Some(ahead) = ahead.filter(|ahead| !known(ahead) && !ahead.early) {
+    if let Some(ahead) = ahead.filter(|ahead| !known(ahead)) {
         conn.keepalive.overtaken_upto = Some(debt.at.event);
         let text = format!("acknowledged keepalive {seq} before keepalive {}", ahead.seq);
-        conn.convict_with(FindingKind::WrongAnswer, req::KA_S6, at, &[ahead.at.event, debt.at.event], text);
+        let clause = if ahead.early { req::STA_S3 } else { req::KA_S6 };
+        conn.convict_with(FindingKind::WrongAnswer, clause, at, &[ahead.at.event, debt.at.event], text);
         return;
     }
     let since_us = conn.ready.as_ref().map_or(debt.at.t_us, |(ready, _)| ready.t_us.max(debt.at.t_us));
@@ -193,6 +201,8 @@ fn unasked(conn: &mut Conn, at: At, seq: u64) {
         conn.convict(FindingKind::WronglyAccepted, req::STA_S2, at, text);
     } else if conn.keepalive.acked.contains(&seq) {
         conn.convict(FindingKind::DuplicateAnswer, req::KA_S6, at, format!("acknowledged keepalive {seq} twice"));
+    } else if answers::accepted(conn, at, &Would::Acknowledge(seq)) {
+        // Blamed already.
     } else {
         let text = format!("acknowledged keepalive {seq}, which was never sent");
         conn.convict(FindingKind::WrongAnswer, req::KA_S6, at, text);
@@ -205,9 +215,11 @@ pub(crate) fn timed_out(conn: &mut Conn, at: At, error: &ErrorMessage) {
     let in_flight_us = conn.scale.in_flight_us();
     let read_by_us = at.t_us.saturating_sub(in_flight_us);
     if let Some(sentinel) = conn.end.sentinel {
-        if !may_have_fired(conn) {
-            let text = "ended a draining session as idle";
-            conn.convict_with(FindingKind::IllegalMessage, req::KA_S4, at, &[sentinel.event], text);
+        if [req::STA_S3, req::END_S1].into_iter().any(|id| conn.convicted(id)) || refused_early(conn) {
+            // The sentinel was refused for being early: nothing was draining.
+        } else if !may_have_fired(conn) {
+            let (kind, clause, text) = idle_in_the_drain(conn, sentinel);
+            conn.convict_with(kind, clause, at, &[sentinel.event], text);
         } else {
             conn.unsure(req::KA_S4, "the idle timer may have fired before the sentinel was read");
         }
@@ -217,8 +229,11 @@ pub(crate) fn timed_out(conn: &mut Conn, at: At, error: &ErrorMessage) {
     if let Some(flush) = flushing.filter(|_| !may_have_fired(conn)) {
         // A server that tells progress works on the flush; one that is silent has forgotten it.
         let works = conn.progress.told_us.is_some_and(|told| told > flush.t_us);
-        let (kind, clause) =
-            if works { (FindingKind::IllegalMessage, req::KA_S4) } else { (FindingKind::Unanswered, req::FLU_S2) };
+        let (kind, clause) = match flush_is_early(conn, flush) {
+            _ if works => (FindingKind::IllegalMessage, req::KA_S4),
+            true => (FindingKind::Unanswered, req::STA_S3),
+            false => (FindingKind::Unanswered, req::FLU_S2),
+        };
         let text = "ended the session as idle while a flush was open";
         conn.convict_with(kind, clause, at, &[flush.event], text);
         return;
@@ -257,17 +272,41 @@ pub(crate) fn timed_out(conn: &mut Conn, at: At, error: &ErrorMessage) {
     conn.keepalive.inactive = inactive;
 }
 
+/// A draining session was ended as idle: by a timer that goes on, or because nothing was draining at all. A server that
+/// works tells its progress or its finals at least once in that time.
+fn idle_in_the_drain(conn: &Conn, sentinel: At) -> (FindingKind, RequirementId, &'static str) {
+    let since = |us: Option<u64>| us.is_some_and(|us| us > sentinel.t_us);
+    let worked = since(conn.progress.told_us) || since(conn.results.finals.last().map(|last| last.t_us));
+    let had_to_speak = conn.limits.idle_timeout_ms >= conn.limits.progress_interval_ms;
+    if worked || !had_to_speak {
+        return (FindingKind::IllegalMessage, req::KA_S4, "ended a draining session as idle");
+    }
+    let text = "took no notice of the sentinel, and ended the session as idle";
+    (FindingKind::Unanswered, ledger::clause_of_the_end(conn), text)
+}
+
+/// Whether the flush was sent before `ready`.
+fn flush_is_early(conn: &Conn, flush: At) -> bool {
+    conn.ready.as_ref().is_some_and(|(ready, _)| flush.event < ready.event)
+}
+
+/// Whether an error came that no message deserved, where some had been sent before `ready`.
+fn refused_early(conn: &Conn) -> bool {
+    conn.end.sentinel_early && conn.answers.strays.iter().any(|stray| stray.code == "invalid_state")
+}
+
 /// Whether something that is no activity was sent since the last activity.
 pub(crate) fn has_inactive_since(conn: &Conn, activity: At) -> bool {
     let since = |at: &At| at.event > activity.event;
     conn.audio.empty.iter().any(since)
         || conn.audio.broken.last.as_ref().is_some_and(since)
-        || conn.answers.hostile.as_ref().is_some_and(since)
+        || conn.answers.malformed.as_ref().is_some_and(since)
 }
 
-/// As [`has_inactive_since`], since the last activity of all.
-pub(crate) fn has_inactive(conn: &Conn) -> bool {
-    conn.keepalive.recent.back().is_some_and(|(activity, _)| has_inactive_since(conn, *activity))
+/// When something was last sent that is no activity.
+pub(crate) fn last_inactive_us(conn: &Conn) -> Option<u64> {
+    let all = [conn.audio.empty.last().copied(), conn.audio.broken.last, conn.answers.malformed];
+    all.into_iter().flatten().map(|at| at.t_us).max()
 }
 
 /// The session is over.
@@ -281,11 +320,11 @@ pub(crate) fn settle(conn: &mut Conn) {
     }
     let acks = std::mem::take(&mut conn.keepalive.acks);
     let upto = conn.keepalive.overtaken_upto.unwrap_or(0);
-    let owed =
-        |debt: &&AckDebt| !debt.early && debt.at.event >= upto && blame::surely_read(conn, debt.at, State::Streaming);
+    let owed = |debt: &&AckDebt| debt.at.event >= upto && blame::surely_read(conn, debt.at, State::Streaming);
     if let Some(debt) = acks.iter().map(|(_, debt)| debt).find(owed) {
         let text = format!("never acknowledged keepalive {}", debt.seq);
-        conn.convict_with(FindingKind::Unanswered, req::KA_S6, ended_at, &[debt.at.event], text);
+        let clause = if debt.early { req::STA_S3 } else { req::KA_S6 };
+        conn.convict_with(FindingKind::Unanswered, clause, ended_at, &[debt.at.event], text);
     }
 }
 

@@ -6,9 +6,10 @@ use lastword_spec::codec::{DecodeError, DecodeErrorKind, Decoded, decode_ready_l
 use lastword_spec::finding::FindingKind;
 use lastword_spec::message::{ServerMessage, Warning};
 use lastword_spec::requirements as req;
-use lastword_spec::table::{Answer, ClientInput, State, client_row};
+use lastword_spec::table::{Answer, ClientInput, ServerInput, State, client_row};
 
 use crate::conn::{At, Conn, Context};
+use crate::rules::answers::{Pending, Would};
 use crate::rules::{answers, cfg, close, end, errors, flush, keepalive, progress, results, security, vad};
 
 /// A text message of the server.
@@ -99,10 +100,17 @@ fn illegal(conn: &mut Conn, at: At, message: &ServerMessage, clause: lastword_sp
     let what = message.message_type();
     let state = conn.state.as_str();
     let twice = matches!(message, ServerMessage::Ready(_)) && conn.ready.is_some();
+    let second_config = |one: &Pending| one.input == Some(ServerInput::Config) && one.clause == req::STA_S1;
+    if twice && let Some(asked) = conn.answers.pending.iter().find(|one| second_config(one)).map(|one| one.at) {
+        let text = "answered a second `config` with a second `ready`";
+        conn.convict_with(FindingKind::WronglyAccepted, req::STA_S1, at, &[asked.event], text);
+        conn.abandoned = true;
+        return;
+    }
     let kind = if twice { FindingKind::DuplicateAnswer } else { FindingKind::IllegalMessage };
     // It is illegal here, and it was said all the same: no debt is left over for it.
     match message {
-        ServerMessage::Final(result) => conn.end.late_finals.push(result.segment_id),
+        ServerMessage::Final(result) => conn.end.late_finals.push(result.clone()),
         ServerMessage::Flushed(flushed) => drop(conn.flush.open.take(&flushed.id)),
         ServerMessage::KeepaliveAck(ack) => drop(conn.keepalive.acks.take(&ack.seq)),
         _ => {}
@@ -152,6 +160,10 @@ fn malformed(conn: &mut Conn, context: &Context<'_>, at: At, text: &str, fault: 
         return;
     }
     let kind = fault.message_type.as_deref();
+    let acknowledges = kind == Some("keepalive_ack") || kind.is_none() && text.contains("\"keepalive_ack\"");
+    if acknowledges && answers::accepted(conn, at, &Would::AcknowledgeAnything) {
+        return;
+    }
     let probability = fault.kind == DecodeErrorKind::BadValue && fault.path.ends_with("confidence");
     let clause = if probability { req::FIN_S8 } else { fault.clause };
     let ready = (kind == Some("ready")).then(|| decode_ready_lenient(text, u64::MAX).ok()).flatten();
@@ -176,6 +188,12 @@ fn malformed(conn: &mut Conn, context: &Context<'_>, at: At, text: &str, fault: 
         }
         // Badly made, it still is the answer to something.
         (Some("error"), _) if !says_fatal(text) => answers::answered_badly(conn, text),
+        (Some("keepalive_ack"), _) => {
+            conn.keepalive.acks.take_front();
+        }
+        (Some("flushed"), _) => {
+            conn.flush.open.take_front();
+        }
         (Some("ready" | "session_ended" | "error"), _) => conn.abandoned = true,
         _ => conn.tainted = true,
     }

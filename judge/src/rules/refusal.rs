@@ -6,9 +6,11 @@ use lastword_spec::finding::FindingKind;
 use lastword_spec::message::{AudioFormat, Config, ErrorMessage};
 use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements as req;
+use lastword_spec::table::State;
 
 use crate::bounds::ms;
-use crate::conn::{At, Conn};
+use crate::conn::{At, Conn, Failed};
+use crate::rules::answers::Pending;
 
 /// A model of this prefix exists nowhere: by such a name a trace asks for an unknown one.
 pub(crate) const NO_SUCH: &str = "no-such-";
@@ -36,6 +38,9 @@ pub(crate) fn on_fatal(conn: &mut Conn, at: At, error: &ErrorMessage) {
         None => refusal.proves = unconfigured(conn, at, error),
         Some(asked) => match judge(conn, at, asked, error) {
             Ok(proves) => {
+                if code == "internal" {
+                    conn.failed = unusual(conn).map(|clause| Failed { at, because: asked, clause });
+                }
                 conn.credit(req::CFG_S1);
                 refusal.proves = proves;
             }
@@ -109,7 +114,16 @@ fn circumstance(code: &str) -> bool {
 fn judge(conn: &Conn, at: At, asked: At, error: &ErrorMessage) -> Result<Option<RequirementId>, Breach> {
     use FindingKind::{WrongAnswer, WronglyRefused};
     let code = error.code.as_str();
+    let meant = |one: &&Pending| one.phase == State::AwaitConfig && one.code == code;
+    if let Some(one) = conn.answers.pending.iter().find(meant) {
+        let text = format!("ended the session by a fatal `{code}` for a message before `config`");
+        return Err((WrongAnswer, if one.hostile { req::SEC_S3 } else { one.clause }, text));
+    }
     match code {
+        "config_timeout" if unusual_form(conn).is_some() => {
+            let clause = unusual_form(conn).unwrap_or(req::MSG_3);
+            return Err((WronglyRefused, clause, "did not recognise the `config`, and gave up waiting for one".into()));
+        }
         "unauthenticated" => return Ok(Some(req::SEC_S1)),
         "overloaded" if !error.retryable => {
             return Err((WrongAnswer, req::CON_S4, "called `overloaded` not retryable".into()));
@@ -188,9 +202,36 @@ fn option(request: &Config, error: &ErrorMessage) -> Result<RequirementId, Breac
     }
 }
 
+/// What is unusual about the form of the `config`, by the clause that makes it no difference.
+fn unusual_form(conn: &Conn) -> Option<RequirementId> {
+    let oddity = conn.config.oddity;
+    if oddity.extension { Some(req::VER_3) } else { (oddity.form || oddity.unknown_member).then_some(req::MSG_3) }
+}
+
+/// What is unusual about the `config`, by the clause that says what has to come of it; `None` for a plain one.
+pub(crate) fn unusual(conn: &Conn) -> Option<RequirementId> {
+    if let Some(fault) = &conn.config.fault {
+        return Some(clause_of_fault(fault));
+    }
+    let request = conn.config.request.as_ref()?;
+    let unserved = request.words == Some(true)
+        || request.vad_events == Some(true)
+        || !request.keyterms.is_empty()
+        || !request.languages.is_empty()
+        || request.task.is_some();
+    if request.effective().audio != AudioFormat::default() {
+        Some(req::CFG_S6)
+    } else if request.model.as_ref().is_some_and(|model| model.starts_with(NO_SUCH)) {
+        Some(req::CFG_S7)
+    } else if !request.required.is_empty() {
+        Some(req::CFG_S9)
+    } else {
+        unusual_form(conn).or(unserved.then_some(req::CFG_S10))
+    }
+}
+
 /// Why a good `config` was refused, most likely: what is unusual about it.
 fn good_config(conn: &Conn, request: &Config, code: &str) -> RequirementId {
-    let oddity = conn.config.oddity;
     let unserved = [
         request.words == Some(true),
         request.vad_events == Some(true),
@@ -199,10 +240,8 @@ fn good_config(conn: &Conn, request: &Config, code: &str) -> RequirementId {
         request.language.is_some(),
         request.task.is_some(),
     ];
-    if oddity.extension {
-        req::VER_3
-    } else if oddity.form || oddity.unknown_member {
-        req::MSG_3
+    if let Some(clause) = unusual_form(conn) {
+        clause
     } else if request.audio.is_some() || code == "unsupported_audio" {
         req::AUD_S1
     } else if unserved.contains(&true) || request.model.is_some() {

@@ -222,7 +222,7 @@ pub(crate) fn settle(conn: &mut Conn) {
     if conn.tainted || cancelled {
         return;
     }
-    let late = &conn.end.late_finals;
+    let late: Vec<u64> = conn.end.late_finals.iter().map(|one| one.segment_id).collect();
     if let Some((id, segment)) = conn
         .results
         .open

@@ -180,7 +180,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, T> {
                 self.configure(*config, unknown_options(text)).await
             }
             Ok(Decoded::Message(message)) => self.message(message).await,
-            Ok(Decoded::Unknown { .. }) => self.error("unknown_type", None, None).await,
+            Ok(Decoded::Unknown { .. }) => {
+                self.active = Instant::now();
+                self.error("unknown_type", None, None).await
+            }
             Err(fault) if fault.message_type.as_deref() == Some("config") && self.config.is_none() => {
                 // Credentials come before everything else that may be wrong.
                 let shown = serde_json::from_str::<Value>(text)
