@@ -24,10 +24,8 @@ pub struct Recorder {
 struct Inner {
     trace: Trace,
     monitor: Monitor,
-    /// What the server said, parsed where it is JSON, by its number in the trace.
-    said: Vec<Said>,
-    /// Messages that a wait has already been answered with.
-    taken: BTreeSet<usize>,
+    /// What the server said, parsed where it is JSON, by its type: who waits must not look through a flood of other messages.
+    said: BTreeMap<String, Vec<Said>>,
     over: BTreeSet<u32>,
     closed_by: BTreeSet<(u32, Side)>,
     last_us: BTreeMap<u32, u64>,
@@ -35,8 +33,9 @@ struct Inner {
 
 struct Said {
     conn: u32,
-    event: usize,
     message: Map<String, Value>,
+    /// A wait has already been answered with it.
+    taken: bool,
 }
 
 impl Recorder {
@@ -47,8 +46,7 @@ impl Recorder {
         let inner = Inner {
             trace: Trace { header, events: Vec::new() },
             monitor,
-            said: Vec::new(),
-            taken: BTreeSet::new(),
+            said: BTreeMap::new(),
             over: BTreeSet::new(),
             closed_by: BTreeSet::new(),
             last_us: BTreeMap::new(),
@@ -61,11 +59,11 @@ impl Recorder {
         let mut inner = self.lock();
         // The clock is read under the lock, so that times never fall.
         let t_us = self.now_us();
-        let index = inner.trace.events.len();
         if let EventKind::Text { from: Side::Server, text } = &kind
             && let Ok(Value::Object(message)) = serde_json::from_str(text)
         {
-            inner.said.push(Said { conn, event: index, message });
+            let group = inner.said.entry(type_of(&message).to_owned()).or_default();
+            group.push(Said { conn, message, taken: false });
         }
         if let EventKind::Eof { .. } | EventKind::Refused { .. } | EventKind::ConnectFailed { .. } = &kind {
             inner.over.insert(conn);
@@ -89,22 +87,21 @@ impl Recorder {
         self.note(conn, EventKind::Audio { from, bytes: bytes.len() as u64, head });
     }
 
-    /// Takes the first message of the server on this connection that has these members and was not taken before.
+    /// Takes the first message of the server on this connection that has this `type` and these members and was not taken before.
     #[must_use]
     pub fn take(&self, conn: u32, wanted: &Map<String, Value>) -> bool {
         let mut inner = self.lock();
-        let found = inner
-            .said
-            .iter()
-            .find(|said| said.conn == conn && !inner.taken.contains(&said.event) && has(&said.message, wanted))
-            .map(|said| said.event);
-        found.is_some_and(|event| inner.taken.insert(event))
+        let found = inner.said.get_mut(type_of(wanted)).and_then(|group| {
+            group.iter_mut().find(|said| said.conn == conn && !said.taken && has(&said.message, wanted))
+        });
+        found.map(|said| said.taken = true).is_some()
     }
 
-    /// Whether the server has sent, on any connection, a message with these members.
+    /// Whether the server has sent, on any connection, a message with this `type` and these members.
     #[must_use]
     pub fn has_said(&self, wanted: &Map<String, Value>) -> bool {
-        self.lock().said.iter().any(|said| has(&said.message, wanted))
+        let inner = self.lock();
+        inner.said.get(type_of(wanted)).is_some_and(|group| group.iter().any(|said| has(&said.message, wanted)))
     }
 
     /// Whether the connection is over for good.
@@ -211,6 +208,11 @@ impl Recorder {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The type of a message; empty where it has none.
+fn type_of(message: &Map<String, Value>) -> &str {
+    message.get("type").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Whether a message has all these members, at every level.

@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// What every subject must take: 16,000 samples a second.
 pub const SAMPLE_RATE_HZ: u64 = 16_000;
@@ -74,6 +74,11 @@ impl Speech {
     /// Never: a test reads the same bytes.
     #[must_use]
     pub fn built_in() -> Self {
+        static BUILT_IN: LazyLock<Speech> = LazyLock::new(Speech::read_built_in);
+        BUILT_IN.clone()
+    }
+
+    fn read_built_in() -> Self {
         let files: [(&str, &[u8]); 3] = [
             ("word.wav", include_bytes!("../audio/word.wav")),
             ("lamp.wav", include_bytes!("../audio/lamp.wav")),

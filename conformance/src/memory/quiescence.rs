@@ -21,16 +21,25 @@ pub enum Seen {
     Moving,
 }
 
-/// The first look: who moves more often than [`RESTLESS`] in it is not looked at any longer.
-const GLANCE: Duration = Duration::from_secs(10);
-const RESTLESS: u64 = 400;
-/// The look that counts: longer than any timer of a session.
-const LOOK: Duration = Duration::from_secs(24 * 3600);
+/// Longer and longer looks, so that who moves often is found out before it has moved often. The last is longer than any
+/// timer of a session.
+const LOOKS: [Look; 3] = [
+    Look { over: Duration::from_secs(10), tries: 30 },
+    Look { over: Duration::from_secs(600), tries: 4 },
+    Look { over: Duration::from_secs(24 * 3600), tries: 6 },
+];
 /// How often the runtime may rest and go on in a quiet look: a far timer is passed down the levels of its wheel, and each level
 /// is a rest. Whatever recurs does so more often.
 const RESTS: u64 = 8;
-/// After so many looks in which others moved it is over.
-const LOOKS: u32 = 6;
+/// Who moves so often in the first look is not looked at again: cases that still run beside the suspect do not.
+const RESTLESS: u64 = 4_000;
+
+/// A stretch of time in which nothing may move.
+struct Look {
+    over: Duration,
+    /// So often somebody may have moved in it after all: other cases take their time to come to their end.
+    tries: u32,
+}
 
 /// Watches a run whose time is paused.
 #[derive(Clone, Copy, Debug)]
@@ -48,21 +57,28 @@ impl Watch {
 
     /// Whether every task of this runtime waits. Costs days of the virtual clock and next to none of the other.
     pub async fn observe(&self) -> Seen {
-        sleep_until(self.next(GLANCE)).await;
-        let began = rests();
-        sleep_until(self.next(GLANCE)).await;
-        if rested_since(began).is_none_or(|count| count > RESTLESS) {
-            return Seen::Moving;
+        let mut seen = Seen::Moving;
+        for look in LOOKS {
+            sleep_until(self.next(look.over)).await;
+            if !self.is_quiet(&look).await {
+                return Seen::Moving;
+            }
+            seen = Seen::Quiescent { over: look.over };
         }
-        sleep_until(self.next(LOOK)).await;
-        for _ in 0..LOOKS {
+        seen
+    }
+
+    async fn is_quiet(&self, look: &Look) -> bool {
+        for _ in 0..look.tries {
             let began = rests();
-            sleep_until(self.next(LOOK)).await;
-            if rested_since(began).is_some_and(|count| count <= RESTS) {
-                return Seen::Quiescent { over: LOOK };
+            sleep_until(self.next(look.over)).await;
+            match rested_since(began) {
+                Some(..=RESTS) => return true,
+                Some(..RESTLESS) => {}
+                Some(_) | None => return false,
             }
         }
-        Seen::Moving
+        false
     }
 
     /// The next moment that is a whole number of periods away from the epoch.
@@ -118,7 +134,7 @@ mod tests {
         });
         let asked: Vec<_> = asked.collect();
         for one in asked {
-            assert_eq!(one.await.expect("no panic"), Seen::Quiescent { over: LOOK });
+            assert_eq!(one.await.expect("no panic"), Seen::Quiescent { over: LOOKS[2].over });
         }
     }
 
@@ -144,6 +160,6 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_timer_that_fires_once_is_waited_out() {
         tokio::spawn(sleep(Duration::from_secs(3_600)));
-        assert_eq!(Watch::new().expect("paused").observe().await, Seen::Quiescent { over: LOOK });
+        assert_eq!(Watch::new().expect("paused").observe().await, Seen::Quiescent { over: LOOKS[2].over });
     }
 }
