@@ -85,7 +85,7 @@ fn a_trace_that_stops_anywhere_convicts_nobody_of_anything_else() {
             let allowed = name.split("--").next().filter(|_| broken);
             let until_then = UNTIL_MORE_COMES.iter().find(|(of, _)| *of == name).map(|(_, id)| *id);
             // A long trace is cut at every so many events only.
-            for length in (0..trace.events.len()).step_by(1 + trace.events.len() / 150) {
+            for length in (0..trace.events.len()).step_by(1 + trace.events.len() / 50) {
                 let events = trace.events[..length].to_vec();
                 let judgement = judge(&Trace { header: trace.header.clone(), events }, &options());
                 let meant = |id: &str| Some(id) == allowed || Some(id) == until_then;
