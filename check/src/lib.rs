@@ -1,1 +1,16 @@
-//! Owns the exhaustive exploration of the shipped session machines. It knows nothing of sockets, tasks or the judge.
+//! Explores the shipped session machines exhaustively: client, server, two bounded channels, and everything that may go wrong between
+//! them.
+//!
+//! Owns the exploration, its properties, and the mutants that show what it finds. It knows nothing of sockets, tasks or the judge.
+
+mod explore;
+mod fair;
+mod monitor;
+pub mod mutants;
+mod pair;
+mod wire;
+
+pub use explore::{Breaches, Counterexample, Explored, Kind, Model, Owner, Property, Step, explore};
+pub use monitor::Breach;
+pub use pair::{Act, Faults, Honest, Pair, PairState, Setup, Twist};
+pub use wire::{Wire, WireId};

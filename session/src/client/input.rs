@@ -6,6 +6,7 @@ use lastword_spec::message::{
     SpeechStarted, Updated, Warning,
 };
 
+use super::timer::ClientTimer;
 use crate::fault::TransportError;
 
 /// Everything a client can meet: what the server sends, the ends of the connection, its transport, its timers, its application.
@@ -41,6 +42,21 @@ pub(super) enum Input {
     CloseTimeout,
     End,
     Cancel,
+}
+
+impl From<ClientTimer> for Input {
+    fn from(timer: ClientTimer) -> Self {
+        match timer {
+            ClientTimer::Ready => Self::ReadyTimeout,
+            ClientTimer::Keepalive => Self::KeepaliveDue,
+            ClientTimer::Probe => Self::ProbeDue,
+            ClientTimer::Silence => Self::SilenceTimeout,
+            ClientTimer::Flush => Self::FlushTimeout,
+            ClientTimer::Drain => Self::DrainTimeout,
+            ClientTimer::AfterError => Self::AfterErrorTimeout,
+            ClientTimer::Close => Self::CloseTimeout,
+        }
+    }
 }
 
 /// Far above any legal message; only bounds what the codec is asked to look at.

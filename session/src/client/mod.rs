@@ -3,6 +3,8 @@
 
 mod act;
 mod end;
+#[cfg(feature = "explore")]
+mod explore;
 mod input;
 mod outcome;
 mod queue;
@@ -98,7 +100,6 @@ pub struct ClientSession {
     probed_at: Option<Duration>,
     /// The last audio or keepalive that the transport accepted, or `ready`.
     active_at: Duration,
-    last_keepalive_at: Option<Duration>,
     next_seq: u64,
     open_seqs: VecDeque<u64>,
     flushes: VecDeque<OpenFlush>,
@@ -169,7 +170,6 @@ impl ClientSession {
             received_at: Duration::ZERO,
             probed_at: None,
             active_at: Duration::ZERO,
-            last_keepalive_at: None,
             next_seq: 1,
             open_seqs: VecDeque::new(),
             flushes: VecDeque::new(),
@@ -347,19 +347,7 @@ impl ClientSession {
     /// [`ApiMisuse::OutputPending`].
     pub fn handle_timeout(&mut self, now: Duration) -> Result<(), ApiMisuse> {
         match self.next_timer() {
-            Some((timer, at)) if at <= now => self.take(
-                now,
-                match timer {
-                    ClientTimer::Ready => Input::ReadyTimeout,
-                    ClientTimer::Keepalive => Input::KeepaliveDue,
-                    ClientTimer::Probe => Input::ProbeDue,
-                    ClientTimer::Silence => Input::SilenceTimeout,
-                    ClientTimer::Flush => Input::FlushTimeout,
-                    ClientTimer::Drain => Input::DrainTimeout,
-                    ClientTimer::AfterError => Input::AfterErrorTimeout,
-                    ClientTimer::Close => Input::CloseTimeout,
-                },
-            ),
+            Some((timer, at)) if at <= now => self.take(now, Input::from(timer)),
             Some(_) | None => Ok(()),
         }
     }

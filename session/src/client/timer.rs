@@ -68,6 +68,16 @@ impl Bound {
         self.at = self.latest.map_or(now + self.whole, |latest| latest.min(now + self.whole));
     }
 
+    /// The same bound, as if it had begun at zero.
+    #[cfg(feature = "explore")]
+    pub(super) fn from_zero(self) -> Self {
+        match self.latest {
+            // Only `ready` has a cap, and its bound begins where the cap does.
+            Some(_) => Self { at: self.whole, latest: Some(self.whole), ..self },
+            None => Self { at: self.whole, ..self },
+        }
+    }
+
     pub(super) fn at(&self) -> Duration {
         self.at
     }

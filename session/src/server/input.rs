@@ -6,6 +6,7 @@ use lastword_spec::message::{AudioFormat, ClientMessage, Config, EffectiveConfig
 use super::negotiate::{ConfigRequest, Refusal, cut};
 use super::policy::Token;
 use super::results::EngineResult;
+use super::timer::ServerTimer;
 
 /// Everything a server can meet: what the client sends, the ends of the connection, its timers, its engine, its operator.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +44,18 @@ pub(super) enum Input {
     EngineDrained { audio_processed_ms: u64 },
     EngineFailed { message: String },
     ShutDown,
+}
+
+impl From<ServerTimer> for Input {
+    fn from(timer: ServerTimer) -> Self {
+        match timer {
+            ServerTimer::Config => Self::ConfigTimeout,
+            ServerTimer::Idle => Self::IdleTimeout,
+            ServerTimer::Session => Self::SessionTimeout,
+            ServerTimer::Engine => Self::EngineTimeout,
+            ServerTimer::Close => Self::CloseTimeout,
+        }
+    }
 }
 
 /// What a text message from the client is.

@@ -4,6 +4,8 @@
 mod act;
 mod end;
 mod engine;
+#[cfg(feature = "explore")]
+mod explore;
 mod input;
 mod negotiate;
 mod policy;
@@ -263,16 +265,7 @@ impl ServerSession {
     /// [`ApiMisuse::OutputPending`].
     pub fn handle_timeout(&mut self, now: Duration) -> Result<(), ApiMisuse> {
         match self.next_timer() {
-            Some((timer, at)) if at <= now => self.take(
-                now,
-                match timer {
-                    ServerTimer::Config => Input::ConfigTimeout,
-                    ServerTimer::Idle => Input::IdleTimeout,
-                    ServerTimer::Session => Input::SessionTimeout,
-                    ServerTimer::Engine => Input::EngineTimeout,
-                    ServerTimer::Close => Input::CloseTimeout,
-                },
-            ),
+            Some((timer, at)) if at <= now => self.take(now, Input::from(timer)),
             Some(_) | None => Ok(()),
         }
     }
