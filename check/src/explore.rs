@@ -239,6 +239,11 @@ impl<M: Model> Explored<M> {
         found
     }
 
+    /// The steps by which the states were first reached.
+    pub fn acts(&self) -> impl Iterator<Item = M::Act> {
+        self.parents.iter().filter_map(|(_, act)| *act)
+    }
+
     /// A shortest way from the start to a state.
     pub fn path_to(&self, state: u32) -> Vec<M::Act> {
         let mut path = Vec::new();
@@ -315,3 +320,7 @@ impl Graph {
         can_end.iter().position(|can| !can).map(number)
     }
 }
+
+#[cfg(test)]
+#[path = "explore_tests.rs"]
+mod tests;

@@ -3,6 +3,9 @@
 //!
 //! Owns the exploration, its properties, and the mutants that show what it finds. It knows nothing of sockets, tasks or the judge.
 
+mod alphabet;
+mod chaos;
+mod course;
 mod explore;
 mod fair;
 mod monitor;
@@ -10,7 +13,9 @@ pub mod mutants;
 mod pair;
 mod wire;
 
+pub use course::{Course, Parties, Result, Violation, explore_pair};
 pub use explore::{Breaches, Counterexample, Explored, Kind, Model, Owner, Property, Step, explore};
 pub use monitor::Breach;
-pub use pair::{Act, Faults, Honest, Pair, PairState, Setup, Twist};
+pub use lastword_session::State;
+pub use pair::{Act, Faults, Honest, Pair, PairState, Setup, Stand, Twist};
 pub use wire::{Wire, WireId};

@@ -1,6 +1,7 @@
 //! What travels between two parties, and the table that gives a number to each thing once. Owns the classes of messages that the state
 //! tables speak of. It must not know who sends what when.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::Hash;
 use std::rc::Rc;
@@ -18,7 +19,7 @@ pub enum Wire {
     /// A text message of a server.
     Server(ServerMessage),
     /// A text message that need not be one of the protocol, and its class.
-    Text(&'static str, ServerInput),
+    Text(String, ServerInput),
     /// A binary message of silence.
     Audio(u32),
     /// A Close.
@@ -33,11 +34,11 @@ pub type WireId = u32;
 impl Wire {
     /// The text of a text message.
     #[must_use]
-    pub fn text(&self) -> Option<String> {
+    pub fn text(&self) -> Option<Cow<'_, str>> {
         match self {
-            Self::Client(message) => Some(codec::encode(message)),
-            Self::Server(message) => Some(codec::encode(message)),
-            Self::Text(text, _) => Some((*text).to_owned()),
+            Self::Client(message) => Some(codec::encode(message).into()),
+            Self::Server(message) => Some(codec::encode(message).into()),
+            Self::Text(text, _) => Some(text.into()),
             Self::Audio(_) | Self::Close(_) | Self::Gone => None,
         }
     }

@@ -73,13 +73,6 @@ impl Default for ServerMonitor {
 impl ServerMonitor {
     /// The server read this.
     pub(crate) fn read(&mut self, wire: &Wire) {
-        let mut input = wire.server_input();
-        if input == ServerInput::BadMessage && matches!(self.state, State::AwaitConfig | State::Streaming | State::Draining) {
-            self.bad_messages += 1;
-            if self.bad_messages >= 10 {
-                input = ServerInput::TenthBadMessage;
-            }
-        }
         if let Wire::Close(code) = wire
             && self.close != Due::Done
         {
@@ -91,7 +84,7 @@ impl ServerMonitor {
             Wire::Client(ClientMessage::Keepalive(Keepalive { seq: Some(seq) })) => (None, *seq),
             _ => (None, 0),
         };
-        self.met(input, id, seq);
+        self.met(wire.server_input(), id, seq);
     }
 
     /// This arose at the server.
@@ -106,7 +99,14 @@ impl ServerMonitor {
         }
     }
 
-    fn met(&mut self, input: ServerInput, id: Option<String>, seq: u64) {
+    fn met(&mut self, mut input: ServerInput, id: Option<String>, seq: u64) {
+        let counts = matches!(self.state, State::AwaitConfig | State::Streaming | State::Draining);
+        if input == ServerInput::BadMessage && counts {
+            self.bad_messages += 1;
+            if self.bad_messages >= 10 {
+                input = ServerInput::TenthBadMessage;
+            }
+        }
         let row = server_row(self.state, input);
         self.state = row.next;
         match row.answer {

@@ -135,7 +135,7 @@ pub(super) struct SendsBeforeItReads {
 
 impl Twist for SendsBeforeItReads {
     fn client_sends(&self, memory: &mut u8, wire: Wire) -> Vec<Wire> {
-        if wire == SENTINEL {
+        if wire == SENTINEL || matches!(wire, Wire::Close(_)) {
             *memory = ENDED;
         }
         vec![wire]

@@ -2,11 +2,11 @@
 //! comparison of what one side said with what the other was told. It must not know what a side does.
 
 mod act;
-mod client;
+pub(crate) mod client;
 mod engine;
-mod party;
-mod server;
-mod setup;
+pub(crate) mod party;
+pub(crate) mod server;
+pub(crate) mod setup;
 mod twist;
 
 use std::rc::Rc;
@@ -17,6 +17,8 @@ use party::{Memory, Party};
 use server::{SERVER_READS, SERVER_WRITES, Server, ServerFacts};
 pub use setup::{Faults, Setup};
 pub use twist::{Honest, Twist};
+
+use lastword_spec::table::State;
 
 use crate::explore::{Breaches, Kind, Model, Owner, Property, Step};
 use crate::monitor::Breach;
@@ -29,6 +31,21 @@ pub struct PairState {
     server: u32,
     up: u32,
     down: u32,
+}
+
+/// Where a state of the pair stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Stand {
+    /// The client's machine; Closed when it has left.
+    pub client: State,
+    /// The server's machine; Closed when it has left.
+    pub server: State,
+    /// The client waits for its transport.
+    pub client_blocked: bool,
+    /// The server waits for its transport.
+    pub server_blocked: bool,
+    /// The server does not read.
+    pub server_deaf: bool,
 }
 
 /// The model: client and server with the channels up to the server and down to the client.
@@ -76,6 +93,20 @@ impl Pair {
         (self.clients.len(), self.servers.len())
     }
 
+    /// Where both machines stand, and who waits for whom.
+    #[must_use]
+    pub fn stand(&self, state: PairState) -> Stand {
+        let (client, server) = (self.clients.party(state.client), self.servers.party(state.server));
+        let is_full = |channel: u32, holds: usize| self.channels.get(channel).len() >= holds;
+        Stand {
+            client: client.state(),
+            server: server.state(),
+            client_blocked: client.outgoing().is_some() && is_full(state.up, self.up_holds),
+            server_blocked: server.outgoing().is_some() && is_full(state.down, self.down_holds),
+            server_deaf: !server.reads(&self.servers.context) && !server.is_over(),
+        }
+    }
+
     /// A state in words: where both machines stand and what is on its way.
     #[must_use]
     pub fn told(&self, state: PairState) -> String {
@@ -115,6 +146,13 @@ impl Pair {
         }
     }
 
+    /// The state after a step, which must be one of `state`.
+    pub(crate) fn after(&mut self, state: PairState, act: Act) -> PairState {
+        let mut steps = Vec::new();
+        self.steps(state, &mut steps);
+        steps.iter().find(|step| step.act == act).map_or(state, |step| step.next)
+    }
+
     fn pushed(&mut self, channel: u32, id: WireId) -> u32 {
         let mut content = self.channels.get(channel).to_vec();
         content.push(id);
@@ -151,6 +189,9 @@ fn lost(before: ClientFacts, client: ClientFacts, server: ServerFacts) -> Vec<Br
         }
     }
     if client.complete && !before.complete {
+        if client.open != 0 {
+            lost(format!("complete, and of the segments {:b} came no final", client.open));
+        }
         if client.heard != server.said {
             lost(format!("complete, and of the finals {:b} came {:b}", server.said, client.heard));
         }
@@ -239,7 +280,6 @@ impl Model for Pair {
     }
 
     fn is_end(&self, state: PairState) -> bool {
-        let over = |facts: ClientFacts| facts.over;
-        over(self.clients.party(state.client).facts()) && self.servers.party(state.server).facts().over
+        self.clients.party(state.client).is_over() && self.servers.party(state.server).is_over()
     }
 }

@@ -4,6 +4,7 @@
 use std::hash::Hash;
 use std::rc::Rc;
 
+use lastword_spec::table::State;
 use rustc_hash::FxHashMap;
 
 use super::act::Act;
@@ -28,6 +29,10 @@ pub(crate) trait Party: Clone + Eq + Hash {
     fn reads(&self, context: &Self::Context) -> bool;
     /// The side read this.
     fn read(&self, context: &Self::Context, wire: &Wire) -> After<Self>;
+    /// Where its machine stands.
+    fn state(&self) -> State;
+    /// Whether it has left, with all that it wrote.
+    fn is_over(&self) -> bool;
     fn facts(&self) -> Self::Facts;
 }
 

@@ -295,19 +295,20 @@ impl Party for Server {
         After { party: server, breaches }
     }
 
+    fn state(&self) -> State {
+        self.machine.as_ref().map_or(State::Closed, ServerSession::state)
+    }
+
+    fn is_over(&self) -> bool {
+        self.machine.is_none() && self.outgoing.is_empty()
+    }
+
     fn facts(&self) -> ServerFacts {
         ServerFacts {
-            over: self.machine.is_none() && self.outgoing.is_empty(),
+            over: self.is_over(),
             consumed_bytes: self.engine.consumed_bytes,
             said: self.engine.said,
             said_before: self.engine.said_before,
         }
-    }
-}
-
-/// Where the server's machine stands, for reports.
-impl Server {
-    pub(crate) fn state(&self) -> State {
-        self.machine.as_ref().map_or(State::Closed, ServerSession::state)
     }
 }
