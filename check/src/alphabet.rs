@@ -5,7 +5,7 @@ use lastword_spec::PROTOCOL;
 use lastword_spec::close::EndReason;
 use lastword_spec::error_code::ErrorCode;
 use lastword_spec::message::{
-    Capabilities, ClientMessage, Config, EffectiveConfig, ErrorMessage, Final, Flush, Flushed, Keepalive, KeepaliveAck,
+    Capabilities, ClientMessage, EffectiveConfig, ErrorMessage, Final, Flush, Flushed, Keepalive, KeepaliveAck,
     Partial, Progress, Ready, ServerMessage, SessionEnded, SpeechEnded, SpeechStarted, Update, Updated, Warning,
 };
 use lastword_spec::table::{ServerInput, State};
@@ -108,7 +108,7 @@ pub(crate) fn of_a_server() -> Vec<Wire> {
 }
 
 fn config() -> Wire {
-    Wire::Client(ClientMessage::Config(Box::new(Config::default())))
+    Wire::Client(ClientMessage::Config(Box::default()))
 }
 
 fn bad_message() -> Wire {

@@ -117,7 +117,7 @@ impl Course {
                 (s.queued, s.partials) = (2, 0);
             }),
             Self::alone("server and babble", Parties::ServerAndChaos { messages: 11, babble: true }, |s| s.queued = 1),
-            Self::alone("client and chaos", Parties::ClientAndChaos { messages: 3 }, |s| {
+            Self::alone("client and chaos", Parties::ClientAndChaos { messages: 2 }, |s| {
                 (s.frames, s.faults) = (1, Faults::ALL);
             }),
         ]
@@ -184,14 +184,8 @@ pub(crate) fn run_model<M: Model>(
         .iter()
         .map(|one| Violation { property: one.property, length: one.path.len(), told: tell(model, one) })
         .collect();
-    let result = Result {
-        name,
-        states: found.states.len(),
-        edges: found.edges(),
-        complete: found.complete,
-        took,
-        violations,
-    };
+    let result =
+        Result { name, states: found.states.len(), edges: found.edges(), complete: found.complete, took, violations };
     (found, result)
 }
 

@@ -37,11 +37,7 @@ fn violations(steps: &'static [(u8, u8, Kind, u8)]) -> Vec<(&'static str, usize,
     let mut toy = Toy(steps);
     let found = explore(&mut toy, 100);
     assert!(found.complete);
-    found
-        .counterexamples(&mut toy)
-        .iter()
-        .map(|one| (one.property.as_str(), one.path.len(), one.cycle.len()))
-        .collect()
+    found.counterexamples(&mut toy).iter().map(|one| (one.property.as_str(), one.path.len(), one.cycle.len())).collect()
 }
 
 #[test]
@@ -74,14 +70,8 @@ fn fairness_is_strong_an_owner_who_can_act_now_and_then_acts() {
 #[test]
 fn a_cycle_within_a_cycle_is_found_when_the_outer_one_is_unfair() {
     // Owner 2 leaves from state 3; the inner cycle 1, 2 does not pass it.
-    let steps = &[
-        (0, 1, Coop, 0),
-        (1, 2, Coop, 0),
-        (2, 1, Coop, 0),
-        (2, 3, Coop, 0),
-        (3, 1, Coop, 0),
-        (3, END, Coop, 2),
-    ];
+    let steps =
+        &[(0, 1, Coop, 0), (1, 2, Coop, 0), (2, 1, Coop, 0), (2, 3, Coop, 0), (3, 1, Coop, 0), (3, END, Coop, 2)];
     assert_eq!(violations(steps), [("LIVELOCK", 1, 2)]);
 }
 
@@ -106,7 +96,14 @@ fn the_cycle_that_is_shown_has_a_step_of_everybody_who_acts_in_it() {
 
 #[test]
 fn the_first_breach_has_the_shortest_way() {
-    let found = violations(&[(0, 1, Coop, 0), (1, 8, Coop, 0), (0, 2, Coop, 0), (2, 3, Coop, 0), (3, 8, Coop, 0), (8, END, Coop, 0)]);
+    let found = violations(&[
+        (0, 1, Coop, 0),
+        (1, 8, Coop, 0),
+        (0, 2, Coop, 0),
+        (2, 3, Coop, 0),
+        (3, 8, Coop, 0),
+        (8, END, Coop, 0),
+    ]);
     assert_eq!(found, [("LOST", 2, 0)]);
 }
 

@@ -76,7 +76,8 @@ fn walk(graph: &Graph, part: &[u32], group: &[u32]) -> Vec<(u32, usize)> {
         let mut queue = std::collections::VecDeque::from([at]);
         let mut goal = None;
         'search: while let Some(state) = queue.pop_front() {
-            for (edge, target, owner) in graph.cooperative(state).filter(|(_, target, _)| group[*target as usize] == own)
+            for (edge, target, owner) in
+                graph.cooperative(state).filter(|(_, target, _)| group[*target as usize] == own)
             {
                 if wanted & 1 << owner != 0 || (wanted == 0 && target == home) {
                     goal = Some((state, edge, target, owner));

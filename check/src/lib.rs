@@ -15,7 +15,7 @@ mod wire;
 
 pub use course::{Course, Parties, Result, Violation, explore_pair};
 pub use explore::{Breaches, Counterexample, Explored, Kind, Model, Owner, Property, Step, explore};
-pub use monitor::Breach;
 pub use lastword_session::State;
+pub use monitor::Breach;
 pub use pair::{Act, Faults, Honest, Pair, PairState, Setup, Stand, Twist};
 pub use wire::{Wire, WireId};

@@ -37,7 +37,10 @@ fn the_courses_go_through_every_state_every_step_and_every_kind_of_waiting() {
     assert!(stands.iter().any(|stand| stand.client_blocked && stand.server_blocked), "both wait for their transport");
     assert!(stands.iter().any(|stand| stand.server_deaf && stand.server == State::Streaming), "a full audio buffer");
     assert!(stands.iter().any(|stand| stand.client == State::Streaming && stand.server == State::Failing));
-    assert!(stands.iter().any(|stand| stand.client == State::Ended && stand.server == State::Draining), "a late cancel");
+    assert!(
+        stands.iter().any(|stand| stand.client == State::Ended && stand.server == State::Draining),
+        "a late cancel"
+    );
     let taken = |act: Act| acts.iter().any(|one| discriminant(one) == discriminant(&act));
     for act in [
         Act::Push,

@@ -197,9 +197,7 @@ impl ServerMonitor {
             ServerMessage::Flushed(flushed) => {
                 (self.flushes.pop_front().as_ref() != Some(&flushed.id)).then_some("which was not due")
             }
-            ServerMessage::KeepaliveAck(ack) => {
-                (self.acks.pop_front() != Some(ack.seq)).then_some("which was not due")
-            }
+            ServerMessage::KeepaliveAck(ack) => (self.acks.pop_front() != Some(ack.seq)).then_some("which was not due"),
             ServerMessage::Updated(_) => Some("which was not due"),
             ServerMessage::Partial(_)
             | ServerMessage::Final(_)

@@ -142,7 +142,7 @@ impl Twist for SendsBeforeItReads {
     }
 
     fn client_hears(&self, memory: &mut u8, wire: Wire) -> Vec<Wire> {
-        if matches!(wire, Wire::Server(ServerMessage::Ready(_))) {
+        if *memory == 0 && matches!(wire, Wire::Server(ServerMessage::Ready(_))) {
             *memory = BEGUN;
         }
         vec![wire]

@@ -4,7 +4,9 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use lastword_session::{ApiMisuse, ClientEvent, ClientOutput, ClientSession, ClientTimer, Fact, Outcome, TransportError};
+use lastword_session::{
+    ApiMisuse, ClientEvent, ClientOutput, ClientSession, ClientTimer, Fact, Outcome, TransportError,
+};
 use lastword_spec::table::State;
 
 use super::act::Act;
@@ -186,25 +188,34 @@ impl Client {
             moves.extend(after.map(|after| Move { act, kind: Kind::Cooperative, owner: APP, after }));
         };
         if app.frames_left > 0 {
-            add(Act::Push, self.run(context, |machine, app| {
-                app.frames_left -= 1;
-                app.pushed_bytes += FRAME_BYTES;
-                machine.push(&[0; FRAME_BYTES as usize])
-            }));
+            add(
+                Act::Push,
+                self.run(context, |machine, app| {
+                    app.frames_left -= 1;
+                    app.pushed_bytes += FRAME_BYTES;
+                    machine.push(&[0; FRAME_BYTES as usize])
+                }),
+            );
         }
         if app.flushes_left > 0 {
-            add(Act::Flush, self.run(context, |machine, app| {
-                app.flushes_left -= 1;
-                let number = app.asked.count_ones();
-                app.asked |= 1 << number;
-                machine.flush(format!("f{number}"))
-            }));
+            add(
+                Act::Flush,
+                self.run(context, |machine, app| {
+                    app.flushes_left -= 1;
+                    let number = app.asked.count_ones();
+                    app.asked |= 1 << number;
+                    machine.flush(format!("f{number}"))
+                }),
+            );
         }
         if context.setup.ends_early || (app.frames_left == 0 && app.flushes_left == 0) {
-            add(Act::End, self.run(context, |machine, app| {
-                app.ended = true;
-                machine.end(NOW)
-            }));
+            add(
+                Act::End,
+                self.run(context, |machine, app| {
+                    app.ended = true;
+                    machine.end(NOW)
+                }),
+            );
         }
     }
 

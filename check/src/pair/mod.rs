@@ -139,8 +139,10 @@ impl Pair {
                 breaches
             }
             _ => {
-                let clients = client.own_moves(&self.clients.context).into_iter().map(|one| (one.act, one.after.breaches));
-                let servers = server.own_moves(&self.servers.context).into_iter().map(|one| (one.act, one.after.breaches));
+                let clients =
+                    client.own_moves(&self.clients.context).into_iter().map(|one| (one.act, one.after.breaches));
+                let servers =
+                    server.own_moves(&self.servers.context).into_iter().map(|one| (one.act, one.after.breaches));
                 clients.chain(servers).find(|(one, _)| *one == act).map(|(_, breaches)| breaches).unwrap_or_default()
             }
         }
@@ -265,7 +267,13 @@ impl Model for Pair {
         if self.loss && !(client_over && server_over) {
             let cut = self.channels.number(vec![self.gone]).0;
             let next = PairState { up: cut, down: cut, ..state };
-            into.push(Step { act: Act::Loss, next, kind: Kind::Rescue, owner: Owner::NOBODY, breaches: Breaches::NONE });
+            into.push(Step {
+                act: Act::Loss,
+                next,
+                kind: Kind::Rescue,
+                owner: Owner::NOBODY,
+                breaches: Breaches::NONE,
+            });
         }
         // What is on its way to somebody who has left is of no account.
         for step in into.iter_mut() {

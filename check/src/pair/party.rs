@@ -86,13 +86,7 @@ pub(crate) struct Memory<P: Party> {
 
 impl<P: Party> Memory<P> {
     pub(crate) fn new(context: P::Context) -> Self {
-        Self {
-            context,
-            parties: Table::default(),
-            glances: Vec::new(),
-            wrote: Vec::new(),
-            read: FxHashMap::default(),
-        }
+        Self { context, parties: Table::default(), glances: Vec::new(), wrote: Vec::new(), read: FxHashMap::default() }
     }
 
     pub(crate) fn number(&mut self, party: P) -> u32 {

@@ -120,31 +120,43 @@ impl Server {
         if self.engine.stage == Stage::Starting {
             let mut ready = self.clone();
             ready.monitor.arose(Condition::Table(ServerInput::EngineReady));
-            add(Act::EngineReady, ready.run(context, |machine, engine| {
-                engine.stage = Stage::Running;
-                machine.engine_backlog(NOW, 0)?;
-                let config = machine.config().cloned().unwrap_or_default();
-                machine.engine_ready(NOW, config, Vec::new())
-            }));
+            add(
+                Act::EngineReady,
+                ready.run(context, |machine, engine| {
+                    engine.stage = Stage::Running;
+                    machine.engine_backlog(NOW, 0)?;
+                    let config = machine.config().cloned().unwrap_or_default();
+                    machine.engine_ready(NOW, config, Vec::new())
+                }),
+            );
             return;
         }
         match self.engine.work.front() {
-            Some(Work::Audio(_)) => add(Act::EngineHears, self.run(context, |machine, engine| {
-                engine.hear();
-                machine.engine_backlog(NOW, backlog_ms(engine))
-            })),
-            Some(Work::Flush(token)) => add(Act::EngineFlushed, self.run(context, |machine, engine| {
-                engine.flush(*token);
-                machine.engine_flushed(NOW, *token)
-            })),
+            Some(Work::Audio(_)) => add(
+                Act::EngineHears,
+                self.run(context, |machine, engine| {
+                    engine.hear();
+                    machine.engine_backlog(NOW, backlog_ms(engine))
+                }),
+            ),
+            Some(Work::Flush(token)) => add(
+                Act::EngineFlushed,
+                self.run(context, |machine, engine| {
+                    engine.flush(*token);
+                    machine.engine_flushed(NOW, *token)
+                }),
+            ),
             Some(Work::Finish) => {
                 let mut drained = self.clone();
                 drained.monitor.arose(Condition::Table(ServerInput::Drained));
-                add(Act::EngineDrained, drained.run(context, |machine, engine| {
-                    engine.work.pop_front();
-                    engine.stage = Stage::Over;
-                    machine.engine_drained(NOW, engine.processed_ms())
-                }));
+                add(
+                    Act::EngineDrained,
+                    drained.run(context, |machine, engine| {
+                        engine.work.pop_front();
+                        engine.stage = Stage::Over;
+                        machine.engine_drained(NOW, engine.processed_ms())
+                    }),
+                );
             }
             None => {}
         }
@@ -167,15 +179,21 @@ impl Server {
         let mut failed = self.clone();
         failed.monitor.arose(Condition::Table(ServerInput::EngineFailed));
         if self.engine.stage == Stage::Starting {
-            add(Act::EngineRefuses, failed.run(context, |machine, engine| {
-                engine.stage = Stage::Over;
-                machine.engine_refused(NOW, refusal())
-            }));
+            add(
+                Act::EngineRefuses,
+                failed.run(context, |machine, engine| {
+                    engine.stage = Stage::Over;
+                    machine.engine_refused(NOW, refusal())
+                }),
+            );
         }
-        add(Act::EngineFails, failed.run(context, |machine, engine| {
-            engine.cancel();
-            machine.engine_failed(NOW, "the engine failed")
-        }));
+        add(
+            Act::EngineFails,
+            failed.run(context, |machine, engine| {
+                engine.cancel();
+                machine.engine_failed(NOW, "the engine failed")
+            }),
+        );
     }
 
     fn timer_moves(&self, context: &Context, moves: &mut Vec<Move<Self>>) {

@@ -28,13 +28,13 @@ impl ClientSession {
     /// same after every course that differs in nothing but time. To be called without pending outputs.
     pub fn forget_time(&mut self) {
         let Self { ready_bound, drain_bound, fatal_at, closing_at, received_at, probed_at, .. } = self;
-        *ready_bound = ready_bound.from_zero();
-        *drain_bound = drain_bound.map(super::timer::Bound::from_zero);
+        *ready_bound = ready_bound.begun_at_zero();
+        *drain_bound = drain_bound.map(super::timer::Bound::begun_at_zero);
         (*fatal_at, *closing_at, *received_at) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
         *probed_at = probed_at.map(|_| Duration::ZERO);
         (self.active_at, self.moved_at, self.now) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
         for flush in &mut self.flushes {
-            flush.bound = flush.bound.map(super::timer::Bound::from_zero);
+            flush.bound = flush.bound.map(super::timer::Bound::begun_at_zero);
         }
         self.progress_seq = 0;
     }

@@ -70,7 +70,7 @@ impl Bound {
 
     /// The same bound, as if it had begun at zero.
     #[cfg(feature = "explore")]
-    pub(super) fn from_zero(self) -> Self {
+    pub(super) fn begun_at_zero(self) -> Self {
         match self.latest {
             // Only `ready` has a cap, and its bound begins where the cap does.
             Some(_) => Self { at: self.whole, latest: Some(self.whole), ..self },
