@@ -9,6 +9,7 @@ pub mod case;
 pub mod cli;
 pub mod coverage;
 pub mod exit;
+pub mod explore;
 pub mod known;
 pub mod limit;
 pub mod memory;

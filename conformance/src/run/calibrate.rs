@@ -33,7 +33,7 @@ const SESSIONS: usize = 3;
 const TRIES_WHEN_OVERLOADED: usize = 5;
 
 /// Runs a few control sessions, one after the other; the first one that fails ends it.
-pub(super) async fn calibrate(env: &Arc<Env>) -> Calibration {
+pub(crate) async fn calibrate(env: &Arc<Env>) -> Calibration {
     let mut controls: Vec<Control> = Vec::new();
     let mut refused = 0;
     while controls.len() < SESSIONS {

@@ -2,7 +2,7 @@
 //! It hands back results; printing them and mapping them to an exit code is not its business.
 
 mod applicable;
-mod calibrate;
+pub(crate) mod calibrate;
 mod confirm;
 pub(crate) mod control;
 pub(crate) mod env;
@@ -75,27 +75,32 @@ pub trait Observer: Send + Sync {
     fn note(&self, what: &str);
 }
 
-/// Carries out a plan.
-pub async fn run(plan: Plan, observer: &dyn Observer) -> Run {
-    let started = Instant::now();
+/// What the parts of a run share, before its first session, and how much may go on side by side.
+pub(crate) fn environment(plan: &Plan) -> (Arc<Env>, usize) {
     let sessions = plan.max_sessions.unwrap_or(plan.jobs * 2 + 8).max(1);
     let env = Arc::new(Env {
         watch: plan.dialler.is_in_memory().then(Watch::new).flatten(),
-        dialler: plan.dialler,
-        speech: plan.speech,
+        dialler: plan.dialler.clone(),
+        speech: plan.speech.clone(),
         gate: Gate::new(sessions, plan.rate, plan.audio_budget_s.map(|seconds| seconds * 1_000)),
         patience: Patience::default(),
         controls: Controls::new(),
         seed: plan.seed,
         max_wait_ms: plan.max_wait_ms,
-        expect: plan.expect,
+        expect: plan.expect.clone(),
         ready: OnceLock::new(),
     });
     env.controls.attach(&env);
+    (env, plan.jobs.min(sessions).max(1))
+}
+
+/// Carries out a plan.
+pub async fn run(plan: Plan, observer: &dyn Observer) -> Run {
+    let started = Instant::now();
+    let (env, jobs) = environment(&plan);
     let calibration = calibrate::calibrate(&env).await;
     observer.calibrated(&calibration);
     let knowledge = env.knowledge();
-    let jobs = plan.jobs.min(sessions).max(1);
     let (mut results, jobs_at_end) = if calibration.reachable {
         pool::run_all(&env, &plan.cases, jobs, observer).await
     } else {

@@ -2,8 +2,10 @@
 
 mod certify;
 mod command;
+mod explore;
 mod peer;
 mod replay;
 mod reports;
+mod saboteur;
 mod suite;
 mod virtual_time;

@@ -1,0 +1,74 @@
+//! Owns the words for a person about an exploration.
+
+use std::fmt::Write as _;
+
+use lastword_spec::requirements;
+
+use super::conduct::{Exploration, Failure, REPETITIONS};
+use crate::redact::Redactor;
+use crate::report::{self, visible};
+
+/// What came of it. `again` is the command line without seed and number of cases; `saved` the file of the transcript.
+#[must_use]
+pub fn render(exploration: &Exploration, again: &str, saved: Option<&str>, redactor: &Redactor) -> String {
+    let mut text = String::new();
+    let Exploration { ran, steps, seed, took_ms, .. } = exploration;
+    let _ = writeln!(
+        text,
+        "{ran} random sequences, {steps} steps, from seed {seed}, in {}.{:03} s",
+        took_ms / 1_000,
+        took_ms % 1_000
+    );
+    if let Some(why) = &exploration.unreachable {
+        let _ = writeln!(text, "nothing was explored: {}", redactor.redact(why));
+    }
+    if let Some(why) = &exploration.why_undecided {
+        let _ = writeln!(text, "{} of them undecided: {}", exploration.undecided, redactor.redact(why));
+    }
+    for seed in &exploration.unrepeated {
+        let _ = writeln!(text, "seed {seed} failed once and not again alone; again: {again} --seed {seed} --cases 1");
+    }
+    match &exploration.failure {
+        Some(failure) => failed(&mut text, failure, again, saved, redactor),
+        None if exploration.unreachable.is_none() => text.push_str("none of them failed twice\n"),
+        None => {}
+    }
+    visible(&text)
+}
+
+fn failed(text: &mut String, failure: &Failure, again: &str, saved: Option<&str>, redactor: &Redactor) {
+    let flaky = if failure.is_flaky() { " (flaky)" } else { "" };
+    let _ = writeln!(
+        text,
+        "\nFAIL{flaky} with seed {}: {} steps, shrunk to {} in {} executions; fails {} of {REPETITIONS} times",
+        failure.seed,
+        failure.drawn.steps.len(),
+        failure.minimal.steps.len(),
+        failure.executions,
+        failure.repeats
+    );
+    let how = if failure.minimal.together { "in one write between waits" } else { "each in a write of its own" };
+    let _ = writeln!(text, "  the steps, {how}:");
+    for (number, step) in failure.minimal.steps.iter().enumerate() {
+        let _ = writeln!(text, "    {:>2}  {step}", number + 1);
+    }
+    let mut told = Vec::new();
+    for finding in &failure.findings {
+        let _ = writeln!(text, "  {}", redactor.redact(&lastword_judge::render(finding)));
+        if !told.contains(&finding.requirement)
+            && let Some(requirement) = requirements::find(finding.requirement.as_str())
+        {
+            let _ = writeln!(text, "    ({}) {}", requirement.level.as_str(), requirement.text);
+            told.push(finding.requirement);
+        }
+    }
+    text.push_str("  wire log:\n");
+    for line in report::all(&failure.trace, redactor) {
+        let seconds = line.t_us as f64 / 1_000_000.0;
+        let _ = writeln!(text, "    {:>4} {seconds:>8.3} s {}", line.event, line.text);
+    }
+    if let Some(file) = saved {
+        let _ = writeln!(text, "  saved: {file}; judge it again with lastword replay {file}");
+    }
+    let _ = writeln!(text, "  again: {again} --seed {} --cases 1", failure.seed);
+}
