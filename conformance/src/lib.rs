@@ -6,6 +6,7 @@
 
 mod audio_frames;
 pub mod case;
+pub mod certificate;
 pub mod cli;
 pub mod coverage;
 pub mod exit;

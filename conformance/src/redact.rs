@@ -3,7 +3,8 @@
 /// Hides a set of secrets in texts.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    needles: Vec<String>,
+    /// What is replaced, and by what, in this order.
+    needles: Vec<(String, String)>,
 }
 
 /// What stands in the place of a secret.
@@ -13,17 +14,38 @@ impl Redactor {
     /// Hides these, also where JSON has escaped them, once or twice.
     #[must_use]
     pub fn new(secrets: &[String]) -> Self {
-        let mut needles: Vec<String> = secrets
-            .iter()
-            .filter(|secret| !secret.is_empty())
-            .flat_map(|secret| {
-                let once = escaped(secret);
+        Self::marked(secrets.iter().map(|secret| (secret.clone(), HIDDEN.to_owned())))
+    }
+
+    /// Hides these, each behind a mark of its own, so that what was the same stays the same and what was different different:
+    /// the token behind [`HIDDEN`], the others behind numbered marks. The mark of a secret that holds the token holds the
+    /// token's mark.
+    #[must_use]
+    pub fn telling_apart(token: Option<&str>, others: &[String]) -> Self {
+        let mut others: Vec<&String> = others.iter().filter(|secret| Some(secret.as_str()) != token).collect();
+        others.sort_unstable();
+        others.dedup();
+        let marked = others.into_iter().enumerate().map(|(index, secret)| {
+            let number = index + 2;
+            let holds_token = token.is_some_and(|token| secret.contains(token));
+            let mark =
+                if holds_token { format!("[hidden {number} with {HIDDEN}]") } else { format!("[hidden {number}]") };
+            (secret.clone(), mark)
+        });
+        Self::marked(marked.chain(token.map(|token| (token.to_owned(), HIDDEN.to_owned()))))
+    }
+
+    fn marked(secrets: impl Iterator<Item = (String, String)>) -> Self {
+        let mut needles: Vec<(String, String)> = secrets
+            .filter(|(secret, _)| !secret.is_empty())
+            .flat_map(|(secret, mark)| {
+                let once = escaped(&secret);
                 let twice = escaped(&once);
-                [secret.clone(), once, twice]
+                [(secret, mark.clone()), (once, mark.clone()), (twice, mark)]
             })
             .collect();
         // A secret within another is hidden with it, so the longest go first.
-        needles.sort_by(|left, right| right.len().cmp(&left.len()).then_with(|| left.cmp(right)));
+        needles.sort_by(|(left, _), (right, _)| right.len().cmp(&left.len()).then_with(|| left.cmp(right)));
         needles.dedup();
         Self { needles }
     }
@@ -32,9 +54,9 @@ impl Redactor {
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for needle in &self.needles {
+        for (needle, mark) in &self.needles {
             if text.contains(needle.as_str()) {
-                text = text.replace(needle.as_str(), HIDDEN);
+                text = text.replace(needle.as_str(), mark);
             }
         }
         text
@@ -60,5 +82,14 @@ mod tests {
             assert!(hidden.contains(HIDDEN) && !hidden.contains("same"), "{hidden}");
         }
         assert_eq!(redactor.redact("nothing here"), "nothing here");
+    }
+
+    #[test]
+    fn marks_tell_secrets_apart_and_keep_the_token_within_another_recognisable() {
+        let others = ["Bearer sesame".to_owned(), "sesame".to_owned(), "tenant".to_owned()];
+        let redactor = Redactor::telling_apart(Some("sesame"), &others);
+        assert_eq!(redactor.redact("sesame"), HIDDEN);
+        assert_eq!(redactor.redact("Bearer sesame"), format!("[hidden 2 with {HIDDEN}]"));
+        assert_eq!(redactor.redact("a tenant"), "a [hidden 3]");
     }
 }

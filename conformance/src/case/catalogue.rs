@@ -19,6 +19,11 @@ const FILES: &[(&str, &str)] = embedded! {
     "flush.toml" "end.toml" "messages.toml" "closing.toml" "limits.toml" "security.toml"
 };
 
+/// The case files of this version: names and texts.
+pub(crate) fn sources() -> &'static [(&'static str, &'static str)] {
+    FILES
+}
+
 /// The cases of this version, in order.
 #[must_use]
 pub fn catalogue() -> &'static [Case] {

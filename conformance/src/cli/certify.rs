@@ -1,15 +1,17 @@
 //! Owns `lastword certify server`: from the arguments to a plan, around it the subject's process, and after it the reports.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use super::shell::{print, quote};
 use super::{ServerArgs, UsageError};
 use crate::case::{Case, catalogue};
+use crate::certificate::{self, MIN_CREDENTIAL_BYTES, Origin};
 use crate::exit;
 use crate::known::{self, KnownFailures};
 use crate::redact::Redactor;
-use crate::report::{self, Context, Progress, Report, Sinks};
+use crate::report::{self, Context, Progress, Report, Sinks, SubjectReport};
 use crate::run::{self, Plan, Run};
 use crate::select::choose;
 use crate::speech::{Speech, parse_texts};
@@ -82,7 +84,12 @@ async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Resul
         None => KnownFailures::default(),
     };
     let target = subject(arguments, process).await?;
+    if arguments.certificate.is_some() && target.token.as_ref().is_some_and(|token| token.len() < MIN_CREDENTIAL_BYTES)
+    {
+        return Err(UsageError::from(certificate::WriteError::ShortCredential));
+    }
     let redactor = Redactor::new(&target.secrets());
+    let mut origin = origin(arguments, &target, &speech);
     let mut context = Context {
         url: target.shown(),
         died: None,
@@ -116,13 +123,42 @@ async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Resul
         let status = process.exited()?;
         Some(format!("{status}\n  {}", process.tail().join("\n  ")))
     });
-    Ok(finish(arguments, &context, &run))
+    origin.subject.died = context.died.as_deref().map(|how| context.redactor.redact(how));
+    Ok(finish(arguments, &context, &origin, &run))
+}
+
+/// What a certificate says besides the run.
+fn origin(arguments: &ServerArgs, target: &Target, speech: &Speech) -> Origin {
+    Origin {
+        subject: SubjectReport {
+            url: target.shown(),
+            command: (!arguments.command.is_empty()).then(|| command_line(arguments)),
+            died: None,
+        },
+        options: certificate::Options {
+            seed: arguments.seed,
+            only: arguments.only.clone(),
+            skip: arguments.skip.clone(),
+            jobs: arguments.jobs,
+            max_sessions: arguments.max_sessions,
+            rate: arguments.rate,
+            audio_budget_s: arguments.audio_budget,
+            speech_sha256: certificate::speech_sha256(speech),
+            ..certificate::Options::default()
+        },
+        token: target.token.clone(),
+        secrets: target.secrets(),
+        made_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    }
 }
 
 /// Prints and writes everything, and only then says what it came to.
-fn finish(arguments: &ServerArgs, context: &Context, run: &Run) -> u8 {
+fn finish(arguments: &ServerArgs, context: &Context, origin: &Origin, run: &Run) -> u8 {
     let report: Report = report::build(run, context);
     print(&context.redactor.redact(&report::render(&report)));
+    if arguments.verbose {
+        print(&report::unvisited(&report.coverage));
+    }
     let sinks = Sinks { json: arguments.json.clone(), junit: arguments.junit.clone(), logs: arguments.log_dir.clone() };
     let failed = report::write_all(&sinks, &report, run, &context.redactor);
     for error in &failed {
@@ -130,7 +166,30 @@ fn finish(arguments: &ServerArgs, context: &Context, run: &Run) -> u8 {
     }
     // A report that is not there must not look like a report that is green.
     let written = if failed.is_empty() { exit::PASS } else { exit::USAGE };
-    exit::strongest([report.exit_code, written])
+    let certified = arguments.certificate.as_deref().map_or(exit::PASS, |path| write_certificate(path, run, origin));
+    exit::strongest([report.exit_code, written, certified])
+}
+
+/// Writes the certificate, after it has been verified from what is written.
+fn write_certificate(path: &Path, run: &Run, origin: &Origin) -> u8 {
+    let text = match certificate::write(run, origin) {
+        Ok(text) => text,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return exit::INTERNAL;
+        }
+    };
+    let written = match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => fs::create_dir_all(folder).and_then(|()| fs::write(path, text)),
+        None => fs::write(path, text),
+    };
+    match written {
+        Ok(()) => exit::PASS,
+        Err(error) => {
+            eprintln!("error: cannot write {}: {error}", path.display());
+            exit::USAGE
+        }
+    }
 }
 
 /// The subject: an address, or a process of ours that answers an upgrade.

@@ -6,6 +6,7 @@ mod explain;
 mod list;
 mod replay;
 mod shell;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -37,6 +38,8 @@ enum Command {
     Explain(ExplainArgs),
     /// Judge traces again, without the subject.
     Replay(replay::ReplayArgs),
+    /// Verify a certificate: every byte, and every verdict from its traces, without the subject.
+    Verify(verify::VerifyArgs),
 }
 
 #[derive(Subcommand)]
@@ -98,6 +101,12 @@ struct ServerArgs {
     /// Write the trace of every case into this folder.
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
+    /// Write a certificate: verdicts, level and all traces in one file, which `lastword verify` judges again.
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// List the transitions of the state table that were not visited.
+    #[arg(long)]
+    verbose: bool,
     /// How many cases run side by side.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = positive)]
     jobs: usize,
@@ -161,6 +170,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
             exit::PASS
         }),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -222,6 +232,8 @@ mod tests {
             vec!["lastword", "certify", "server", "http://a/"],
             vec!["lastword", "explain", "END-S99"],
             vec!["lastword", "replay"],
+            vec!["lastword", "verify"],
+            vec!["lastword", "verify", "no-such-certificate"],
             vec!["lastword", "replay", "no-such-file.jsonl"],
         ] {
             assert_eq!(run(wrong.clone()), exit::USAGE, "{wrong:?}");

@@ -1,7 +1,10 @@
 //! Owns how a run becomes a report: known failures applied, secrets hidden, the exit code counted out.
 
+use std::collections::BTreeMap;
+
 use lastword_judge::Finding;
 use lastword_spec::finding::Verdict;
+use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements;
 
 use super::model::{
@@ -9,11 +12,12 @@ use super::model::{
     SubjectReport, TranscriptReport, TranscriptsReport,
 };
 use super::wirelog;
+use crate::certificate::conclude;
 use crate::exit;
 use crate::known::KnownFailures;
 use crate::redact::Redactor;
 use crate::run::{CaseResult, Confirmation, Run, Transcripts};
-use crate::verdict::{self, Contribution};
+use crate::verdict::{self, OfRequirement};
 
 /// What a report says besides the run.
 pub struct Context {
@@ -46,6 +50,7 @@ pub fn build(run: &Run, context: &Context) -> Report {
     );
     let counts = counts(&cases);
     let executed_all = run.results.len() == run.planned;
+    let conclusion = conclude(&run.results, run.planned, &run.knowledge, None, context.died.is_some());
     let mut report = Report {
         lastword_report: REPORT_VERSION,
         harness: env!("CARGO_PKG_VERSION").to_owned(),
@@ -71,7 +76,9 @@ pub fn build(run: &Run, context: &Context) -> Report {
         },
         cases,
         suite: run.suite.as_ref().map(|suite| suite.summary.redacted(&context.redactor)),
-        requirements: requirement_reports(&run.results),
+        requirements: requirement_reports(&conclusion.requirements),
+        level: conclusion.level,
+        coverage: conclusion.coverage,
         list_faults,
         transcripts: run.transcripts.as_ref().map(|transcripts| transcripts_report(transcripts, &context.redactor)),
         jobs_at_end: run.jobs_at_end,
@@ -145,12 +152,7 @@ fn case_report(result: &CaseResult, context: &Context) -> CaseReport {
         closing: result.closing(),
         findings: result.findings().map(|finding| finding_report(finding, redactor)).collect(),
         known: known.filter(|_| failed),
-        confirmed: match &result.confirmation {
-            Confirmation::None => None,
-            Confirmation::Alone => Some("alone".to_owned()),
-            Confirmation::By(case) => Some(case.clone()),
-            Confirmation::NotRepeated(_) => Some("not repeated".to_owned()),
-        },
+        confirmed: result.confirmation.word(),
         attempts: result.attempts,
         took_ms: result.took_ms,
         wire_log: result.evidence.as_ref().filter(|_| open).map(|one| log(&one.trace)).unwrap_or_default(),
@@ -189,22 +191,15 @@ pub(crate) fn finding_report(finding: &Finding, redactor: &Redactor) -> FindingR
     }
 }
 
-fn requirement_reports(results: &[CaseResult]) -> Vec<RequirementReport> {
-    let contributions: Vec<Contribution<'_>> = results
-        .iter()
-        .map(|result| Contribution {
-            case: result.case,
-            verdict: result.verdict,
-            judgement: result.evidence.as_ref().map(|evidence| &*evidence.judgement),
-        })
-        .collect();
-    verdict::of_requirements(&contributions)
-        .into_iter()
+/// The requirements as reports have them.
+#[must_use]
+pub(crate) fn requirement_reports(all: &BTreeMap<RequirementId, OfRequirement>) -> Vec<RequirementReport> {
+    all.iter()
         .map(|(id, one)| RequirementReport {
             id: id.to_string(),
             level: requirements::find(id.as_str()).map_or("", |found| found.level.as_str()).to_owned(),
             verdict: one.verdict.as_str().to_owned(),
-            cases: one.cases,
+            cases: one.cases.clone(),
         })
         .collect()
 }

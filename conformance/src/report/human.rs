@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::level::level_lines;
 use super::model::{CaseReport, FindingReport, Report, TranscriptsReport, WireLine};
 use crate::suite;
 
@@ -263,6 +264,15 @@ fn summary(text: &mut String, report: &Report) {
         count(&["FAIL", "DEADLOCK", "LIVELOCK", "HUNG"]),
         count(&["INCONCLUSIVE", "HARNESS_ERROR", "NOT_TESTED", "NOT_APPLICABLE"])
     );
+    let coverage = &report.coverage;
+    let _ = writeln!(
+        text,
+        "{} of {} transitions of the state table visited{}",
+        coverage.visited,
+        coverage.transitions,
+        if coverage.unvisited.is_empty() { "" } else { " (--verbose and the JSON report list the others)" }
+    );
+    text.push_str(&level_lines(&report.level, ""));
     for fault in &report.list_faults {
         let _ = writeln!(text, "known-failure list: {fault}");
     }

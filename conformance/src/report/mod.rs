@@ -4,16 +4,19 @@
 mod build;
 mod human;
 mod junit;
+mod level;
 mod model;
 mod progress;
 mod sinks;
 mod wirelog;
 
-pub(crate) use build::finding_report;
 pub use build::{Context, build};
+pub(crate) use build::{finding_report, requirement_reports};
 pub use human::render;
 pub(crate) use human::{finding_in_full, seconds, visible};
 pub use junit::to_junit;
+pub(crate) use level::level_lines;
+pub use level::unvisited;
 pub use model::{
     Announced, CaseReport, Counts, FindingReport, KnownReport, Measured, Report, RequirementReport, SubjectReport,
     TranscriptReport, TranscriptsReport, WireLine,

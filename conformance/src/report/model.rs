@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::certificate::LevelReport;
+use crate::coverage::Coverage;
 use crate::suite::SuiteSummary;
 
 /// The version of this form, the value of `lastword_report`.
@@ -34,6 +36,10 @@ pub struct Report {
     pub suite: Option<SuiteSummary>,
     /// The requirements that a case covers or a finding names, by their identifiers.
     pub requirements: Vec<RequirementReport>,
+    /// The level, or what stands in its way.
+    pub level: LevelReport,
+    /// The share of the server's state table that the subject was seen to go through.
+    pub coverage: Coverage,
     /// What is wrong with the known-failure list.
     pub list_faults: Vec<String>,
     /// What the subject heard of the recordings, if that was asked for.

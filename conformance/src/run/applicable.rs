@@ -8,8 +8,30 @@ use crate::case::{Case, Need, Within};
 const CONFIG_TIMEOUT_MS: u64 = 10_000;
 const MAX_BUFFER_MS: u64 = 60_000;
 
-/// Why the case is not run, if it is not.
+/// Why a case is not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// It is not known what the subject hears.
+    NoExpect,
+    /// There is no credential that the subject might demand.
+    NoToken,
+    /// The subject does not offer this capability, and need not.
+    NotOffered(&'static str),
+    /// The subject offers this capability, and the case is about those who do not.
+    Offered(&'static str),
+    /// The subject's audio buffer is so large.
+    BufferTooLarge(u64),
+    /// A timer of the subject is longer than the longest wait.
+    TimerTooLong(u64),
+}
+
+/// Why the case is not run, if it is not: the verdict and the reason in words.
 pub(crate) fn skip(knowledge: &Knowledge, case: &Case) -> Option<(Verdict, String)> {
+    obstacle(knowledge, case).map(|obstacle| (obstacle.verdict(), obstacle.text(knowledge)))
+}
+
+/// What stands between the case and this subject, if anything does.
+pub(crate) fn obstacle(knowledge: &Knowledge, case: &Case) -> Option<Obstacle> {
     let ready = knowledge.ready.as_ref();
     if let Some(found) = case.needs.iter().find_map(|need| missing(knowledge, *need)) {
         return Some(found);
@@ -18,41 +40,66 @@ pub(crate) fn skip(knowledge: &Knowledge, case: &Case) -> Option<(Verdict, Strin
         Within::Idle => ready.map_or(0, |ready| ready.limits.idle_timeout_ms),
         Within::Config => CONFIG_TIMEOUT_MS,
     };
-    (timer_ms > knowledge.max_wait_ms).then(|| {
-        let why = format!(
-            "the subject's timer of {timer_ms} ms is longer than --max-wait {} s; let it announce less for certification",
-            knowledge.max_wait_ms / 1_000
-        );
-        (Verdict::NotTested, why)
-    })
+    (timer_ms > knowledge.max_wait_ms).then_some(Obstacle::TimerTooLong(timer_ms))
 }
 
-fn missing(knowledge: &Knowledge, need: Need) -> Option<(Verdict, String)> {
+fn missing(knowledge: &Knowledge, need: Need) -> Option<Obstacle> {
     let ready = knowledge.ready.as_ref();
-    let capability = |offered: Option<bool>, name: &str| {
-        let why = format!("the subject does not offer `{name}`");
-        (offered != Some(true)).then_some((Verdict::NotApplicable, why))
-    };
     let capabilities = ready.map(|ready| &ready.capabilities);
+    let unoffered = |offered: Option<bool>, name| (offered != Some(true)).then_some(Obstacle::NotOffered(name));
     match need {
-        Need::Expect => knowledge.expected.is_empty().then(|| {
-            (Verdict::NotApplicable, "no --expect was given, so it is not known what the subject hears".into())
-        }),
-        Need::Token => knowledge.secrets.is_empty().then(|| {
-            (Verdict::NotApplicable, "no --token was given, so the subject need not demand credentials".into())
-        }),
-        Need::Update => capability(capabilities.and_then(|all| all.update), "update"),
-        Need::NoUpdate => capabilities
-            .and_then(|all| all.update)
-            .filter(|offered| *offered)
-            .map(|_| (Verdict::NotApplicable, "the subject offers `update`".into())),
-        Need::VadEvents => capability(capabilities.and_then(|all| all.vad_events), "vad_events"),
-        Need::Words => capability(capabilities.and_then(|all| all.words), "words"),
+        Need::Expect => knowledge.expected.is_empty().then_some(Obstacle::NoExpect),
+        Need::Token => knowledge.secrets.is_empty().then_some(Obstacle::NoToken),
+        Need::Update => unoffered(capabilities.and_then(|all| all.update), "update"),
+        Need::NoUpdate => {
+            capabilities.and_then(|all| all.update).filter(|offered| *offered).map(|_| Obstacle::Offered("update"))
+        }
+        Need::VadEvents => unoffered(capabilities.and_then(|all| all.vad_events), "vad_events"),
+        Need::Words => unoffered(capabilities.and_then(|all| all.words), "words"),
         Need::SmallAudioBuffer => {
-            ready.filter(|ready| ready.limits.max_buffered_audio_ms > MAX_BUFFER_MS).map(|ready| {
-                let held = ready.limits.max_buffered_audio_ms;
-                (Verdict::NotTested, format!("max_buffered_audio_ms is {held}: to fill that would take too much audio"))
-            })
+            let held_ms = ready.map(|ready| ready.limits.max_buffered_audio_ms);
+            held_ms.filter(|held_ms| *held_ms > MAX_BUFFER_MS).map(Obstacle::BufferTooLarge)
+        }
+    }
+}
+
+impl Obstacle {
+    fn verdict(self) -> Verdict {
+        match self {
+            Self::NoExpect | Self::NoToken | Self::NotOffered(_) | Self::Offered(_) => Verdict::NotApplicable,
+            Self::BufferTooLarge(_) | Self::TimerTooLong(_) => Verdict::NotTested,
+        }
+    }
+
+    /// In words.
+    pub(crate) fn text(self, knowledge: &Knowledge) -> String {
+        match self {
+            Self::NoExpect => "no --expect was given, so it is not known what the subject hears".to_owned(),
+            Self::NoToken => "no --token was given, so the subject need not demand credentials".to_owned(),
+            Self::NotOffered(name) => format!("the subject does not offer `{name}`"),
+            Self::Offered(name) => format!("the subject offers `{name}`"),
+            Self::BufferTooLarge(held_ms) => {
+                format!("max_buffered_audio_ms is {held_ms}: to fill that would take too much audio")
+            }
+            Self::TimerTooLong(timer_ms) => format!(
+                "the subject's timer of {timer_ms} ms is longer than --max-wait {} s; let it announce less for certification",
+                knowledge.max_wait_ms / 1_000
+            ),
+        }
+    }
+
+    /// What to do so that the case is run; `None` where nothing need be done, because the subject is not bound by what the
+    /// case is about. A subject that served sessions without any credential demands none.
+    pub(crate) fn remedy(self, knowledge: &Knowledge) -> Option<String> {
+        match self {
+            Self::NotOffered(_) | Self::Offered(_) => None,
+            Self::NoToken if !knowledge.has_credential => None,
+            Self::NoToken => Some("give the credential with --token, not only with --header".to_owned()),
+            Self::NoExpect => Some("say with --expect FILE what the subject hears".to_owned()),
+            Self::BufferTooLarge(_) => {
+                Some(format!("let the subject announce a max_buffered_audio_ms of at most {MAX_BUFFER_MS}"))
+            }
+            Self::TimerTooLong(timer_ms) => Some(format!("give --max-wait {}", timer_ms.div_ceil(1_000))),
         }
     }
 }

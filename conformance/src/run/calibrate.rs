@@ -8,6 +8,7 @@ use lastword_spec::trace::EventKind;
 
 use super::control::Control;
 use super::env::Env;
+use super::result::Evidence;
 
 /// What was measured before the cases.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Calibration {
     pub ended_us: Option<u64>,
     /// A whole control session, in milliseconds.
     pub session_ms: Option<u64>,
+    /// What happened in the sessions.
+    pub sessions: Vec<Evidence>,
 }
 
 const SESSIONS: usize = 3;
@@ -66,6 +69,7 @@ pub(crate) async fn calibrate(env: &Arc<Env>) -> Calibration {
         last_final_us: times(|one| Some(one.last_final_us?.saturating_sub(one.sentinel_us?))),
         ended_us: times(|one| Some(one.session_ended_us?.saturating_sub(one.sentinel_us?))),
         session_ms,
+        sessions: controls.iter().map(Control::evidence).collect(),
     }
 }
 

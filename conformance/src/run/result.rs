@@ -63,7 +63,7 @@ pub struct CaseResult {
 }
 
 /// A trace and its judgement.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Evidence {
     /// What happened.
     pub trace: Arc<Trace>,
@@ -82,6 +82,19 @@ pub enum Confirmation {
     By(String),
     /// It was not found again; this is what happened then.
     NotRepeated(Evidence),
+}
+
+impl Confirmation {
+    /// By what a failure was seen again, as reports say it: `alone`, the name of a case, or `not repeated`.
+    #[must_use]
+    pub fn word(&self) -> Option<String> {
+        match self {
+            Self::None => None,
+            Self::Alone => Some("alone".to_owned()),
+            Self::By(case) => Some(case.clone()),
+            Self::NotRepeated(_) => Some("not repeated".to_owned()),
+        }
+    }
 }
 
 impl Evidence {

@@ -21,7 +21,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::peer::{self, Fault, Setup};
 
-struct Quiet;
+pub(crate) struct Quiet;
 
 impl Observer for Quiet {
     fn calibrated(&self, _: &run::Calibration) {}
@@ -34,7 +34,7 @@ fn cases(only: &[&str]) -> Vec<&'static Case> {
     select(catalogue(), &only, &[]).expect("cases of these names")
 }
 
-fn plan(target: Target, only: &[&str]) -> Plan {
+pub(crate) fn plan(target: Target, only: &[&str]) -> Plan {
     Plan {
         dialler: Dialler::new(target, &Roots::Public).expect("no roots are needed"),
         speech: Speech::built_in(),
@@ -56,7 +56,7 @@ pub(crate) async fn certify(setup: Setup, only: &[&str]) -> Run {
     run::run(plan(target, only), &Quiet).await
 }
 
-fn faulty(fault: Fault) -> Setup {
+pub(crate) fn faulty(fault: Fault) -> Setup {
     Setup { fault, ..Setup::default() }
 }
 

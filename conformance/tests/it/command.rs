@@ -11,7 +11,7 @@ use lastword::exit;
 use crate::peer::{self, Fault, Setup};
 
 /// A server of this setup, on a thread of its own.
-fn serve(setup: Setup) -> u16 {
+pub(crate) fn serve(setup: Setup) -> u16 {
     let (tell, hear) = mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -23,7 +23,7 @@ fn serve(setup: Setup) -> u16 {
     hear.recv().expect("a port")
 }
 
-fn lastword(arguments: &[&str]) -> Output {
+pub(crate) fn lastword(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lastword"))
         .args(arguments)
         .env_remove("LASTWORD_TOKEN")
@@ -32,11 +32,11 @@ fn lastword(arguments: &[&str]) -> Output {
         .expect("the command runs")
 }
 
-fn code(output: &Output) -> u8 {
+pub(crate) fn code(output: &Output) -> u8 {
     u8::try_from(output.status.code().expect("no signal")).expect("an exit code")
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

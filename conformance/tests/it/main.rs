@@ -1,5 +1,6 @@
 //! The tests of the harness as a whole: in process, and as the command that people run.
 
+mod certificate;
 mod certify;
 mod command;
 mod explore;

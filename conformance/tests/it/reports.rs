@@ -3,6 +3,8 @@
 
 use std::process::Command;
 
+use lastword::certificate::{Aside, Hindrance, LevelReport};
+use lastword::coverage::{Coverage, Transition};
 use lastword::report::{
     CaseReport, Counts, FindingReport, KnownReport, Measured, Report, RequirementReport, SubjectReport,
     TranscriptReport, TranscriptsReport, WireLine, render, to_junit,
@@ -127,6 +129,33 @@ fn report() -> Report {
             verdict: "FAIL".into(),
             cases: vec!["server/end/second-sentinel".into()],
         }],
+        level: LevelReport {
+            level: None,
+            hindrances: vec![
+                Hindrance { what: "1 MUST broken".into(), requirements: vec!["END-S5".into()], remedy: None },
+                Hindrance {
+                    what: "1 MUST undecided: the subject's timer of 60000 ms is longer than --max-wait 45 s".into(),
+                    requirements: vec!["KA-S2".into()],
+                    remedy: Some("give --max-wait 60".into()),
+                },
+            ],
+            suite: None,
+            never_arose: vec![Aside {
+                requirement: "PRG-S1".into(),
+                why: "the condition never arose for PRG-S1".into(),
+            }],
+            not_applicable: Vec::new(),
+        },
+        coverage: Coverage {
+            transitions: 107,
+            visited: 106,
+            unvisited: vec![Transition {
+                state: "Draining".into(),
+                input: "loss".into(),
+                next: "Closed".into(),
+                requirements: Vec::new(),
+            }],
+        },
         list_faults: vec!["`server/end/plain` is listed as a known failure and passes: take it off the list".into()],
         transcripts: Some(TranscriptsReport {
             errors: 1,

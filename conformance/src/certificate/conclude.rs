@@ -1,0 +1,47 @@
+//! Owns what a run comes to as a whole: the requirements, the share of the state table, the level. Pure: the report of a run and
+//! the verification of its certificate compute it by the same function.
+
+use std::collections::BTreeMap;
+
+use lastword_spec::registry::RequirementId;
+
+use super::level::{Facts, LevelReport, SuiteFacts, level};
+use crate::coverage::{Coverage, coverage};
+use crate::run::{CaseResult, Knowledge};
+use crate::verdict::{self, Contribution, OfRequirement};
+
+/// What a run comes to as a whole.
+#[derive(Clone, Debug)]
+pub struct Conclusion {
+    /// Every requirement that a case covers or a finding names.
+    pub requirements: BTreeMap<RequirementId, OfRequirement>,
+    /// The share of the server's state table that the subject was seen to go through.
+    pub coverage: Coverage,
+    /// The level, and what stands in its way.
+    pub level: LevelReport,
+}
+
+/// What these results come to. `planned` is how many there were to be.
+#[must_use]
+pub fn conclude(
+    results: &[CaseResult],
+    planned: usize,
+    knowledge: &Knowledge,
+    suite: Option<SuiteFacts>,
+    died: bool,
+) -> Conclusion {
+    let contributions: Vec<Contribution<'_>> = results
+        .iter()
+        .map(|result| Contribution {
+            case: result.case,
+            verdict: result.verdict,
+            judgement: result.evidence.as_ref().map(|evidence| &*evidence.judgement),
+        })
+        .collect();
+    let requirements = verdict::of_requirements(&contributions);
+    let evidence = results.iter().flat_map(|result| result.evidence.iter().chain(&result.second));
+    let coverage = coverage(evidence.map(|evidence| &evidence.judgement.visited));
+    let facts = Facts { results, planned, knowledge, requirements: &requirements, suite, died };
+    let level = level(&facts);
+    Conclusion { requirements, coverage, level }
+}

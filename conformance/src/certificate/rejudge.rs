@@ -1,0 +1,122 @@
+//! Owns the computing again of every verdict from what stands in a certificate: the traces, and what is recorded beside them.
+//! It goes the way of the runner, function by function. Pure.
+
+use std::sync::Arc;
+
+use lastword_judge::{Judgement, Monitor};
+use lastword_spec::finding::Verdict;
+use lastword_spec::message::Ready;
+use lastword_spec::trace::Trace;
+
+use super::model::{CaseEntry, FindingEntry, Options};
+use super::read::CaseContents;
+use crate::case::{Case, catalogue};
+use crate::redact::HIDDEN;
+use crate::run::{self, CaseResult, Confirmation, Evidence, Knowledge};
+use crate::verdict::{self, Circumstances};
+
+/// What is known of the run besides its traces. The credential is the mark that stands in its place.
+pub(super) fn knowledge(options: &Options, sessions: &[Trace]) -> Knowledge {
+    let secrets = options.has_token.then(|| HIDDEN.to_owned()).into_iter().collect();
+    let mut knowledge = Knowledge {
+        secrets,
+        has_credential: options.has_credential,
+        expected: options.expected.clone(),
+        max_wait_ms: options.max_wait_ms,
+        ready: None,
+    };
+    knowledge.ready = sessions.iter().find_map(|trace| first_ready(&knowledge, trace));
+    knowledge
+}
+
+fn first_ready(knowledge: &Knowledge, trace: &Trace) -> Option<Ready> {
+    let mut monitor = Monitor::new(&trace.header, &knowledge.options());
+    trace.events.iter().for_each(|event| monitor.observe(event));
+    monitor.ready(0).cloned()
+}
+
+/// What cannot be judged again.
+#[derive(Debug)]
+pub(super) struct Unjudgeable {
+    pub(super) case: String,
+    pub(super) why: String,
+}
+
+/// Judges every case again, and then confirms failures against their second runs as the runner does.
+pub(super) fn cases(
+    cases: &[CaseContents],
+    alone: Option<&Trace>,
+    knowledge: &Knowledge,
+) -> Result<Vec<CaseResult>, Unjudgeable> {
+    let mut results = cases.iter().map(|one| case(one, knowledge)).collect::<Result<Vec<_>, _>>()?;
+    let alone = alone.map(|trace| evidence(trace, lastword_judge::judge(trace, &knowledge.options())));
+    run::settle_all(&mut results, alone.as_ref());
+    Ok(results)
+}
+
+fn case(contents: &CaseContents, knowledge: &Knowledge) -> Result<CaseResult, Unjudgeable> {
+    let entry = &contents.entry;
+    let wrong = |why: &str| Unjudgeable { case: entry.case.clone(), why: why.to_owned() };
+    let case = catalogue().iter().find(|case| case.id == entry.case).ok_or_else(|| wrong("there is no such case"))?;
+    let judged = |trace: &Trace| evidence(trace, run::judge_case(knowledge, case, trace));
+    let circumstances = Circumstances { unmet: entry.unmet.clone(), control_failed: entry.control_failed.clone() };
+    let (first, second) = (contents.first.as_ref().map(judged), contents.second.as_ref().map(judged));
+    let (verdict, reason) = match &first {
+        Some(evidence) => verdict::of_case(case, &evidence.judgement, &circumstances),
+        None => not_run(case, entry, knowledge).map_err(|why| wrong(&why))?,
+    };
+    Ok(CaseResult {
+        case,
+        verdict,
+        reason,
+        evidence: first,
+        circumstances,
+        second,
+        confirmation: Confirmation::None,
+        attempts: entry.attempts,
+        took_ms: entry.took_ms,
+    })
+}
+
+/// A case without a trace claims nothing; that the subject is not bound by it must follow from what it announced.
+fn not_run(case: &Case, entry: &CaseEntry, knowledge: &Knowledge) -> Result<(Verdict, Option<String>), String> {
+    const CLAIM_NOTHING: [Verdict; 3] = [Verdict::NotTested, Verdict::Inconclusive, Verdict::HarnessError];
+    match run::skip(knowledge, case) {
+        Some((verdict, why)) if verdict.as_str() == entry.verdict => Ok((verdict, Some(why))),
+        _ => {
+            let verdict = CLAIM_NOTHING.into_iter().find(|verdict| verdict.as_str() == entry.verdict);
+            let verdict = verdict.ok_or_else(|| format!("it says {} and there is no trace of it", entry.verdict))?;
+            Ok((verdict, entry.reason.clone()))
+        }
+    }
+}
+
+fn evidence(trace: &Trace, judgement: Judgement) -> Evidence {
+    Evidence { trace: Arc::new(trace.clone()), judgement: Arc::new(judgement) }
+}
+
+/// A result as a certificate has it.
+pub(super) fn entry(result: &CaseResult) -> CaseEntry {
+    let finding = |finding: &lastword_judge::Finding| FindingEntry {
+        kind: finding.kind.as_str().to_owned(),
+        culprit: finding.culprit.as_str().to_owned(),
+        requirement: finding.requirement.to_string(),
+        state: finding.state.as_str().to_owned(),
+        message: finding.message.clone(),
+        conn: finding.conn,
+        frames: finding.frames.clone(),
+        t_us: finding.t_us,
+    };
+    CaseEntry {
+        case: result.case.id.clone(),
+        verdict: result.verdict.as_str().to_owned(),
+        reason: result.reason.clone(),
+        closing: result.closing(),
+        findings: result.evidence.iter().flat_map(|one| &one.judgement.findings).map(finding).collect(),
+        unmet: result.circumstances.unmet.clone(),
+        control_failed: result.circumstances.control_failed.clone(),
+        confirmed: result.confirmation.word(),
+        attempts: result.attempts,
+        took_ms: result.took_ms,
+    }
+}
