@@ -8,6 +8,7 @@ use lastword_spec::registry::RequirementId;
 use super::level::{Facts, LevelReport, SuiteFacts, level};
 use crate::coverage::{Coverage, coverage};
 use crate::run::{CaseResult, Knowledge};
+use crate::suite::SuiteRun;
 use crate::verdict::{self, Contribution, OfRequirement};
 
 /// What a run comes to as a whole.
@@ -27,7 +28,7 @@ pub fn conclude(
     results: &[CaseResult],
     planned: usize,
     knowledge: &Knowledge,
-    suite: Option<SuiteFacts>,
+    suite: Option<&SuiteRun>,
     died: bool,
 ) -> Conclusion {
     let contributions: Vec<Contribution<'_>> = results
@@ -40,7 +41,10 @@ pub fn conclude(
         .collect();
     let requirements = verdict::of_requirements(&contributions);
     let evidence = results.iter().flat_map(|result| result.evidence.iter().chain(&result.second));
+    let sequences = suite.into_iter().flat_map(|suite| &suite.sequences);
+    let evidence = evidence.chain(sequences.flat_map(|one| one.evidence.iter().chain(&one.second)));
     let coverage = coverage(evidence.map(|evidence| &evidence.judgement.visited));
+    let suite = suite.map(|suite| SuiteFacts::of(&suite.summary));
     let facts = Facts { results, planned, knowledge, requirements: &requirements, suite, died };
     let level = level(&facts);
     Conclusion { requirements, coverage, level }

@@ -9,6 +9,7 @@ use super::level::LevelReport;
 use crate::coverage::Coverage;
 use crate::report::{Measured, RequirementReport, SubjectReport};
 use crate::run::Expected;
+use crate::suite::SuiteSummary;
 
 /// The version of the form, the value of `lastword_certificate` in the first line.
 pub const CERTIFICATE_VERSION: u32 = 1;
@@ -67,6 +68,8 @@ pub struct Options {
     pub has_credential: bool,
     /// What the subject was said to hear, by the name that cases use for a clip.
     pub expected: BTreeMap<String, Expected>,
+    /// The states beyond those of the table with which the m-complete suite was run; absent where it was left out.
+    pub suite_extra_states: Option<usize>,
     /// SHA-256 of the speech that was sent.
     pub speech_sha256: String,
 }
@@ -128,6 +131,28 @@ pub(super) struct FindingEntry {
     pub(super) t_us: u64,
 }
 
+/// The m-complete suite; the traces of its sequences follow.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SuiteEntry {
+    pub(super) summary: SuiteSummary,
+    /// Why not all sequences were run, if they were not.
+    pub(super) stopped: Option<String>,
+    pub(super) sequences: Vec<SequenceEntry>,
+}
+
+/// One sequence of the suite. Its traces are called by its number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SequenceEntry {
+    pub(super) number: usize,
+    pub(super) inputs: Vec<String>,
+    /// `conforming`, `not reached`, or what differs.
+    pub(super) outcome: String,
+    pub(super) confirmed: Option<String>,
+    pub(super) attempts: u32,
+}
+
 /// Before the lines of a trace.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -157,6 +182,7 @@ pub(super) struct VerdictsEntry {
 pub(super) const HEAD: &str = "head";
 pub(super) const REQUIREMENTS: &str = "requirements";
 pub(super) const CALIBRATION: &str = "calibration";
+pub(super) const SUITE: &str = "suite";
 pub(super) const VERDICTS: &str = "verdicts";
 /// The trace of a case, of its second run, of a session of the calibration, of the session that was held alone.
 pub(super) const FIRST: &str = "first";

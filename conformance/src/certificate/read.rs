@@ -1,5 +1,7 @@
 //! Owns the way from the bytes of a certificate to what stands in it. Whether it is true is for the verification.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -7,7 +9,7 @@ use lastword_spec::trace::{self, Trace};
 
 use super::model::{
     ALONE, CALIBRATION, CERTIFICATE_VERSION, CalibrationEntry, CaseEntry, FIRST, HEAD, Head, REQUIREMENTS,
-    RequirementEntry, RequirementsEntry, SECOND, SESSION, TraceMark, VERDICTS, VerdictsEntry,
+    RequirementEntry, RequirementsEntry, SECOND, SESSION, SUITE, SuiteEntry, TraceMark, VERDICTS, VerdictsEntry,
 };
 use super::seal::{self, Damage, Part};
 
@@ -44,6 +46,7 @@ pub(super) struct Contents {
     pub(super) sessions: Vec<Trace>,
     pub(super) alone: Option<Trace>,
     pub(super) cases: Vec<CaseContents>,
+    pub(super) suite: Option<SuiteContents>,
     pub(super) verdicts: VerdictsEntry,
 }
 
@@ -51,6 +54,18 @@ pub(super) struct Contents {
 pub(super) struct CaseContents {
     pub(super) entry: CaseEntry,
     pub(super) first: Option<Trace>,
+    pub(super) second: Option<Trace>,
+}
+
+/// The suite and the traces of its sequences.
+pub(super) struct SuiteContents {
+    pub(super) entry: SuiteEntry,
+    pub(super) sequences: Vec<SequenceContents>,
+}
+
+/// The traces of a sequence.
+pub(super) struct SequenceContents {
+    pub(super) first: Trace,
     pub(super) second: Option<Trace>,
 }
 
@@ -71,14 +86,17 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, ReadError> {
     let (alone, sessions): (Vec<_>, Vec<_>) = sessions.into_iter().partition(|(run, _)| run == ALONE);
     let mut alone = alone.into_iter().map(|(_, trace)| trace);
     let mut cases = Vec::new();
-    let mut verdicts = None;
+    let (mut suite, mut verdicts) = (None, None);
     for part in parts {
-        if part.name == VERDICTS {
-            let (entry, none) = parse::<VerdictsEntry>(&part)?;
-            expect_no_traces(VERDICTS, &none)?;
-            verdicts = Some(entry);
-        } else {
-            cases.push(case_of(&part)?);
+        match part.name.as_str() {
+            _ if verdicts.is_some() => return Err(malformed(&part.name, "it stands after the verdicts")),
+            VERDICTS => {
+                let (entry, none) = parse::<VerdictsEntry>(&part)?;
+                expect_no_traces(VERDICTS, &none)?;
+                verdicts = Some(entry);
+            }
+            SUITE if suite.is_none() => suite = Some(suite_of(&part)?),
+            _ => cases.push(case_of(&part)?),
         }
     }
     let requirements = requirements.requirements;
@@ -89,6 +107,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, ReadError> {
         alone: alone.next(),
         sessions: named(CALIBRATION, sessions, SESSION)?,
         cases,
+        suite,
         verdicts,
     })
 }
@@ -121,6 +140,26 @@ fn case_of(part: &Part<&[u8]>) -> Result<CaseContents, ReadError> {
         }
     }
     Ok(CaseContents { entry, first, second })
+}
+
+fn suite_of(part: &Part<&[u8]>) -> Result<SuiteContents, ReadError> {
+    let (entry, traces) = parse::<SuiteEntry>(part)?;
+    let mut traces: BTreeMap<String, Trace> = traces.into_iter().collect();
+    let mut sequences = Vec::new();
+    for one in &entry.sequences {
+        let mut take = |run: &str| traces.remove(&trace_of_sequence(run, one.number));
+        let first = take(FIRST).ok_or_else(|| malformed(SUITE, &format!("sequence {} has no trace", one.number)))?;
+        sequences.push(SequenceContents { first, second: take(SECOND) });
+    }
+    if let Some(run) = traces.keys().next() {
+        return Err(malformed(SUITE, &format!("no sequence has the trace `{run}`")));
+    }
+    Ok(SuiteContents { entry, sequences })
+}
+
+/// The name of a trace of a sequence.
+pub(super) fn trace_of_sequence(run: &str, number: usize) -> String {
+    format!("{run} {number}")
 }
 
 /// The name of the part of a case.

@@ -8,11 +8,12 @@ use lastword_spec::finding::Verdict;
 use lastword_spec::message::Ready;
 use lastword_spec::trace::Trace;
 
-use super::model::{CaseEntry, FindingEntry, Options};
-use super::read::CaseContents;
+use super::model::{CaseEntry, FindingEntry, Options, SUITE, SequenceEntry, SuiteEntry};
+use super::read::{CaseContents, SuiteContents};
 use crate::case::{Case, catalogue};
 use crate::redact::HIDDEN;
 use crate::run::{self, CaseResult, Confirmation, Evidence, Knowledge};
+use crate::suite::{self, MOST_EXTRA_STATES, Outcome, SequenceResult, Suite, SuiteRun};
 use crate::verdict::{self, Circumstances};
 
 /// What is known of the run besides its traces. The credential is the mark that stands in its place.
@@ -93,6 +94,55 @@ fn not_run(case: &Case, entry: &CaseEntry, knowledge: &Knowledge) -> Result<(Ver
 
 fn evidence(trace: &Trace, judgement: Judgement) -> Evidence {
     Evidence { trace: Arc::new(trace.clone()), judgement: Arc::new(judgement) }
+}
+
+/// Examines every sequence of the suite again. `results` are those of the cases, which may have confirmed what it found.
+pub(super) fn suite(
+    contents: &SuiteContents,
+    extra_states: usize,
+    results: &[CaseResult],
+    knowledge: &Knowledge,
+) -> Result<(CaseResult, SuiteRun), Unjudgeable> {
+    let wrong = |why: String| Unjudgeable { case: SUITE.to_owned(), why };
+    if extra_states > MOST_EXTRA_STATES {
+        return Err(wrong(format!("there is no suite for {extra_states} extra states")));
+    }
+    let suite = Suite::generate(extra_states);
+    let mut sequences: Vec<SequenceResult> = Vec::new();
+    for (entry, traces) in contents.entry.sequences.iter().zip(&contents.sequences) {
+        if sequences.last().is_some_and(|last| last.number >= entry.number) {
+            return Err(wrong(format!("sequence {} is not in its place", entry.number)));
+        }
+        let (first, second) = (&traces.first, traces.second.as_ref());
+        let options = knowledge.options();
+        let examined = SequenceResult::examined(&suite, entry.number, entry.attempts, first, second, &options);
+        sequences.push(examined.ok_or_else(|| wrong(format!("there is no sequence {}", entry.number)))?);
+    }
+    suite::settle_all(&mut sequences, &run::confirmed(results));
+    let entry = &contents.entry;
+    Ok(suite::conclude(&suite, sequences, entry.stopped.clone(), entry.summary.took_ms))
+}
+
+/// The suite as a certificate has it.
+pub(super) fn suite_entry(run: &SuiteRun) -> SuiteEntry {
+    let outcome = |outcome: &Outcome| match outcome {
+        Outcome::Conforming => "conforming".to_owned(),
+        Outcome::NotReached => "not reached".to_owned(),
+        Outcome::Mismatch(mismatch) => mismatch.text.clone(),
+        Outcome::Undecided(why) => why.clone(),
+    };
+    let sequence = |one: &SequenceResult| SequenceEntry {
+        number: one.number,
+        inputs: one.inputs.iter().map(|input| input.as_str().to_owned()).collect(),
+        outcome: outcome(&one.outcome),
+        confirmed: one.confirmation.word(),
+        attempts: one.attempts,
+    };
+    SuiteEntry {
+        summary: run.summary.clone(),
+        stopped: run.stopped.clone(),
+        sequences: run.sequences.iter().map(sequence).collect(),
+    }
 }
 
 /// A result as a certificate has it.

@@ -5,19 +5,21 @@ use std::fmt;
 use std::fmt::Write as _;
 
 use lastword_spec::frozen;
+use lastword_spec::trace::Trace;
 use serde::Serialize;
 
 use super::conclude::conclude;
 use super::digest;
 use super::level::LevelReport;
-use super::model::{CaseEntry, Head, VerdictsEntry};
+use super::model::{CaseEntry, Head, SUITE, SuiteEntry, VerdictsEntry};
 use super::read::{Contents, ReadError, read};
 use super::rejudge;
 use super::write::requirement_entries;
 use crate::case::catalogue;
 use crate::coverage::Coverage;
 use crate::report::{self, requirement_reports};
-use crate::select::select;
+use crate::select::choose;
+use crate::suite;
 
 /// Why a certificate was not verified.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +90,7 @@ pub fn verify(bytes: &[u8]) -> Result<Verified, VerifyError> {
         differences.push(differ("head", what));
     }
     let knowledge = rejudge::knowledge(&contents.head.options, &contents.sessions);
-    let results = match rejudge::cases(&contents.cases, contents.alone.as_ref(), &knowledge) {
+    let mut results = match rejudge::cases(&contents.cases, contents.alone.as_ref(), &knowledge) {
         Ok(results) => results,
         Err(error) => {
             differences.push(differ(&error.case, error.why));
@@ -98,26 +100,42 @@ pub fn verify(bytes: &[u8]) -> Result<Verified, VerifyError> {
     for (one, result) in contents.cases.iter().zip(&results) {
         differences.extend(case_differences(&one.entry, &rejudge::entry(result)));
     }
+    let whole = results.len() == contents.cases.len();
+    let mut suite = None;
+    if let (Some(there), Some(extra_states), true) = (&contents.suite, contents.head.options.suite_extra_states, whole)
+    {
+        match rejudge::suite(there, extra_states, &results, &knowledge) {
+            Ok((result, again)) => {
+                differences.extend(suite_differences(&there.entry, &rejudge::suite_entry(&again)));
+                results.push(result);
+                suite = Some(again);
+            }
+            Err(error) => differences.push(differ(&error.case, error.why)),
+        }
+    }
     let died = contents.head.subject.died.is_some();
-    let conclusion = conclude(&results, contents.verdicts.planned, &knowledge, None, died);
+    let conclusion = conclude(&results, contents.verdicts.planned, &knowledge, suite.as_ref(), died);
     let verdicts = VerdictsEntry {
         planned: contents.verdicts.planned,
         requirements: requirement_reports(&conclusion.requirements),
         coverage: conclusion.coverage.clone(),
         level: conclusion.level.clone(),
     };
-    if results.len() == contents.cases.len() {
+    if whole {
         differences.extend(verdict_differences(&contents.verdicts, &verdicts));
     }
     let count = |wanted: fn(&CaseEntry) -> bool| contents.cases.iter().filter(|one| wanted(&one.entry)).count();
-    let traces = contents.cases.iter().map(|one| usize::from(one.first.is_some()) + usize::from(one.second.is_some()));
+    let both = |first: usize, second: &Option<Trace>| first + usize::from(second.is_some());
+    let of_cases = contents.cases.iter().map(|one| both(usize::from(one.first.is_some()), &one.second));
+    let of_suite = contents.suite.iter().flat_map(|suite| &suite.sequences).map(|one| both(1, &one.second));
+    let traces: usize = of_cases.chain(of_suite).sum();
     Ok(Verified {
         subject: contents.head.subject.url.clone(),
         harness: contents.head.harness.clone(),
         set: contents.head.requirement_set.version.clone(),
         made_at: contents.head.made_at.clone(),
         cases: contents.cases.len(),
-        traces: traces.sum::<usize>() + contents.sessions.len() + usize::from(contents.alone.is_some()),
+        traces: traces + contents.sessions.len() + usize::from(contents.alone.is_some()),
         passed: count(|entry| matches!(entry.verdict.as_str(), "PASS" | "NON_STRICT")),
         failed: count(|entry| matches!(entry.verdict.as_str(), "FAIL" | "DEADLOCK" | "LIVELOCK" | "HUNG")),
         level: conclusion.level,
@@ -180,16 +198,23 @@ fn is_newer(theirs: &str, ours: &str) -> bool {
 /// Whether the cases are those that the options choose, in their order.
 fn other_cases(contents: &Contents) -> Option<String> {
     let options = &contents.head.options;
-    let chosen = match select(catalogue(), &options.only, &options.skip) {
-        Ok(chosen) => chosen,
+    let choice = match choose(catalogue(), suite::case(), &options.only, &options.skip) {
+        Ok(choice) => choice,
         Err(error) => return Some(error.to_string()),
     };
-    let chosen: Vec<&str> = chosen.iter().map(|case| case.id.as_str()).collect();
+    if contents.suite.is_some() != options.suite_extra_states.is_some() {
+        return Some("its options and its parts differ about whether the suite was run".to_owned());
+    }
+    let chosen: Vec<&str> = choice.cases.iter().map(|case| case.id.as_str()).collect();
     let there: Vec<&str> = contents.cases.iter().map(|one| one.entry.case.as_str()).collect();
-    (chosen != there).then(|| {
+    if chosen != there {
         let lacks: Vec<&str> = chosen.iter().filter(|id| !there.contains(id)).copied().collect();
-        format!("its options choose {} cases and it holds {}; missing: {}", chosen.len(), there.len(), list(&lacks))
-    })
+        let (chosen, there) = (chosen.len(), there.len());
+        return Some(format!("its options choose {chosen} cases and it holds {there}; missing: {}", list(&lacks)));
+    }
+    let planned = chosen.len() + usize::from(contents.suite.is_some());
+    let said = contents.verdicts.planned;
+    (said != planned).then(|| format!("its options choose {planned} cases, and it says that {said} were planned"))
 }
 
 fn case_differences(says: &CaseEntry, follows: &CaseEntry) -> Vec<Difference> {
@@ -208,6 +233,28 @@ fn case_differences(says: &CaseEntry, follows: &CaseEntry) -> Vec<Difference> {
             what: format!("{what} is said to be {said}, and from the traces follows {followed}"),
         })
         .collect()
+}
+
+fn suite_differences(says: &SuiteEntry, follows: &SuiteEntry) -> Vec<Difference> {
+    let mut what: Vec<String> = says
+        .sequences
+        .iter()
+        .zip(&follows.sequences)
+        .filter(|(says, follows)| says != follows)
+        .map(|(says, follows)| {
+            format!(
+                "sequence {} is said to be {}, and from its trace follows {}",
+                says.number,
+                json(says),
+                json(follows)
+            )
+        })
+        .collect();
+    if says.summary != follows.summary {
+        let (said, followed) = (json(&says.summary), json(&follows.summary));
+        what.push(format!("the summary is said to be {said}, and from the sequences follows {followed}"));
+    }
+    what.into_iter().map(|what| Difference { part: SUITE.to_owned(), what }).collect()
 }
 
 fn verdict_differences(says: &VerdictsEntry, follows: &VerdictsEntry) -> Vec<Difference> {

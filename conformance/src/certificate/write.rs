@@ -11,15 +11,17 @@ use super::conclude::conclude;
 use super::digest;
 use super::model::{
     ALONE, CALIBRATION, CERTIFICATE_VERSION, CalibrationEntry, CaseEntry, FIRST, HEAD, Head, Options, REQUIREMENTS,
-    RequirementEntry, RequirementsEntry, SECOND, SESSION, SetEntry, TraceMark, TraceName, VERDICTS, VerdictsEntry,
+    RequirementEntry, RequirementsEntry, SECOND, SESSION, SUITE, SetEntry, TraceMark, TraceName, VERDICTS,
+    VerdictsEntry,
 };
-use super::read::{CaseContents, part_of_case};
+use super::read::{CaseContents, SequenceContents, SuiteContents, part_of_case, trace_of_sequence};
 use super::rejudge;
 use super::seal::{self, Part, line};
 use super::verify::verify;
 use crate::redact::Redactor;
 use crate::report::{Measured, SubjectReport, requirement_reports};
 use crate::run::{CaseResult, Evidence, Run};
+use crate::suite::{CASE_ID, SuiteRun};
 
 /// A shorter credential cannot be told from ordinary text, and so cannot be kept out of a certificate.
 pub const MIN_CREDENTIAL_BYTES: usize = 4;
@@ -65,7 +67,7 @@ pub fn write(run: &Run, origin: &Origin) -> Result<String, WriteError> {
     let sessions = run.calibration.sessions.iter().map(hidden).collect::<Result<Vec<_>, _>>().map_err(differs)?;
     let alone = run.alone.as_ref().map(hidden).transpose().map_err(differs)?;
     let mut cases = Vec::new();
-    for result in &run.results {
+    for result in run.results.iter().filter(|result| result.case.id != CASE_ID) {
         let first = result.evidence.as_ref().map(hidden).transpose().map_err(differs)?;
         let second = result.second.as_ref().map(hidden).transpose().map_err(differs)?;
         let entry = redacted_entry(rejudge::entry(result), &redactor);
@@ -76,14 +78,25 @@ pub fn write(run: &Run, origin: &Origin) -> Result<String, WriteError> {
         has_token: origin.token.is_some(),
         has_credential: run.knowledge.has_credential,
         expected: run.knowledge.expected.clone(),
+        suite_extra_states: run.suite.as_ref().map(|suite| suite.summary.extra_states),
         ..origin.options.clone()
     };
     let knowledge = rejudge::knowledge(&options, &sessions);
-    let results = rejudge::cases(&cases, alone.as_ref(), &knowledge)
+    let mut results = rejudge::cases(&cases, alone.as_ref(), &knowledge)
         .map_err(|error| differs(format!("{}: {}", error.case, error.why)))?;
+    let suite = match run.suite.as_ref() {
+        None => None,
+        Some(suite) => {
+            let contents = suite_contents(suite, &redactor).map_err(differs)?;
+            let (result, again) = rejudge::suite(&contents, suite.summary.extra_states, &results, &knowledge)
+                .map_err(|error| differs(error.why))?;
+            results.push(result);
+            Some((contents, again))
+        }
+    };
     same(&run.results, &results)?;
     let died = origin.subject.died.is_some();
-    let conclusion = conclude(&results, run.planned, &knowledge, None, died);
+    let conclusion = conclude(&results, run.planned, &knowledge, suite.as_ref().map(|(_, again)| again), died);
     let verdicts = VerdictsEntry {
         planned: run.planned,
         requirements: requirement_reports(&conclusion.requirements),
@@ -102,6 +115,9 @@ pub fn write(run: &Run, origin: &Origin) -> Result<String, WriteError> {
         append(&mut text, FIRST, contents.first.as_ref());
         append(&mut text, SECOND, contents.second.as_ref());
         parts.push(part(&part_of_case(&result.case.id), text, &redactor));
+    }
+    if let Some((contents, again)) = &suite {
+        parts.push(part(SUITE, suite_text(contents, again), &redactor));
     }
     parts.push(part(VERDICTS, line(&verdicts), &redactor));
     let text = seal::seal(&parts);
@@ -155,6 +171,29 @@ fn calibration(run: &Run, sessions: &[Trace], alone: Option<&Trace>) -> String {
         append(&mut text, SESSION, Some(trace));
     }
     append(&mut text, ALONE, alone);
+    text
+}
+
+fn suite_contents(run: &SuiteRun, redactor: &Redactor) -> Result<SuiteContents, String> {
+    let hidden = |evidence: &Evidence| redacted(&evidence.trace, redactor);
+    let mut sequences = Vec::new();
+    for one in &run.sequences {
+        let first = one.evidence.as_ref().ok_or_else(|| format!("sequence {} has no trace", one.number))?;
+        sequences
+            .push(SequenceContents { first: hidden(first)?, second: one.second.as_ref().map(hidden).transpose()? });
+    }
+    let mut entry = rejudge::suite_entry(run);
+    entry.summary = entry.summary.redacted(redactor);
+    entry.stopped = entry.stopped.map(|why| redactor.redact(&why));
+    Ok(SuiteContents { entry, sequences })
+}
+
+fn suite_text(contents: &SuiteContents, again: &SuiteRun) -> String {
+    let mut text = line(&rejudge::suite_entry(again));
+    for (entry, traces) in contents.entry.sequences.iter().zip(&contents.sequences) {
+        append(&mut text, &trace_of_sequence(FIRST, entry.number), Some(&traces.first));
+        append(&mut text, &trace_of_sequence(SECOND, entry.number), traces.second.as_ref());
+    }
     text
 }
 

@@ -50,7 +50,7 @@ pub fn build(run: &Run, context: &Context) -> Report {
     );
     let counts = counts(&cases);
     let executed_all = run.results.len() == run.planned;
-    let conclusion = conclude(&run.results, run.planned, &run.knowledge, None, context.died.is_some());
+    let conclusion = conclude(&run.results, run.planned, &run.knowledge, run.suite.as_ref(), context.died.is_some());
     let mut report = Report {
         lastword_report: REPORT_VERSION,
         harness: env!("CARGO_PKG_VERSION").to_owned(),

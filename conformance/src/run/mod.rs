@@ -22,7 +22,7 @@ use std::sync::{Arc, OnceLock};
 
 pub(crate) use applicable::{obstacle, skip};
 pub use calibrate::Calibration;
-pub(crate) use confirm::settle_all;
+pub(crate) use confirm::{confirmed, settle_all};
 pub(crate) use expected::judge as judge_case;
 pub use knowledge::{Expected, Knowledge};
 pub use result::{CaseResult, Confirmation, Evidence, Run};

@@ -106,7 +106,17 @@ pub(crate) async fn conduct(
     look_again(env, &suite, &mut sequences, known, observer).await;
     settle_all(&mut sequences, known);
     let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let summary = SuiteSummary::of(&suite, &sequences, stopped.as_deref(), took_ms);
+    conclude(&suite, sequences, stopped, took_ms)
+}
+
+/// What these sequences come to: the result that stands among the cases, and the run. Pure, so that stored traces come to the same.
+pub(crate) fn conclude(
+    suite: &Suite,
+    sequences: Vec<SequenceResult>,
+    stopped: Option<String>,
+    took_ms: u64,
+) -> (CaseResult, SuiteRun) {
+    let summary = SuiteSummary::of(suite, &sequences, stopped.as_deref(), took_ms);
     let (verdict, reason) = verdict_of(&sequences, suite.tests.len(), stopped.as_deref());
     let worst = sequences
         .iter()
@@ -124,7 +134,7 @@ pub(crate) async fn conduct(
         attempts: worst.map_or(1, |one| one.attempts),
         took_ms,
     };
-    (result, SuiteRun { summary, sequences })
+    (result, SuiteRun { summary, sequences, stopped })
 }
 
 /// Runs the sequences; says why it stopped before the last, if it did.

@@ -18,11 +18,12 @@ mod response;
 mod result;
 mod wording;
 
-pub(crate) use conduct::conduct;
 pub use conduct::{CASE_ID, DEFAULT_EXTRA_STATES, MOST_EXTRA_STATES, SuitePlan, case};
+pub(crate) use conduct::{conclude, conduct};
 pub use examine::{Mismatch, Outcome, examine};
 pub use generate::{Suite, Test};
 pub use machine::{ALPHABET, Abstract, Completion, Machine, Place, Transition};
 pub use render::render;
 pub use response::{Output, Response};
+pub(crate) use result::settle_all;
 pub use result::{MismatchSummary, SequenceResult, SuiteRun, SuiteSummary, verdict_of};

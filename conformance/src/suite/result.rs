@@ -1,13 +1,16 @@
 //! Owns what a run of the suite came to, and the verdict that follows from its sequences. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use lastword_judge::Options;
 use lastword_spec::finding::{FindingKind, Verdict};
 use lastword_spec::registry::RequirementId;
 use lastword_spec::table::ServerInput;
+use lastword_spec::trace::Trace;
 use serde::{Deserialize, Serialize};
 
-use super::examine::{Mismatch, Outcome};
+use super::examine::{Mismatch, Outcome, examine};
 use super::generate::Suite;
 use super::wording;
 use crate::redact::Redactor;
@@ -23,6 +26,8 @@ pub struct SuiteRun {
     pub summary: SuiteSummary,
     /// The sequences that were run, by their numbers.
     pub sequences: Vec<SequenceResult>,
+    /// Why not all of them were run, if they were not.
+    pub stopped: Option<String>,
 }
 
 /// What one sequence came to.
@@ -44,6 +49,26 @@ pub struct SequenceResult {
 }
 
 impl SequenceResult {
+    /// A sequence and its traces, examined; what its second run means is said by [`settle_all`].
+    pub(crate) fn examined(
+        suite: &Suite,
+        number: usize,
+        attempts: u32,
+        first: &Trace,
+        second: Option<&Trace>,
+        options: &Options,
+    ) -> Option<Self> {
+        let inputs = suite.tests.get(number)?.inputs.clone();
+        let examined = |trace: &Trace| {
+            let (outcome, judgement) = examine(&suite.machine, &inputs, trace, options);
+            (outcome, Evidence { trace: Arc::new(trace.clone()), judgement: Arc::new(judgement) })
+        };
+        let (outcome, evidence) = examined(first);
+        let second = second.map(|trace| examined(trace).1);
+        let confirmation = Confirmation::None;
+        Some(Self { number, inputs, outcome, evidence: Some(evidence), second, confirmation, attempts })
+    }
+
     /// The mismatch, if it is one.
     #[must_use]
     pub fn mismatch(&self) -> Option<&Mismatch> {

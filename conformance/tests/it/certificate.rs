@@ -9,6 +9,7 @@ use lastword::exit;
 use lastword::report::SubjectReport;
 use lastword::run::{self, Plan, Run};
 use lastword::subject::Target;
+use lastword::suite::SuitePlan;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -107,6 +108,34 @@ async fn a_certificate_of_a_good_run_holds_and_says_what_the_run_said() {
     assert_eq!(sealed(&parts(&text)), text, "digests by other code are the same");
     let page = certificate::render("x.cert", &verified);
     assert!(page.contains("holds") && page.contains("not signed"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_keeps_everything_is_certified_for_level_3_with_its_suite_in_the_file() {
+    let target = Target::local(peer::spawn_on(0, Setup { speed: 10, ..Setup::default() }).await, "/v1/listen");
+    let plan = Plan { suite: Some(SuitePlan { extra_states: 0 }), ..plan(target, &[]) };
+    let run = run::run(plan, &Quiet).await;
+    let text = of(&run, &[]);
+    let good = verified(&text);
+    assert_eq!((good.differences.len(), good.level.level), (0, Some(Level::L3)), "{:#?}", good.level);
+    let sequences = run.suite.as_ref().map_or(0, |suite| suite.sequences.len());
+    assert!(sequences > 50 && good.traces > run.results.len() - 10 + sequences, "{sequences}, {}", good.traces);
+    assert_eq!(good.level.suite.as_ref().map(|suite| (suite.extra_states, suite.conforming)), Some((0, sequences)));
+
+    let broken = forged(&text, "suite", |part| part.replacen(r#"\"complete\":true"#, r#"\"complete\":false"#, 1));
+    let found = differences(&broken);
+    assert!(found[0].starts_with("suite: sequence") && found.iter().any(|one| one.contains("the level")), "{found:?}");
+    let mut without: Vec<(String, String)> = parts(&text);
+    without.retain(|(name, _)| name != "suite");
+    let found = differences(&sealed(&without));
+    assert!(found.iter().any(|one| one.contains("whether the suite was run")), "{found:?}");
+    let shortened = forged(&text, "suite", |part| {
+        let first = part.lines().next().expect("a first line");
+        let mut entry: Value = serde_json::from_str(first).expect("JSON");
+        entry["sequences"] = Value::Array(Vec::new());
+        format!("{entry}\n")
+    });
+    assert!(differences(&shortened).iter().any(|one| one.contains("the summary")), "{:?}", differences(&shortened));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -302,7 +331,7 @@ async fn what_stands_in_the_way_of_a_level_names_the_option_that_is_missing() {
     let all = hindrances(&of(&run, &timers));
     assert_eq!(remedy(&all, "longer than --max-wait"), "give --max-wait 2");
     assert_eq!(remedy(&all, "their cases were left out"), "leave out --only and --skip");
-    assert!(remedy(&all, "the W-method suite was not run").contains("run it"));
+    assert!(remedy(&all, "the W-method suite was not run").contains("--no-suite"));
 
     let security = ["server/security/*"];
     let mut with_header = target().await;
