@@ -105,6 +105,7 @@ pub(crate) fn timers(conn: &Conn) -> Vec<Obligation> {
         let idle_us = conn.scale.us(idle_ms);
         let since_us = last_us.saturating_add(conn.scale.us(idle_ms));
         let due_us = last_us.saturating_add(conn.scale.patience_us(idle_ms.saturating_add(conn.limits.drain_ms)));
+        let due_us = due_us.max(conn.extended_due_us(since_us, conn.limits.drain_ms));
         // If the timeout passes also after what is no activity, then nothing ends the session.
         let inactive_us = keepalive::last_inactive_us(conn).filter(|inactive_us| *inactive_us > last_us);
         let still_counted = inactive_us.is_some_and(|inactive_us| conn.last.t_us.saturating_sub(inactive_us) < idle_us);
@@ -146,7 +147,8 @@ fn answers(conn: &Conn, owed: &mut Vec<Obligation>) {
         push(format!("error `{}`", one.code), one.at, within(one.at, reply_ms), clause);
     }
     if let Some((at, code, clause)) = conn.answers.fatal_due {
-        push(format!("fatal error `{code}`"), at, within(at, conn.limits.drain_ms), clause);
+        // The finals of what was accepted come before it, and may take as long as a drain.
+        push(format!("fatal error `{code}`"), at, conn.extended_due_us(since(at), conn.limits.drain_ms), clause);
     }
     for (at, _) in &conn.answers.updates {
         push("updated".into(), *at, within(*at, conn.limits.flush_ms), req::UPD_S1);

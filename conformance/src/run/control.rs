@@ -250,6 +250,8 @@ async fn converse(env: &Arc<Env>, mut session: Session, recorder: &Arc<Recorder>
     if !recorder.has_said(&complete) {
         return Err("the control session ended incomplete".to_owned());
     }
+    // The Close has its own time, however long the work took.
+    let limits = Limits { bound: Instant::now() + silence, ..limits };
     let closed = until(recorder, &limits, |recorder| recorder.is_over(0)).await;
     if closed { Ok(()) } else { Err("the control session was not closed".to_owned()) }
 }
@@ -299,7 +301,7 @@ async fn until(recorder: &Arc<Recorder>, limits: &Limits, done: impl Fn(&Recorde
             return false;
         }
         let owed_until = recorder.owed_by_server(0).iter().map(|debt| recorder.instant(debt.due_us)).max();
-        let bound = owed_until.map_or(limits.bound, |due| due.max(limits.bound)).min(limits.latest);
+        let bound = owed_until.map_or(limits.bound, |due| due.min(limits.latest).max(limits.bound));
         match timeout_at(deadline.min(bound), changes.changed()).await {
             Ok(Ok(())) => deadline = Instant::now() + limits.silence,
             Ok(Err(_)) | Err(_) => return done(recorder),

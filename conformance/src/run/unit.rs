@@ -24,8 +24,10 @@ pub(super) enum Unit {
     Overloaded,
 }
 
-/// Every wait is bounded, so this is never reached unless the harness is at fault.
+/// Every wait is bounded, so this is never reached unless the harness is at fault. An operator who waits for long has it longer.
 const CASE_BOUND: Duration = Duration::from_secs(300);
+/// So many of the longest waits fit into a case.
+const LONGEST_WAITS: u32 = 6;
 /// The same where waiting costs nothing, and quiescence is looked for over days.
 const VIRTUAL_CASE_BOUND: Duration = Duration::from_secs(300 * 24 * 3600);
 /// How often a control session is tried again that was turned away for want of capacity.
@@ -64,7 +66,8 @@ pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
                 "the audio budget (--audio-budget) is used up",
             )));
         }
-        let bound = if env.watch.is_some() { VIRTUAL_CASE_BOUND } else { CASE_BOUND };
+        let patient = Duration::from_millis(env.max_wait_ms).saturating_mul(LONGEST_WAITS);
+        let bound = if env.watch.is_some() { VIRTUAL_CASE_BOUND } else { CASE_BOUND.max(patient) };
         let Ok(played) = tokio::time::timeout(bound, Player::play(env, case, attempt)).await else {
             let why = format!("the case did not end within {} s", bound.as_secs());
             return Unit::Done(Box::new(skipped(case, Verdict::HarnessError, &why)));

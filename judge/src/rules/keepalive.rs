@@ -260,10 +260,14 @@ pub(crate) fn timed_out(conn: &mut Conn, at: At, error: &ErrorMessage) {
     // Finals of the audio it had take their time; a server that had none to send was silent too long by the progress rule.
     let worked = conn.progress.told_us.is_some_and(|told| told > since_us)
         || conn.results.finals.last().is_some_and(|last| last.t_us > since_us);
+    let idle_ms = conn.limits.idle_timeout_ms;
     let ending_ms = if worked { conn.limits.drain_ms } else { 2 * conn.limits.progress_interval_ms };
-    let late_us = conn.scale.patience_us(conn.limits.idle_timeout_ms.saturating_add(ending_ms));
+    let mut due_us = since_us.saturating_add(conn.scale.patience_us(idle_ms.saturating_add(ending_ms)));
+    if worked {
+        due_us = due_us.max(conn.extended_due_us(since_us.saturating_add(conn.scale.us(idle_ms)), ending_ms));
+    }
     let (clause, inactive) = if has_inactive_since(conn, activity) { (req::KA_S7, true) } else { (req::KA_S2, false) };
-    if at.t_us.saturating_sub(since_us) > late_us {
+    if at.t_us > due_us {
         let text = format!("ended an idle session only {} ms after the last activity", ms(at.t_us - since_us));
         conn.convict_with(FindingKind::Late, clause, at, &[activity.event], text);
         return;
