@@ -192,7 +192,7 @@ fn docs(context: &Context<'_>) -> Plan {
 /// Few and quick ones; `soak-all` has every server and profile.
 fn soak(context: &Context<'_>) -> Plan {
     let servers = ["--stack", "scripted", "--stack", "tungstenite"];
-    let profiles = ["--profile", "jitter", "--profile", "bytes", "--profile", "coalesced", "--profile", "busy"];
+    let profiles = ["--profile", "bytes", "--profile", "busy"];
     own(context, &[&["soak", "--seed", "1"][..], &servers, &profiles].concat())
 }
 

@@ -51,8 +51,8 @@ pub(crate) struct SoakArgs {
 
 /// Certifies until the number or the time is reached, and prints the table.
 ///
-/// The exit code is 0 if there was no failure and every server was certified under every profile asked for; 1 after a
-/// failure; 3 if something remained undecided throughout.
+/// The exit code is 0 if there was no failure and every server passed at least once; 1 after a failure; 3 if a server never
+/// passed.
 ///
 /// # Errors
 /// Something cannot be built, brought or written.

@@ -199,12 +199,12 @@ impl Results {
         file.write_all(line.as_bytes()).context("cannot write the results")
     }
 
-    /// The worst of what this run found; undecided only where a server was never decided under a profile.
+    /// The worst of what this run found; undecided only where a server never passed, under no profile.
     pub(crate) fn verdict_of_this_run(&self) -> Verdict {
         let run = &self.records[self.earlier..];
-        let mut passed: BTreeMap<(&str, &str), bool> = BTreeMap::new();
+        let mut passed: BTreeMap<&str, bool> = BTreeMap::new();
         for record in run {
-            *passed.entry((&record.stack, &record.profile)).or_default() |= record.verdict == Verdict::Passed;
+            *passed.entry(&record.stack).or_default() |= record.verdict == Verdict::Passed;
         }
         match run
             .iter()
