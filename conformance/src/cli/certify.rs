@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use super::shell::{print, quote};
+use super::subject;
 use super::{ServerArgs, UsageError};
 use crate::case::{Case, catalogue};
 use crate::certificate::{self, MIN_CREDENTIAL_BYTES, Origin};
@@ -15,53 +15,16 @@ use crate::report::{self, Context, Progress, Report, Sinks, SubjectReport};
 use crate::run::{self, Plan, Run};
 use crate::select::choose;
 use crate::speech::{Speech, parse_texts};
-use crate::subject::{Process, Target, await_serving, free_port};
+use crate::subject::{Process, Target};
 use crate::suite::{self, Suite, SuitePlan};
-use crate::wire::{Dialler, Roots};
+use crate::wire::Dialler;
 
 /// Certifies a server and prints the report.
 ///
 /// # Errors
 /// The arguments, or a file they name, are wrong, or the subject cannot be started. Nothing was certified then.
 pub(super) fn server(arguments: ServerArgs) -> Result<u8, UsageError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| UsageError(format!("cannot start: {error}")))?;
-    let code = runtime.block_on(async {
-        let mut process = None;
-        let code = tokio::select! {
-            code = certify(&arguments, &mut process) => code,
-            () = interrupted() => {
-                eprintln!("interrupted: nothing was decided");
-                Ok(exit::UNDECIDED)
-            }
-        };
-        // However the run ended, nothing of the subject is left behind.
-        if let Some(process) = process {
-            process.reap().await;
-        }
-        code
-    });
-    // A task that still waits for a dead peer must not keep the command.
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    code
-}
-
-/// Ends when a person or a supervisor wants the command to end.
-async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminated.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
+    subject::driven(async |process| certify(&arguments, process).await)
 }
 
 async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Result<u8, UsageError> {
@@ -83,7 +46,7 @@ async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Resul
         Some(file) => KnownFailures::read(file, &every_case, known::today()).map_err(UsageError::from)?,
         None => KnownFailures::default(),
     };
-    let target = subject(arguments, process).await?;
+    let target = subject::open(&arguments.subject, process).await?;
     if arguments.certificate.is_some() && target.token.as_ref().is_some_and(|token| token.len() < MIN_CREDENTIAL_BYTES)
     {
         return Err(UsageError::from(certificate::WriteError::ShortCredential));
@@ -93,7 +56,7 @@ async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Resul
     let mut context = Context {
         url: target.shown(),
         died: None,
-        command: (!arguments.command.is_empty()).then(|| command_line(arguments)),
+        command: arguments.subject.command_line(),
         seed: arguments.seed,
         again: again(arguments, &target),
         known,
@@ -101,9 +64,8 @@ async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Resul
         has_logs: arguments.log_dir.is_some(),
     };
     eprintln!("{}", plan_line(&cases, suite, &speech, arguments, &target));
-    let roots = arguments.ca.clone().map_or(Roots::Public, Roots::With);
     let plan = Plan {
-        dialler: Dialler::new(target, &roots).map_err(UsageError::from)?,
+        dialler: Dialler::new(target, &arguments.subject.roots()).map_err(UsageError::from)?,
         transcribe: !arguments.no_transcripts && arguments.only.is_empty() && speech.has_texts(),
         speech,
         cases,
@@ -130,11 +92,7 @@ async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Resul
 /// What a certificate says besides the run.
 fn origin(arguments: &ServerArgs, target: &Target, speech: &Speech) -> Origin {
     Origin {
-        subject: SubjectReport {
-            url: target.shown(),
-            command: (!arguments.command.is_empty()).then(|| command_line(arguments)),
-            died: None,
-        },
+        subject: SubjectReport { url: target.shown(), command: arguments.subject.command_line(), died: None },
         options: certificate::Options {
             seed: arguments.seed,
             only: arguments.only.clone(),
@@ -192,32 +150,6 @@ fn write_certificate(path: &Path, run: &Run, origin: &Origin) -> u8 {
     }
 }
 
-/// The subject: an address, or a process of ours that answers an upgrade.
-async fn subject(arguments: &ServerArgs, process: &mut Option<Process>) -> Result<Target, UsageError> {
-    let mut target = match &arguments.url {
-        Some(url) => Target::parse(url).map_err(UsageError::from)?,
-        None => {
-            let port = free_port().map_err(UsageError::from)?;
-            *process = Some(Process::start(&arguments.command, port).map_err(UsageError::from)?);
-            Target::local(port, &arguments.path)
-        }
-    };
-    for header in &arguments.header {
-        target.add_header(header).map_err(UsageError::from)?;
-    }
-    target.token.clone_from(&arguments.token);
-    if let Some(process) = process {
-        let bound = Duration::from_secs(arguments.start_wait);
-        if let Err(why) = await_serving(process, &target, bound).await {
-            let tail = process.tail();
-            let said = if tail.is_empty() { "it wrote nothing".to_owned() } else { tail.join("\n  ") };
-            let redactor = Redactor::new(&target.secrets());
-            return Err(UsageError(redactor.redact(&format!("the subject does not serve: {why}\n  {said}"))));
-        }
-    }
-    Ok(target)
-}
-
 /// What will be done, in a line, before it is done.
 fn plan_line(
     cases: &[&Case],
@@ -250,34 +182,18 @@ fn plan_line(
 /// The command line that runs one case again, without secrets.
 fn again(arguments: &ServerArgs, target: &Target) -> String {
     let mut words = vec!["lastword certify server".to_owned()];
-    if arguments.url.is_some() {
-        words.push(quote(&target.shown()));
-    }
-    for header in &arguments.header {
-        let name = header.split(':').next().unwrap_or_default().trim();
-        words.push(format!("--header {}", quote(&format!("{name}: ..."))));
-    }
-    if arguments.token.is_some() {
-        words.push("--token \"$LASTWORD_TOKEN\"".to_owned());
-    }
+    words.extend(arguments.subject.words(target));
     let mut option = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             words.push(format!("{name} {}", quote(&value)));
         }
     };
-    option("--ca", arguments.ca.as_ref().map(|path| path.display().to_string()));
     option("--audio", arguments.audio.as_ref().map(|path| path.display().to_string()));
-    option("--path", Some(arguments.path.clone()).filter(|path| path != "/v1/listen"));
     option("--seed", Some(arguments.seed).filter(|seed| *seed != 1).map(|seed| seed.to_string()));
     words.push("--only {case}".to_owned());
-    if !arguments.command.is_empty() {
+    if let Some(command) = arguments.subject.command_line() {
         words.push("--".to_owned());
-        words.push(command_line(arguments));
+        words.push(command);
     }
-    words.join(" ")
-}
-
-fn command_line(arguments: &ServerArgs) -> String {
-    let words: Vec<String> = arguments.command.iter().map(|word| quote(&word.to_string_lossy())).collect();
     words.join(" ")
 }

@@ -3,9 +3,11 @@
 
 mod certify;
 mod explain;
+mod explore;
 mod list;
 mod replay;
 mod shell;
+mod subject;
 mod verify;
 
 use std::ffi::OsString;
@@ -13,6 +15,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::subject::SubjectArgs;
 use crate::exit;
 use crate::suite::{DEFAULT_EXTRA_STATES, MOST_EXTRA_STATES};
 
@@ -32,6 +35,8 @@ enum Command {
     /// Certify a subject.
     #[command(subcommand)]
     Certify(Certify),
+    /// Run random sessions against a server, and shrink one that fails to a minimal transcript.
+    Explore(Box<explore::ExploreArgs>),
     /// Show the requirements with their cases.
     List(ListArgs),
     /// Explain a requirement (END-S4), a case (server/end/second-sentinel) or a kind of finding (LOST_FINAL).
@@ -52,24 +57,8 @@ enum Certify {
 /// Arguments of `certify server`.
 #[derive(Args)]
 struct ServerArgs {
-    /// The address of a server that runs already: ws:// or wss://.
-    #[arg(required_unless_present = "command", conflicts_with = "command")]
-    url: Option<String>,
-    /// A header for every upgrade, `NAME:VALUE`. May be given more than once. The value is shown nowhere.
-    #[arg(long, value_name = "NAME:VALUE")]
-    header: Vec<String>,
-    /// The credential of a server that demands one. It is sent as `Authorization: Bearer` and in `config`, and shown nowhere.
-    #[arg(long, value_name = "TOKEN", env = "LASTWORD_TOKEN", hide_env_values = true)]
-    token: Option<String>,
-    /// A PEM file with further roots for `wss`, besides the public ones.
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// The path of the WebSocket on a server that is started here.
-    #[arg(long, value_name = "PATH", default_value = "/v1/listen", requires = "command")]
-    path: String,
-    /// How many seconds a server that is started here may take until it serves.
-    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..), requires = "command")]
-    start_wait: u64,
+    #[command(flatten)]
+    subject: SubjectArgs,
     /// A folder of WAVs (16 kHz mono s16le) instead of the built-in speech; `refs.tsv` in it holds FILE<TAB>TEXT.
     #[arg(long, value_name = "DIR")]
     audio: Option<PathBuf>,
@@ -131,9 +120,6 @@ struct ServerArgs {
     /// Print the report only, no progress.
     #[arg(long)]
     quiet: bool,
-    /// The command that starts the server, `{port}` in the place of the port. Everything after `--`.
-    #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<OsString>,
 }
 
 #[derive(Args)]
@@ -161,6 +147,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
     };
     let outcome = match cli.command {
         Command::Certify(Certify::Server(arguments)) => certify::server(*arguments),
+        Command::Explore(arguments) => explore::run(*arguments),
         Command::List(arguments) => {
             shell::print(&list::text(arguments.json));
             Ok(exit::PASS)
@@ -230,6 +217,8 @@ mod tests {
             vec!["lastword", "certify", "server", "ws://a/", "--rate", "-1"],
             vec!["lastword", "certify", "server", "ws://a/", "--", "command", "{port}"],
             vec!["lastword", "certify", "server", "http://a/"],
+            vec!["lastword", "explore"],
+            vec!["lastword", "explore", "ws://a/", "--max-steps", "0"],
             vec!["lastword", "explain", "END-S99"],
             vec!["lastword", "replay"],
             vec!["lastword", "verify"],

@@ -219,6 +219,13 @@ async fn until_one_fails(
 }
 
 impl Exploration {
+    /// Whether every sequence that was asked for was run and decided, and none failed.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let all = self.ran == self.wanted.cases;
+        all && self.undecided == 0 && self.unrepeated.is_empty() && self.failure.is_none()
+    }
+
     fn undecide(&mut self, why: &str) {
         self.undecided += 1;
         self.why_undecided.get_or_insert_with(|| why.to_owned());

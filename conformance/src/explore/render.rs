@@ -8,9 +8,18 @@ use super::conduct::{Exploration, Failure, REPETITIONS};
 use crate::redact::Redactor;
 use crate::report::{self, visible};
 
-/// What came of it. `again` is the command line without seed and number of cases; `saved` the file of the transcript.
+/// What came of it. `again` is the command line without seed, number of cases and the `command` behind the subject; `saved` the
+/// file of the transcript.
 #[must_use]
-pub fn render(exploration: &Exploration, again: &str, saved: Option<&str>, redactor: &Redactor) -> String {
+pub fn render(
+    exploration: &Exploration,
+    again: &str,
+    command: Option<&str>,
+    saved: Option<&str>,
+    redactor: &Redactor,
+) -> String {
+    let command = command.map(|command| format!(" -- {command}")).unwrap_or_default();
+    let again = |seed: u64| format!("{again} --seed {seed} --cases 1{command}");
     let mut text = String::new();
     let Exploration { ran, steps, seed, took_ms, .. } = exploration;
     let _ = writeln!(
@@ -26,12 +35,13 @@ pub fn render(exploration: &Exploration, again: &str, saved: Option<&str>, redac
         let _ = writeln!(text, "{} of them undecided: {}", exploration.undecided, redactor.redact(why));
     }
     for seed in &exploration.unrepeated {
-        let _ = writeln!(text, "seed {seed} failed once and not again alone; again: {again} --seed {seed} --cases 1");
+        let _ = writeln!(text, "seed {seed} failed once and not again alone; again: {}", again(*seed));
     }
     match &exploration.failure {
-        Some(failure) => failed(&mut text, failure, again, saved, redactor),
-        None if exploration.unreachable.is_none() => text.push_str("none of them failed twice\n"),
-        None => {}
+        Some(failure) => failed(&mut text, failure, &again(failure.seed), saved, redactor),
+        None if exploration.unreachable.is_some() => {}
+        None if exploration.unrepeated.is_empty() => text.push_str("none of them failed\n"),
+        None => text.push_str("none of them failed twice\n"),
     }
     visible(&text)
 }
@@ -70,5 +80,5 @@ fn failed(text: &mut String, failure: &Failure, again: &str, saved: Option<&str>
     if let Some(file) = saved {
         let _ = writeln!(text, "  saved: {file}; judge it again with lastword replay {file}");
     }
-    let _ = writeln!(text, "  again: {again} --seed {} --cases 1", failure.seed);
+    let _ = writeln!(text, "  again: {again}");
 }

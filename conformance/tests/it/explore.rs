@@ -69,7 +69,7 @@ fn hanging() -> impl Fn(DuplexStream) + Send + Sync + 'static {
 }
 
 fn report(exploration: &Exploration) -> String {
-    render(exploration, "lastword explore ws://subject/", None, &Redactor::default())
+    render(exploration, "lastword explore ws://subject/", None, None, &Redactor::default())
 }
 
 #[test]
