@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use lastword::exit;
 use lastword::explore::{Exploration, Form, REPETITIONS, Step, Wanted, explore, render};
 use lastword::memory;
 use lastword::redact::Redactor;
@@ -12,6 +13,8 @@ use lastword_judge::judge;
 use lastword_mutants::{Options, Server, find};
 use tokio::io::DuplexStream;
 
+use crate::command;
+use crate::peer::{Fault, Setup};
 use crate::saboteur::{self, Heard};
 
 struct Quiet;
@@ -135,4 +138,23 @@ fn broken_servers_are_found_by_chance_with_the_requirement_that_they_break() {
         assert!(found.contains(&requirement), "{name}: {}", report(&exploration));
         assert!(failure.minimal.steps.len() <= 6, "{name}: {}", report(&exploration));
     }
+}
+
+#[test]
+fn the_command_saves_what_it_found_where_replay_judges_it_and_says_how_to_find_it_again() {
+    let port = command::serve(Setup { fault: Fault::SecondSessionEnded, ..Setup::default() });
+    let url = format!("ws://127.0.0.1:{port}/v1/listen");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("minimal.jsonl").to_string_lossy().into_owned();
+    let output = command::lastword(&["explore", &url, "--cases", "400", "--jobs", "4", "--out", &file]);
+    let page = command::text(&output.stdout);
+    assert_eq!(command::code(&output), exit::VIOLATION, "{page}{}", command::text(&output.stderr));
+    assert!(page.contains("[END-S5]") && page.contains("fails 5 of 5 times"), "{page}");
+    let again = page.lines().find_map(|line| line.trim().strip_prefix("again: lastword explore ")).expect("a command");
+    assert!(again.starts_with(&url) && again.contains("--seed ") && again.ends_with("--cases 1"), "{again}");
+    let replayed = command::lastword(&["replay", &file]);
+    let page = command::text(&replayed.stdout);
+    assert!(page.contains("as expected") && page.contains("fails 5 of 5 times"), "{page}");
+    let nobody = command::lastword(&["explore", "ws://127.0.0.1:9/v1/listen", "--cases", "3"]);
+    assert_eq!(command::code(&nobody), exit::UNDECIDED, "{}", command::text(&nobody.stdout));
 }
