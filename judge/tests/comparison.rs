@@ -1,0 +1,193 @@
+//! What counts as lost when the same speech was ended at once, flushed first, and padded with silence.
+
+use std::fmt::Write as _;
+
+use lastword_judge::{Judgement, Options, judge};
+use lastword_spec::trace::{self, EventKind, Side, Trace};
+
+/// The good trace of a comparison, with these finals on its three connections.
+fn three(ended: &[&str], flushed: &[&str], padded: &[&str]) -> Trace {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/traces/good/compare.jsonl");
+    let mut trace = trace::read(&std::fs::read_to_string(path).expect("the trace is there")).expect("a trace");
+    let mut events = Vec::new();
+    let mut audio_bytes = 0;
+    for event in trace.events {
+        let finals = [ended, flushed, padded][event.conn as usize];
+        match &event.kind {
+            // The amount of audio matters, its frames do not.
+            EventKind::Audio { bytes, .. } => {
+                audio_bytes += bytes;
+                continue;
+            }
+            EventKind::Text { from: Side::Server, text } if text.contains(r#""type":"final""#) => {
+                for (id, words) in finals.iter().enumerate() {
+                    let (start_ms, end_ms) = (id * 10, id * 10 + 10);
+                    let text = format!(
+                        r#"{{"type":"final","segment_id":{id},"text":"{words}","start_ms":{start_ms},"end_ms":{end_ms},"channel":0}}"#
+                    );
+                    events.push(with(&event, EventKind::Text { from: Side::Server, text }));
+                }
+                continue;
+            }
+            EventKind::Text { from: Side::Server, text } if text.contains("session_ended") => {
+                let text = text.replace(r#""finals":1"#, &format!(r#""finals":{}"#, finals.len()));
+                events.push(with(&event, EventKind::Text { from: Side::Server, text }));
+                continue;
+            }
+            EventKind::Text { from: Side::Client, .. } if audio_bytes > 0 => {
+                while audio_bytes > 0 {
+                    let bytes = audio_bytes.min(32_000);
+                    audio_bytes -= bytes;
+                    let head = vec![1, 0, 1, 0];
+                    events.push(with(&event, EventKind::Audio { from: Side::Client, bytes, head }));
+                }
+            }
+            _ => {}
+        }
+        events.push(event);
+    }
+    trace.events = events;
+    trace
+}
+
+fn with(event: &trace::Event, kind: EventKind) -> trace::Event {
+    trace::Event { kind, ..event.clone() }
+}
+
+/// `END-S2 "heater"` for each loss; anything else that is found is shown whole.
+fn lost(judgement: &Judgement) -> Vec<String> {
+    let words = |message: &str| message.split('"').nth(1).map(str::to_owned);
+    let mut lost = Vec::new();
+    for finding in &judgement.findings {
+        match words(&finding.message).filter(|_| finding.message.starts_with("lost ")) {
+            Some(words) => lost.push(format!("{} {words}", finding.requirement)),
+            None => lost.push(lastword_judge::render(finding)),
+        }
+    }
+    lost
+}
+
+fn found(ended: &[&str], flushed: &[&str], padded: &[&str]) -> Vec<String> {
+    lost(&judge(&three(ended, flushed, padded), &Options::default()))
+}
+
+fn is_compared(judgement: &Judgement) -> bool {
+    judgement.exercised.iter().any(|id| id.as_str() == "FIN-S7")
+}
+
+#[test]
+fn what_both_others_heard_is_lost_and_what_one_heard_is_not() {
+    let (short, long) = ("turn on the garage", "turn on the garage heater");
+    assert_eq!(found(&[short], &[long], &[long]), ["FIN-S7 heater"]);
+    assert_eq!(found(&[short], &[long], &[short]), [""; 0]);
+    assert_eq!(found(&[short], &[short], &[long]), [""; 0]);
+    assert_eq!(found(&[short], &[long], &["turn on the garage now"]), [""; 0], "each heard another word");
+    assert_eq!(found(&[short], &["Turn on the garage, heater!"], &["turn ON the garage heater"]), ["FIN-S7 heater"]);
+}
+
+#[test]
+fn a_whole_final_that_both_others_have_is_one_that_was_due() {
+    let first = "turn on the garage";
+    assert_eq!(found(&[first], &[first, "heater"], &[first, "heater"]), ["END-S2 heater"]);
+    assert_eq!(found(&[first], &[first, "heater"], &["turn on the garage heater"]), ["FIN-S7 heater"]);
+    assert_eq!(found(&[first], &["turn on the garage heater"], &[first, "heater"]), ["FIN-S7 heater"]);
+    assert_eq!(found(&[], &[first], &[first]), ["END-S2 turn on the garage"]);
+    assert_eq!(
+        found(&[first, ""], &[first, "heater"], &[first, "heater"]),
+        ["END-S2 heater"],
+        "an empty one says nothing"
+    );
+}
+
+#[test]
+fn a_word_is_lost_as_often_as_both_others_have_it() {
+    assert_eq!(found(&["no"], &["no no no"], &["no no no"]), ["FIN-S7 no no"]);
+    assert_eq!(found(&["no"], &["no no no"], &["no no"]), ["FIN-S7 no"]);
+    assert_eq!(found(&["yes"], &["yes no no no"], &["yes no no"]), ["FIN-S7 no no"]);
+}
+
+#[test]
+fn without_words_in_both_others_nothing_is_compared() {
+    for (flushed, padded) in [(&[][..], &["one"][..]), (&["one"], &[]), (&[], &[])] {
+        let judgement = judge(&three(&[], flushed, padded), &Options::default());
+        assert_eq!(lost(&judgement), [""; 0]);
+        assert!(!is_compared(&judgement));
+    }
+    assert!(is_compared(&judge(&three(&[], &["one"], &["two"]), &Options::default())));
+}
+
+#[test]
+fn transcripts_of_any_length_are_compared_up_to_a_bound_and_beyond_it_in_doubt() {
+    let words = |count: usize| vec!["a"; count].join(" ");
+    for (count, compared) in [(4_000, true), (4_001, false)] {
+        // Split, for one message is not so long.
+        let parts: Vec<String> =
+            words(count).as_bytes().chunks(4_000).map(|part| String::from_utf8_lossy(part).trim().into()).collect();
+        let all: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let judgement = judge(&three(&all, &all, &all), &Options::default());
+        assert_eq!(is_compared(&judgement), compared);
+        assert_eq!(judgement.undecided.keys().any(|id| id.as_str() == "FIN-S7"), !compared);
+        assert_eq!(lost(&judgement), [""; 0]);
+    }
+}
+
+#[test]
+fn only_three_whole_sessions_of_the_same_speech_are_compared() {
+    let (short, long) = (["turn on"], ["turn on it"]);
+    let good = three(&short, &long, &long);
+    assert!(is_compared(&judge(&good, &Options::default())));
+    let mut changed = vec![good.clone(); 3];
+    for event in &mut changed[0].events {
+        if let EventKind::Open(open) = &mut event.kind {
+            open.speech = open.speech.take().filter(|_| event.conn != 1).or_else(|| Some("other.wav".to_owned()));
+        }
+    }
+    for event in &mut changed[1].events {
+        if let EventKind::Open(open) = &mut event.kind {
+            open.label = open.label.take().map(|label| label.replace("padded", "flushed"));
+        }
+    }
+    // The server says something on the second connection that cannot be read: perhaps it was a final.
+    let at = changed[2].events.iter().position(|event| event.conn == 1 && is_final(event)).expect("a final");
+    let garbage =
+        with(&changed[2].events[at], EventKind::Text { from: Side::Server, text: "{\"type\":\"final\"}".into() });
+    changed[2].events.insert(at, garbage);
+    for (index, trace) in changed.iter().enumerate() {
+        let judgement = judge(trace, &Options::default());
+        assert!(!is_compared(&judgement), "{index}");
+        assert!(lost(&judgement).iter().all(|text| !text.ends_with(" it")), "{index}");
+    }
+}
+
+fn is_final(event: &trace::Event) -> bool {
+    matches!(&event.kind, EventKind::Text { text, .. } if text.contains(r#""type":"final""#))
+}
+
+/// All sequences of these words up to a length.
+fn sequences(words: &[&str], longest: usize) -> Vec<String> {
+    let mut all = vec![String::new()];
+    let mut last = all.clone();
+    for _ in 0..longest {
+        last = last
+            .iter()
+            .flat_map(|one| words.iter().map(move |word| format!("{one} {word}").trim().to_owned()))
+            .collect();
+        all.extend(last.iter().cloned());
+    }
+    all
+}
+
+#[test]
+fn what_is_lost_between_short_texts_is_as_it_was() {
+    let mut table = String::new();
+    for short in sequences(&["a", "b"], 3) {
+        for long in sequences(&["a", "b", "c"], 4).iter().filter(|long| long.len() > short.len()) {
+            let found = found(&[&short], &[long], &[long]);
+            assert!(found.len() <= 1, "{found:?}");
+            let words = found.first().map_or("nothing", |text| text.split_once(' ').map_or("", |(_, words)| words));
+            let _ =
+                writeln!(table, "{long} heard as {}: {words} lost", if short.is_empty() { "nothing" } else { &short });
+        }
+    }
+    insta::assert_snapshot!(table);
+}
