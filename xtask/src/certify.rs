@@ -78,6 +78,7 @@ fn harness_arguments(out: &Path, audio: Option<&Path>) -> Vec<OsString> {
         ("--json", Some(out.join("report.json"))),
         ("--junit", Some(out.join("junit.xml"))),
         ("--log-dir", Some(out.join("logs"))),
+        ("--certificate", Some(out.join(CERTIFICATE))),
     ] {
         if let Some(path) = path {
             arguments.extend([option.into(), path.into_os_string()]);
@@ -166,7 +167,7 @@ pub(crate) fn build(workspace: &Workspace, profile: &str, install_system: bool) 
 
 /// Clears the folder first: a harness that dies must not leave the reports of an earlier run behind as its own.
 fn run_harness(mut harness: Command, out: &Path) -> Result<ExitStatus> {
-    for stale in ["report.json", "junit.xml"] {
+    for stale in ["report.json", "junit.xml", CERTIFICATE] {
         let _ = fs::remove_file(out.join(stale));
     }
     let _ = fs::remove_dir_all(out.join("logs"));
@@ -185,6 +186,8 @@ fn exit_code(status: ExitStatus) -> ExitCode {
     }
 }
 
+/// What `lastword verify` judges again.
+const CERTIFICATE: &str = "certificate.jsonl";
 const HARNESS: &str = "lastword";
 const SERVER: &str = "lastword-server";
 pub(crate) const FIXTURE_MODEL: &str = "fixtures/model/tiny118-en-q5_0.bin";
