@@ -103,6 +103,11 @@ impl Engine {
         self.clips = true;
     }
 
+    /// A fault: takes the number of a segment that there never was.
+    pub(crate) fn next_segment_id(&mut self) -> u64 {
+        self.hearing.next_segment_id()
+    }
+
     /// A fault: what is heard of the open segment is lost.
     pub(crate) fn forget(&mut self) {
         self.hearing.forget();
@@ -209,7 +214,10 @@ impl Engine {
         for sound in sounds {
             let cost_ms = match &sound {
                 Sound::Partial(_) => self.costs.window_ms,
-                Sound::Final(_) => self.costs.window_ms + self.costs.cost_ms_per_segment,
+                Sound::Final(heard) => {
+                    let decode_ms = self.costs.decode_ms_per_audio_s * (heard.end_ms - heard.start_ms) / 1_000;
+                    self.costs.window_ms + self.costs.cost_ms_per_segment + decode_ms
+                }
                 Sound::Started { .. } | Sound::Ended { .. } => 0,
             };
             self.undecoded.push_back((Duration::from_millis(cost_ms), Done::Sound(sound)));

@@ -106,6 +106,12 @@ impl Hearing {
         self.heard_samples += std::mem::take(&mut self.rest).len() / 2;
     }
 
+    /// Takes the number of the next segment.
+    pub(crate) fn next_segment_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id - 1
+    }
+
     /// Cuts off the last word.
     pub(crate) fn clip(&mut self) {
         if let Some(segment) = &mut self.segment {

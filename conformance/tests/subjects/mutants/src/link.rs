@@ -28,6 +28,8 @@ pub(crate) enum Incoming {
 
 /// A client that takes nothing for so long is cut.
 const CUT_AFTER: Duration = Duration::from_secs(30);
+/// How long the last write may take where the connection is then dropped.
+const LAST_WRITE: Duration = Duration::from_secs(1);
 /// How long the rest is read and discarded after the last word.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -38,21 +40,11 @@ pub(crate) struct Link<T> {
     unflushed: bool,
     blocked_since: Option<Instant>,
     broken: bool,
-    /// A fault: nothing is read while something waits to be written.
-    pub(crate) writes_before_it_reads: bool,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
     pub(crate) fn new(socket: WebSocketStream<T>) -> Self {
-        Self {
-            socket,
-            outbox: VecDeque::new(),
-            outbox_bytes: 0,
-            unflushed: false,
-            blocked_since: None,
-            broken: false,
-            writes_before_it_reads: false,
-        }
+        Self { socket, outbox: VecDeque::new(), outbox_bytes: 0, unflushed: false, blocked_since: None, broken: false }
     }
 
     /// Queues a message. Never waits.
@@ -93,7 +85,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
                 self.blocked_since.get_or_insert_with(Instant::now);
             }
         }
-        if !reads || self.writes_before_it_reads && self.blocked_since.is_some() {
+        if !reads {
             return Poll::Pending;
         }
         loop {
@@ -151,9 +143,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
         let _ = timeout(LINGER, rest).await;
     }
 
-    /// Writes all that is queued. For faults: the server itself never waits for a write.
+    /// Writes all that is queued, if the client takes it.
     pub(crate) async fn written(&mut self) {
-        let _ = poll_fn(|context| self.poll_write(context)).await;
+        let _ = timeout(LAST_WRITE, poll_fn(|context| self.poll_write(context))).await;
     }
 
     /// Writes these bytes past the WebSocket library. For faults.

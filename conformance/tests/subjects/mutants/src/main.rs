@@ -33,6 +33,9 @@ struct Arguments {
     /// What a second of audio costs.
     #[arg(long, value_name = "MS")]
     cost_ms_per_audio_s: Option<u64>,
+    /// What a final costs for each second of its audio.
+    #[arg(long, value_name = "MS")]
+    decode_ms_per_audio_s: Option<u64>,
     /// What a final costs.
     #[arg(long, value_name = "MS")]
     cost_ms_per_segment: Option<u64>,
@@ -88,13 +91,14 @@ fn subject(arguments: &Arguments) -> Result<Subject, String> {
         Some(name) => find(name).ok_or_else(|| format!("there is no mutant `{name}`; --list shows them"))?.options(),
         None => Options::default(),
     };
-    let Engine { load_ms, cost_ms_per_audio_s, cost_ms_per_segment, window_ms, hangover_ms } = options.engine;
+    let usual = options.engine;
     options.engine = Engine {
-        load_ms: arguments.load_ms.unwrap_or(load_ms),
-        cost_ms_per_audio_s: arguments.cost_ms_per_audio_s.unwrap_or(cost_ms_per_audio_s),
-        cost_ms_per_segment: arguments.cost_ms_per_segment.unwrap_or(cost_ms_per_segment),
-        window_ms: arguments.window_ms.unwrap_or(window_ms),
-        hangover_ms: arguments.hangover_ms.unwrap_or(hangover_ms),
+        load_ms: arguments.load_ms.unwrap_or(usual.load_ms),
+        cost_ms_per_audio_s: arguments.cost_ms_per_audio_s.unwrap_or(usual.cost_ms_per_audio_s),
+        decode_ms_per_audio_s: arguments.decode_ms_per_audio_s.unwrap_or(usual.decode_ms_per_audio_s),
+        cost_ms_per_segment: arguments.cost_ms_per_segment.unwrap_or(usual.cost_ms_per_segment),
+        window_ms: arguments.window_ms.unwrap_or(usual.window_ms),
+        hangover_ms: arguments.hangover_ms.unwrap_or(usual.hangover_ms),
     };
     options.token = arguments.token.clone();
     options.max_sessions = arguments.max_sessions;

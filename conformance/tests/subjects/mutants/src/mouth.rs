@@ -94,6 +94,12 @@ impl Mouth {
                 result["start_ms"] = 0.into();
                 result["end_ms"] = end_ms.saturating_sub(start_ms).into();
             }
+            Fault::EverySecondStartsAtZero if is_final => {
+                self.count += 1;
+                if self.count % 2 == 1 {
+                    result["start_ms"] = 0.into();
+                }
+            }
             Fault::TimesFromFlush => {
                 self.end_ms = end_ms;
                 result["start_ms"] = start_ms.saturating_sub(self.base_ms).into();
@@ -162,7 +168,7 @@ impl Mouth {
             Fault::ProgressFromZero => progress["seq"] = (number(&progress, "seq") - 1).into(),
             Fault::ProgressStands => progress["seq"] = 1.into(),
             Fault::ProgressFalls if self.count.is_multiple_of(2) => {
-                progress["audio_processed_ms"] = processed_ms.saturating_sub(1_000).into();
+                progress["audio_processed_ms"] = 0.into();
             }
             Fault::ProgressExceeds => progress["audio_processed_ms"] = (processed_ms + 60_000).into(),
             _ => {}

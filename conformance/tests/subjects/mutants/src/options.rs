@@ -30,6 +30,8 @@ pub struct Engine {
     pub load_ms: u64,
     /// For each second of audio.
     pub cost_ms_per_audio_s: u64,
+    /// For each final, by the second of its audio.
+    pub decode_ms_per_audio_s: u64,
     /// For each final.
     pub cost_ms_per_segment: u64,
     /// For each partial and each final, however short its audio: an encoder with a constant window.
@@ -46,14 +48,24 @@ impl Default for Engine {
 
 impl Engine {
     /// Twenty times as fast as speech.
-    pub(crate) const USUAL: Self =
-        Self { load_ms: 0, cost_ms_per_audio_s: 50, cost_ms_per_segment: 0, window_ms: 0, hangover_ms: 0 };
+    pub(crate) const USUAL: Self = Self {
+        load_ms: 0,
+        cost_ms_per_audio_s: 50,
+        decode_ms_per_audio_s: 0,
+        cost_ms_per_segment: 0,
+        window_ms: 0,
+        hangover_ms: 0,
+    };
 
     /// The longest time in which `audio_processed_ms` stands still although everything is well.
     pub(crate) fn longest_step_ms(&self) -> u64 {
-        self.cost_ms_per_audio_s.max(self.cost_ms_per_segment + self.window_ms).max(self.hangover_ms)
+        let decode_ms = self.cost_ms_per_segment + self.window_ms + self.decode_ms_per_audio_s * LONGEST_SEGMENT_S;
+        self.cost_ms_per_audio_s.max(decode_ms).max(self.hangover_ms)
     }
 }
+
+/// By default a segment is no longer.
+const LONGEST_SEGMENT_S: u64 = 30;
 
 /// The bounds that the server announces and keeps, in milliseconds and bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,8 +94,8 @@ impl Default for Limits {
             idle_timeout_ms: 3_000,
             keepalive_interval_ms: 1_000,
             ready_ms: 10_000,
-            flush_ms: 5_000,
-            drain_ms: 5_000,
+            flush_ms: 8_000,
+            drain_ms: 8_000,
             close_ms: 2_000,
             progress_interval_ms: 400,
             max_step_ms: 2_000,

@@ -2,11 +2,11 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -26,11 +26,11 @@ const UPGRADE: Duration = Duration::from_secs(10);
 /// What has become of the whole process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    Runs,
+    Runs = 0,
     /// Every connection stands still, and new ones get no answer.
-    Hangs,
+    Hangs = 1,
     /// Every connection is dropped.
-    Crashed,
+    Crashed = 2,
 }
 
 /// One server: what its connections share.
@@ -39,7 +39,9 @@ pub struct Server {
     open: AtomicUsize,
     sessions: AtomicU64,
     pub(crate) finals_of_all: AtomicU64,
-    fate: watch::Sender<Fate>,
+    fate: AtomicU8,
+    /// Wakes in the order in which they began to wait: runs in memory are the same each time.
+    fate_changed: Notify,
 }
 
 impl Server {
@@ -51,7 +53,8 @@ impl Server {
             open: AtomicUsize::new(0),
             sessions: AtomicU64::new(0),
             finals_of_all: AtomicU64::new(0),
-            fate: watch::Sender::new(Fate::Runs),
+            fate: AtomicU8::new(Fate::Runs as u8),
+            fate_changed: Notify::new(),
         })
     }
 
@@ -60,13 +63,13 @@ impl Server {
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let mut fate = self.fate.subscribe();
         let mut connection = pin!(self.connection(stream));
         tokio::select! {
+            biased;
+            () = self.meets_its_fate() => {}
             () = &mut connection => return,
-            _ = fate.wait_for(|fate| *fate != Fate::Runs) => {}
         }
-        if *self.fate.borrow() == Fate::Hangs {
+        if self.fate() == Fate::Hangs as u8 {
             // The connection stays as it is: open, and nobody behind it.
             std::future::pending::<()>().await;
         }
@@ -74,12 +77,26 @@ impl Server {
 
     /// Waits until a mutant's fault has ended the whole process; for ever where none does.
     pub async fn crashed(&self) {
-        let mut fate = self.fate.subscribe();
-        let _ = fate.wait_for(|fate| *fate == Fate::Crashed).await;
+        self.meets_its_fate().await;
+        if self.fate() == Fate::Hangs as u8 {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn meets_its_fate(&self) {
+        let changed = self.fate_changed.notified();
+        if self.fate() == Fate::Runs as u8 {
+            changed.await;
+        }
+    }
+
+    fn fate(&self) -> u8 {
+        self.fate.load(Ordering::SeqCst)
     }
 
     pub(crate) fn meets(&self, fate: Fate) {
-        self.fate.send_replace(fate);
+        self.fate.store(fate as u8, Ordering::SeqCst);
+        self.fate_changed.notify_waiters();
     }
 
     pub(crate) fn is(&self, fault: Fault) -> bool {

@@ -4,19 +4,19 @@ use super::{Mutant, mutant};
 use crate::fault::Fault;
 
 pub(super) static MUTANTS: &[Mutant] = &[
-    mutant(Fault::ReadyNever, "ready-never", "CFG-S1", "server/config/defaults", "never says ready"),
+    mutant(Fault::ReadyNever, "ready-never", "CFG-S1", "server/end/no-audio", "never says ready"),
     mutant(
         Fault::ReadyTooLate,
         "ready-too-late",
         "CFG-S1",
-        "server/config/defaults",
-        "loads its model for 14 s before each ready",
+        "server/end/no-audio",
+        "loads its model for 14 s before each ready, without a word",
     ),
     mutant(
         Fault::ReadyWaitsForAudio,
         "ready-waits-for-audio",
         "CFG-S1",
-        "server/config/defaults",
+        "server/end/no-audio",
         "says ready when the first audio comes",
     ),
     mutant(
@@ -110,7 +110,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "invalid-config-not-fatal",
         "CFG-S5",
         "server/config/wrong-type",
-        "answers a wrong option with an error that is not fatal",
+        "answers a wrong option with an error that is not fatal, and goes on",
     ),
     mutant(
         Fault::UnservedAudioReplaced,

@@ -12,7 +12,13 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "loses a sentinel that comes before ready",
     )
     .loading(),
-    mutant(Fault::SentinelIgnored, "sentinel-ignored", "END-S2", "server/end/plain", "ignores the sentinel"),
+    mutant(
+        Fault::SentinelIgnored,
+        "sentinel-ignored",
+        "KA-S4",
+        "server/end/plain",
+        "ignores the sentinel, and ends the session as idle",
+    ),
     mutant(Fault::NeverEnds, "never-ends", "END-S2", "server/end/plain", "drains, and never says session_ended"),
     mutant(
         Fault::SessionEndedUnsaid,
@@ -21,15 +27,8 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "server/end/plain",
         "closes with 1000 in place of session_ended",
     ),
-    mutant(Fault::LastFinalLost, "last-final-lost", "END-S2", "server/end/plain", "loses the last final"),
-    mutant(Fault::LastFinalLate, "last-final-late", "END-S2", "server/end/plain", "sends the last final 7 s late"),
-    mutant(
-        Fault::SentinelEndsInError,
-        "sentinel-ends-in-error",
-        "END-S2",
-        "server/end/plain",
-        "fails with internal at every end",
-    ),
+    mutant(Fault::LastFinalLost, "last-final-lost", "FIN-S2", "server/end/plain", "loses the last final"),
+    mutant(Fault::LastFinalLate, "last-final-late", "END-S2", "server/end/no-audio", "sends the last final 14 s late"),
     mutant(
         Fault::FinalAfterEnd,
         "final-after-end",
@@ -125,7 +124,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         Fault::SecondSentinelRestarts,
         "second-sentinel-restarts",
-        "END-S5",
+        "END-S9",
         "server/end/second-sentinel",
         "starts its recogniser anew at a second sentinel",
     ),
@@ -184,7 +183,8 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "END-S7",
         "server/end/plain",
         "ends when its idle timer fires",
-    ),
+    )
+    .with_idle_timeout_ms(6_000),
     mutant(Fault::CompleteAlways, "complete-always", "END-S8", "server/end/incomplete", "calls every session complete"),
     mutant(Fault::CompleteNever, "complete-never", "END-S8", "server/end/plain", "calls no session complete"),
     mutant(
@@ -249,7 +249,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
         Fault::EndsAfterFinal,
         "ends-after-final",
         "END-S10",
-        "server/results/segments",
+        "server/audio/frame-lengths",
         "ends after the first final",
     ),
     mutant(
@@ -276,7 +276,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         Fault::IdleIsComplete,
         "idle-is-complete",
-        "END-S11",
+        "END-S8",
         "server/keepalive/idle-timeout",
         "calls an idle session complete",
     ),
@@ -297,8 +297,8 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         Fault::SecondConfigTaken,
         "second-config-taken",
-        "STA-S1",
-        "server/order/second-config",
+        "FIN-S6",
+        "server/order/second-config-widens",
         "refuses a second config and takes its options",
     ),
     mutant(

@@ -6,7 +6,7 @@ use crate::fault::Fault;
 pub(super) static MUTANTS: &[Mutant] = &[
     mutant(Fault::FlushEnds, "flush-ends", "FLU-1", "server/flush/goes-on", "takes a flush for the end"),
     mutant(Fault::FlushEndsAfterwards, "flush-ends-afterwards", "FLU-1", "server/flush/goes-on", "ends behind flushed"),
-    mutant(Fault::FlushDeafens, "flush-deafens", "FLU-1", "server/flush/goes-on", "hears nothing after a flush"),
+    mutant(Fault::FlushDeafens, "flush-deafens", "FLU-1", "server/flush/heard-after", "hears nothing after a flush"),
     mutant(
         Fault::FlushedAtOnce,
         "flushed-at-once",

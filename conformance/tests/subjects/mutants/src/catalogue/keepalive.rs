@@ -37,7 +37,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         Fault::IdleWithoutFinals,
         "idle-without-finals",
-        "KA-S2",
+        "FIN-S2",
         "server/keepalive/idle-timeout",
         "ends an idle session without its finals",
     ),
@@ -51,8 +51,8 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         Fault::IdleTimeoutEarly,
         "idle-timeout-early",
-        "KA-S3",
-        "server/keepalive/keeps-alive",
+        "KA-S2",
+        "server/keepalive/no-activity",
         "ends a session as idle after half its idle timeout",
     ),
     mutant(
@@ -87,7 +87,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
         Fault::AcknowledgementUnsaid,
         "acknowledgement-unsaid",
         "KA-S6",
-        "server/keepalive/acknowledged",
+        "server/messages/well-formed",
         "acknowledges no keepalive",
     ),
     mutant(
@@ -129,7 +129,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
         Fault::KeepaliveEnds,
         "keepalive-ends",
         "KA-S6",
-        "server/keepalive/acknowledged",
+        "server/limits/text-at-limit",
         "fails with internal on a keepalive",
     ),
     mutant(

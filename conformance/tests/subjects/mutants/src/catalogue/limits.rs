@@ -69,13 +69,6 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "drops audio in silence when its buffer is full",
     ),
     mutant(
-        Fault::BlockedWriteStopsReading,
-        "blocked-write-stops-reading",
-        "BP-S3",
-        "server/limits/unread-output",
-        "does not read while a write is blocked",
-    ),
-    mutant(
         Fault::WrongHeaderServed,
         "wrong-header-served",
         "SEC-S1",
@@ -91,8 +84,14 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "refuses a wrong Authorization header with 403",
     )
     .with_token(),
-    mutant(Fault::AnyTokenServed, "any-token-served", "SEC-S1", "server/security/wrong-token", "serves any token")
-        .with_token(),
+    mutant(
+        Fault::AnyTokenServed,
+        "any-token-served",
+        "SEC-S1",
+        "server/security/wrong-token",
+        "demands a token and serves any",
+    )
+    .with_token(),
     mutant(
         Fault::HeaderNotEnough,
         "header-not-enough",

@@ -57,7 +57,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         Fault::ThirdBadEnds,
         "third-bad-ends",
-        "MSG-S4",
+        "MSG-S7",
         "server/messages/no-message",
         "ends the session at the third bad message",
     ),
@@ -74,6 +74,13 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "MSG-S5",
         "server/messages/unknown-type",
         "counts unknown types as bad messages",
+    ),
+    mutant(
+        Fault::UnknownTypeIsNoActivity,
+        "unknown-type-is-no-activity",
+        "KA-S7",
+        "server/keepalive/unknown-is-activity",
+        "does not take a message of an unknown type for activity",
     ),
     mutant(
         Fault::UnknownTypeEnds,
@@ -128,13 +135,13 @@ pub(super) static MUTANTS: &[Mutant] = &[
         Fault::FatalErrorUnsaid,
         "fatal-error-unsaid",
         "ERR-S1",
-        "server/config/wrong-type",
+        "server/keepalive/idle-timeout",
         "closes without the fatal error",
     ),
     mutant(
         Fault::RefusedConfigDrops,
         "refused-config-drops",
-        "ERR-S1",
+        "CFG-S5",
         "server/config/wrong-type",
         "closes with 1011 on a config that it cannot serve",
     ),
@@ -182,7 +189,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "drops the connection in place of its Close",
     ),
     mutant(Fault::ClosesNever, "closes-never", "CLO-S2", "server/end/plain", "never closes"),
-    mutant(Fault::ClosesLate, "closes-late", "CLO-S2", "server/end/plain", "closes 4 s late"),
+    mutant(Fault::ClosesLate, "closes-late", "CLO-S2", "server/end/plain", "closes 6 s late"),
     mutant(
         Fault::WaitsForClientsClose,
         "waits-for-clients-close",
@@ -228,8 +235,15 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         Fault::ClosesAlways1000,
         "closes-always-1000",
-        "CLO-S5",
+        "CLO-1",
         "server/keepalive/idle-timeout",
         "closes everything with 1000",
+    ),
+    mutant(
+        Fault::ClosesIdle4400,
+        "closes-idle-4400",
+        "CLO-S5",
+        "server/keepalive/idle-timeout",
+        "closes an idle session with another code than its own",
     ),
 ];

@@ -14,7 +14,7 @@ mod results;
 use std::sync::LazyLock;
 
 use crate::fault::Fault;
-use crate::options::{Engine, Options};
+use crate::options::{Engine, Limits, Options};
 
 /// The server with one fault.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub struct Needs {
     pub token: bool,
     /// The recogniser costs other than it usually does.
     pub engine: Option<Engine>,
+    /// The idle timeout is other than it usually is.
+    pub idle_timeout_ms: Option<u64>,
     /// It shows only over TCP, in a process of its own.
     pub real_process: bool,
 }
@@ -52,8 +54,10 @@ impl Mutant {
     /// A server with this fault, set up so that it shows.
     #[must_use]
     pub fn options(&'static self) -> Options {
+        let usual = Limits::default();
         Options {
             mutant: Some(self),
+            limits: Limits { idle_timeout_ms: self.needs.idle_timeout_ms.unwrap_or(usual.idle_timeout_ms), ..usual },
             token: self.needs.token.then(|| TOKEN.to_owned()),
             engine: self.needs.engine.unwrap_or_default(),
             ..Options::default()
@@ -75,6 +79,11 @@ impl Mutant {
         self.with_engine(Engine { load_ms: 300, ..Engine::USUAL })
     }
 
+    const fn with_idle_timeout_ms(mut self, idle_timeout_ms: u64) -> Self {
+        self.needs.idle_timeout_ms = Some(idle_timeout_ms);
+        self
+    }
+
     const fn with_engine(mut self, engine: Engine) -> Self {
         self.needs.engine = Some(engine);
         self
@@ -88,7 +97,7 @@ const fn mutant(
     case: &'static str,
     what: &'static str,
 ) -> Mutant {
-    let needs = Needs { token: false, engine: None, real_process: false };
+    let needs = Needs { token: false, engine: None, idle_timeout_ms: None, real_process: false };
     Mutant { name, breaks, case, also: &[], needs, what, fault }
 }
 

@@ -4,7 +4,13 @@ use super::{Mutant, mutant};
 use crate::fault::Fault;
 
 pub(super) static MUTANTS: &[Mutant] = &[
-    mutant(Fault::ProgressUnsaid, "progress-unsaid", "PRG-S1", "server/progress/while-draining", "works in silence"),
+    mutant(
+        Fault::ProgressUnsaid,
+        "progress-unsaid",
+        "PRG-S1",
+        "server/progress/while-draining",
+        "tells no progress, and ends long streams after 6 s without a word",
+    ),
     mutant(
         Fault::ProgressFromZero,
         "progress-from-zero",
@@ -43,7 +49,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         Fault::ProgressWithoutMotion,
         "progress-without-motion",
-        "END-S2",
+        "PRG-S4",
         "server/end/plain",
         "has worked off everything and goes on telling progress for ever",
     ),

@@ -37,7 +37,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         Fault::SegmentsAllZero,
         "segments-all-zero",
-        "FIN-S4",
+        "FIN-S1",
         "server/results/segments",
         "gives every segment the number 0",
     ),
@@ -104,8 +104,15 @@ pub(super) static MUTANTS: &[Mutant] = &[
         Fault::TimesFromFlush,
         "times-from-flush",
         "TIM-S2",
-        "server/results/segments",
+        "server/results/speech-events",
         "counts times from the last flush",
+    ),
+    mutant(
+        Fault::EverySecondStartsAtZero,
+        "every-second-starts-at-zero",
+        "TIM-S2",
+        "server/audio/frame-lengths",
+        "starts every second final at zero",
     ),
     mutant(
         Fault::WordsBeyondResult,

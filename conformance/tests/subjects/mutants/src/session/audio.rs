@@ -102,9 +102,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
             return;
         }
         self.touch();
-        for id in std::mem::take(&mut self.memory.held) {
+        for flushed in std::mem::take(&mut self.memory.held) {
             self.open_flushes += 1;
-            if let (Some(engine), Some(id)) = (&mut self.engine, id.as_str()) {
+            if let (Some(engine), Some(id)) = (&mut self.engine, flushed["id"].as_str()) {
                 engine.flush(id.to_owned());
             }
         }
@@ -124,14 +124,20 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
             Fault::ContentIsCommand if pcm.starts_with(br#"{"type":"end_of_stream"}"#) => self.sentinel(),
             Fault::ContentDropped if pcm.first() == Some(&b'{') => {}
             Fault::ShortFrameDropped if pcm.len() < 320 => {}
+            Fault::ShortFrameRefused if pcm.len() < 320 => {
+                self.rejected_frames += 1;
+                self.incomplete = true;
+                self.error("invalid_audio", "the frame is too short", None);
+            }
             Fault::FullFrameRefused if pcm.len() > 32_000 => self.fail("message_too_large", None),
             Fault::FirstFrameLost if self.received_samples == 0 && !std::mem::replace(&mut self.memory.poked, true) => {
             }
             Fault::AudioRefused => {
                 self.rejected_frames += 1;
+                self.incomplete = true;
                 self.error("invalid_audio", "this is not understood", None);
             }
-            Fault::FullBufferDrops if self.has_no_room(pcm) => self.received_samples += pcm.len() / 2,
+            Fault::FullBufferDrops if self.has_no_room(pcm) => {}
             Fault::FullBufferEnds if self.has_no_room(pcm) => self.fail("rate_limited", None),
             Fault::FullBufferDropsWithWarning if self.has_no_room(pcm) => {
                 self.received_samples += pcm.len() / 2;

@@ -62,7 +62,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         match self.server.fault() {
             Fault::DepthCrashesProcess => self.server.meets(Fate::Crashed),
             Fault::DepthHangsProcess => self.server.meets(Fate::Hangs),
-            Fault::DepthDropsConnection => self.leave_by(Leaving::Dropping(Vec::new())),
+            Fault::DepthDropsConnection => self.leave_by(Leaving::AT_ONCE),
             Fault::DepthHangsSession => self.leave_by(Leaving::Never),
             _ => return false,
         }
@@ -139,17 +139,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
             Fault::SecondConfigServed => self.configure(message, text),
             Fault::SecondConfigUnanswered => {}
             Fault::SecondConfigEnds => self.fail("invalid_state", None),
-            _ => {
-                if self.is(Fault::SecondConfigTaken) {
-                    self.settings.interim_results = false;
-                }
+            Fault::SecondConfigTaken => {
+                self.settings.interim_results |= message.get("interim_results") == Some(&Value::Bool(true));
                 self.error("invalid_state", "a session has one config", None);
             }
+            _ => self.error("invalid_state", "a session has one config", None),
         }
     }
 
     fn unknown_type(&mut self, kind: &str) {
-        self.touch();
+        if !self.is(Fault::UnknownTypeIsNoActivity) {
+            self.touch();
+        }
         match self.server.fault() {
             Fault::UnknownTypeUnanswered => {}
             Fault::UnknownTypeIsBad => self.bad_message(Some("type")),
@@ -174,7 +175,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         }
         match self.server.fault() {
             Fault::BadMessageUnanswered => {}
-            Fault::BadMessageDrops if param.is_none() => self.leave_by(Leaving::Dropping(Vec::new())),
+            Fault::BadMessageDrops if param.is_none() => self.leave_by(Leaving::AT_ONCE),
             Fault::WrongMemberUnnamed => self.error("bad_message", "no well-formed message", None),
             _ => self.error_with("bad_message", "no well-formed message", None, param),
         }
@@ -218,8 +219,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
             }
             Fault::FlushOfNothingUnanswered if self.received_samples == 0 => return,
             Fault::FlushWaitsForAudio => {
-                self.memory.held.push(id.into());
-                return;
+                return self.memory.held.push(serde_json::json!({"type": "flushed", "id": id}));
             }
             _ => {}
         }

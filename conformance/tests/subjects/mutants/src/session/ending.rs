@@ -15,7 +15,13 @@ use crate::hearing::ms;
 
 /// The timer of a server that waits for more audio, and is saved by it.
 const IDLE_READ: Duration = Duration::from_secs(5);
-const LATE_FINAL: Duration = Duration::from_secs(7);
+const LATE_FINAL: Duration = Duration::from_secs(14);
+const LATE_CLOSE: Duration = Duration::from_secs(6);
+/// Later than what may still have been under way when the client closed.
+const LATE_WORDS: Duration = Duration::from_secs(4);
+/// A silent closing pass, and from how much audio on there is one.
+const SILENT_PASS: Duration = Duration::from_secs(6);
+const LONG_AUDIO_MS: u64 = 13_000;
 
 /// The close code that belongs to a reason.
 fn close_code(reason: &str) -> u16 {
@@ -48,7 +54,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
             Fault::SentinelIgnored => return,
             Fault::SentinelWithoutAudioFails if self.received_samples == 0 => return self.fail("internal", None),
             Fault::SentinelWithoutAudioCloses if self.received_samples == 0 => return self.close(1000),
-            Fault::SentinelEndsInError => return self.fail("internal", None),
             Fault::WorkerDies | Fault::ProgressOutlivesWorker | Fault::AcknowledgesForEver => engine.die(),
             Fault::LastWordNeedsSilence => engine.clip(),
             _ => {}
@@ -98,6 +103,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
                 self.hold_until(self.active_at + Duration::from_millis(self.limits.idle_timeout_ms));
             }
             Fault::LastFinalLate => self.hold_until(now + LATE_FINAL),
+            Fault::ProgressUnsaid if ms(self.received_samples) > LONG_AUDIO_MS => self.hold_until(now + SILENT_PASS),
             Fault::LastFinalLost => {
                 self.memory.held.clear();
                 self.completed();
@@ -179,7 +185,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
             Fault::FinalsOfAllSessions => self.server.finals_of_all.load(Ordering::SeqCst),
             _ => self.finals,
         };
-        let processed_ms = if complete { received_ms } else { processed_ms.min(received_ms) };
+        let processed_ms = match self.server.fault() {
+            Fault::SecondSentinelRestarts => processed_ms,
+            _ if complete => received_ms,
+            _ => processed_ms.min(received_ms),
+        };
         self.say(json!({
             "type": "session_ended",
             "reason": reason,
@@ -264,17 +274,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
             Fault::ClosesAlways1000 => 1000,
             Fault::ClosesCompleted1011 if code == 1000 => 1011,
             Fault::ClosesFatal1008 if code != 1000 => 1008,
+            Fault::ClosesIdle4400 if code == 4408 => 4400,
             _ => code,
         };
         match self.server.fault() {
             Fault::ClosesNever => return self.leave_by(Leaving::Never),
-            Fault::ClosesByDropping => return self.leave_by(Leaving::Dropping(Vec::new())),
-            Fault::ClosesWithoutCode => self.link.push(Message::Close(None)),
+            Fault::ClosesByDropping => return self.leave_by(Leaving::AT_ONCE),
             Fault::ClosesLate => {
-                self.state = State::Ended;
-                self.leaving = Leaving::Late(code);
-                return;
+                return self.leave_by(Leaving::Dropping { after: LATE_CLOSE, last_words: close_frame(code) });
             }
+            Fault::ClosesWithoutCode => self.link.push(Message::Close(None)),
             _ => self.link.push_close(code),
         }
         self.state = State::Ended;
@@ -284,14 +293,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
     pub(super) fn closed_by_client(&mut self, frame: Option<CloseFrame>) {
         self.link.forget();
         let code = frame.map_or(1000, |frame| u16::from(frame.code));
+        let at_once = |last_words| Leaving::Dropping { after: Duration::ZERO, last_words };
         let leaving = match self.server.fault() {
             Fault::ClientCloseUnanswered => Leaving::Never,
-            Fault::ClientCloseDrops => Leaving::Dropping(Vec::new()),
-            Fault::ClientCloseAnswered1000 => Leaving::Dropping(close_frame(1000)),
-            Fault::ClientCloseAnsweredEmpty => Leaving::Dropping(vec![0x88, 0]),
-            Fault::TalksAfterClientClose => Leaving::Dropping(
-                [text_frame(&json!({"type": "warning", "code": "x", "message": ""})), close_frame(code)].concat(),
-            ),
+            Fault::ClientCloseDrops => Leaving::AT_ONCE,
+            Fault::ClientCloseAnswered1000 => at_once(close_frame(1000)),
+            Fault::ClientCloseAnsweredEmpty => at_once(vec![0x88, 0]),
+            Fault::TalksAfterClientClose => {
+                let warning = text_frame(&json!({"type": "warning", "code": "usage", "message": "good-bye"}));
+                Leaving::Dropping { after: LATE_WORDS, last_words: [warning, close_frame(code)].concat() }
+            }
             _ => Leaving::Politely,
         };
         self.leave_by(leaving);

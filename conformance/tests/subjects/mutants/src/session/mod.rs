@@ -34,24 +34,25 @@ enum State {
 }
 
 /// How the connection is left.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Leaving {
     /// By a Close of either side, and reading until the client is gone.
     Politely,
-    /// Without a Close, or behind these bytes past the library.
-    Dropping(Vec<u8>),
-    /// By a Close that comes late. Only a fault does this.
-    Late(u16),
+    /// Without the library's Close: these bytes after that time, and gone.
+    Dropping { after: Duration, last_words: Vec<u8> },
     /// It stays open, and nobody is behind it. Only a fault does this.
     Never,
+}
+
+impl Leaving {
+    /// Without another byte.
+    const AT_ONCE: Self = Self::Dropping { after: Duration::ZERO, last_words: Vec::new() };
 }
 
 /// Of what comes before `ready`, so much waits here; the rest waits unread.
 const EARLY_BYTES: usize = 128_000;
 /// A client that takes so little is not read until it takes more.
 const MOST_UNSENT_BYTES: usize = 1 << 20;
-/// How long a fault keeps the Close back.
-const LATE_CLOSE: Duration = Duration::from_secs(4);
 
 pub(crate) struct Session<T> {
     link: Link<T>,
@@ -103,6 +104,8 @@ struct Memory {
     deaf: bool,
     /// When a timer of a fault ends the drain.
     drained_at: Option<Instant>,
+    /// It tells no progress.
+    muted: bool,
     /// The drain is over, and the end is held back.
     waits: bool,
     held: Vec<serde_json::Value>,
@@ -111,9 +114,8 @@ struct Memory {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
-    pub(crate) fn new(mut link: Link<T>, server: Arc<Server>, slot: Slot, authorized: bool) -> Self {
+    pub(crate) fn new(link: Link<T>, server: Arc<Server>, slot: Slot, authorized: bool) -> Self {
         let now = Instant::now();
-        link.writes_before_it_reads = server.is(Fault::BlockedWriteStopsReading);
         let mut limits = server.options.limits;
         limits.max_step_ms = limits.max_step_ms.max(2 * server.options.engine.longest_step_ms());
         Self {
@@ -213,7 +215,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
     fn take(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::Close(frame) => self.closed_by_client(frame),
-            Incoming::Gone => self.leave_by(Leaving::Dropping(Vec::new())),
+            Incoming::Gone => self.leave_by(Leaving::AT_ONCE),
             Incoming::Broken(code) => self.close(code),
             early if self.state == State::Configuring => self.keep_early(early),
             Incoming::Text(text) => self.text(&text),
@@ -232,15 +234,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         }
         match std::mem::replace(&mut self.leaving, Leaving::Politely) {
             Leaving::Politely => self.link.linger().await,
-            Leaving::Dropping(last_words) => {
+            Leaving::Dropping { after, last_words } => {
                 self.link.written().await;
+                sleep(after).await;
                 self.link.write_raw(&last_words).await;
-            }
-            Leaving::Late(code) => {
-                self.link.written().await;
-                sleep(LATE_CLOSE).await;
-                self.link.push_close(code);
-                self.link.linger().await;
             }
             Leaving::Never => {
                 self.link.written().await;
@@ -261,7 +258,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
     /// Progress is told by the recogniser at work, four times in each interval: one that died tells nothing.
     fn tick(&self) -> Option<Instant> {
         let beside = matches!(self.server.fault(), Fault::ProgressOutlivesWorker | Fault::AcknowledgesForEver);
-        let alive = beside || self.engine.as_ref().is_none_or(|engine| !engine.is_dead());
+        let alive = beside || !self.memory.muted && self.engine.as_ref().is_none_or(|engine| !engine.is_dead());
         (self.owing && alive).then(|| self.told_at + Duration::from_millis(self.limits.progress_interval_ms / 4))
     }
 
@@ -296,7 +293,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
     fn work(&mut self) {
         let now = Instant::now();
         if self.state == State::Configuring && now >= self.ready_at {
-            self.ready(now);
+            self.ready();
         }
         let mut done = Vec::new();
         if let Some(engine) = &mut self.engine {
@@ -321,10 +318,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         let now = Instant::now();
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if due(self.link.cut_at()) {
-            self.leave_by(Leaving::Dropping(Vec::new()));
+            self.leave_by(Leaving::AT_ONCE);
         }
         match self.state {
             State::AwaitConfig if due(self.config_due()) => self.config_timeout(),
+            State::Streaming if self.open_flushes > 0 && self.is(Fault::FlushIsNoActivity) => {}
             State::Streaming if self.open_flushes > 0 || self.is_full() => self.active_at = now,
             State::Streaming if due(self.idle_due()) => self.idle_timeout(),
             State::Draining | State::Failing if due(self.memory.drained_at) || self.released() => self.masked_end(),

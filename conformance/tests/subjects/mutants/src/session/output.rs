@@ -123,7 +123,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         let flushed = json!({"type": "flushed", "id": id});
         match self.server.fault() {
             Fault::FlushRepeatsFinal if nothing_new => {
-                if let Some(again) = self.memory.last_final.clone() {
+                if let (Some(mut again), Some(engine)) = (self.memory.last_final.clone(), &mut self.engine) {
+                    again["segment_id"] = engine.next_segment_id().into();
                     self.finals += 1;
                     self.say(again);
                 }

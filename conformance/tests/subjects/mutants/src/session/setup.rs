@@ -37,15 +37,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         self.state = State::Configuring;
         self.ready_at = Instant::now() + Duration::from_millis(load_ms);
         if self.is(Fault::ReadyNever) {
-            self.ready_at += Duration::from_secs(86_400);
+            self.never_ready();
         }
+        self.memory.muted |= self.is(Fault::ReadyTooLate);
     }
 
     /// One good credential is needed, in the header or here, and one that is wrong is always refused.
     fn admits(&self, shown: Option<&Value>) -> bool {
         let Some(token) = &self.server.options.token else { return true };
         match shown {
-            _ if self.is(Fault::AnyTokenServed) => true,
+            Some(_) if self.is(Fault::AnyTokenServed) => true,
             None => self.authorized && !self.is(Fault::HeaderNotEnough),
             Some(shown) => shown.as_str() == Some(token),
         }
@@ -56,25 +57,34 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         match (self.server.fault(), refusal.code) {
             (Fault::CredentialInRefusal, _) => self.mouth.set_reason(&format!("cannot serve {text}")),
             (Fault::RefusedConfigDrops, _) => return self.close(1011),
-            (Fault::RefusedConfigUnanswered, _) => return,
+            (Fault::RefusedConfigUnanswered, _) => return self.never_ready(),
             (Fault::InvalidConfigUnnamed, "invalid_config") => return self.fail("invalid_config", None),
             (Fault::InvalidConfigInternal, "invalid_config") => return self.fail("internal", None),
             (Fault::InvalidConfigLeaf, "invalid_config") => {
                 return self.fail("invalid_config", param.and_then(|path| path.rsplit('.').next()));
             }
             (Fault::InvalidConfigNotFatal, "invalid_config") => {
-                return self.error_with("invalid_config", "wrong", None, param);
+                self.error_with("invalid_config", "it is taken as if it were not there", None, param);
+                self.state = State::Configuring;
+                return;
             }
             _ => {}
         }
         self.fail(refusal.code, param);
     }
 
-    pub(super) fn ready(&mut self, now: Instant) {
+    /// Faults: it waits without a word.
+    fn never_ready(&mut self) {
+        self.state = State::Configuring;
+        self.ready_at = Instant::now() + Duration::from_secs(86_400);
+        self.memory.muted = true;
+    }
+
+    pub(super) fn ready(&mut self) {
         if self.is(Fault::ReadyWaitsForAudio) && !self.early.iter().any(|early| matches!(early, Incoming::Audio(_))) {
-            self.ready_at = now + Duration::from_secs(86_400);
-            return;
+            return self.never_ready();
         }
+        self.memory.muted = false;
         self.start_over();
         self.state = State::Streaming;
         self.touch();

@@ -1,0 +1,186 @@
+//! The kill matrix: every mutant against every case. Each mutant must be killed by the case meant for it, with the
+//! requirement that it breaks; each case must kill something that no other case kills, or say why it stays.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use lastword::case::catalogue;
+use lastword_mutants::{Mutant, find, mutants};
+use lastword_spec::registry::Role;
+use lastword_spec::requirements;
+
+use crate::crowd::{self, Outcome};
+use crate::tables::{hold, row};
+
+/// Mutants that are not killed as they should be, yet, and why.
+const OPEN: &[(&str, &str)] = &[
+    ("audio-before-config-uncounted", "one missing count cannot be told from another in that case"),
+    ("audio-refused", "blamed on the rule about frame lengths"),
+    ("times-from-segment", "taken for a final that was repeated behind a flush"),
+    ("idle-timeout-late", "the case passes whenever the idle timer fires at last"),
+    ("early-end-lost", "seen as an idle timer in a drain"),
+    ("second-sentinel-fails", "blamed on the rule about messages in a wrong state"),
+    ("second-sentinel-loses-final", "no case compares what is heard with and without a second sentinel"),
+    ("waits-for-more", "the stall is found; that something releases it takes release probes"),
+    ("held-by-read-timer", "the silence is found; that a timer masks a deadlock takes release probes"),
+    ("held-by-idle-timer", "the silence is found; that a timer masks a deadlock takes release probes"),
+    ("late-control-unanswered", "undecided: the case does not show that the messages were read before the end"),
+    ("wrong-header-served", "the case does not show that the server demands credentials at all"),
+    ("header-not-enough", "undecided: a refusal of a good header is not blamed"),
+    ("depth-crashes-process", "the process is gone when the failure is looked at again"),
+    ("depth-hangs-process", "found as HUNG, and blamed on the rules about answers"),
+];
+
+/// Cases that kill nothing alone, and why they stay.
+static STAYS: LazyLock<BTreeMap<String, String>> =
+    LazyLock::new(|| toml::from_str(include_str!("stays.toml")).expect("a table of reasons"));
+
+static MATRIX: LazyLock<Vec<(&'static Mutant, Outcome)>> = LazyLock::new(|| {
+    let outcomes = crowd::each(mutants(), |mutant| crowd::mutant(mutant));
+    mutants().iter().copied().zip(outcomes).collect()
+});
+
+/// What is wrong with how a mutant was killed, if anything.
+fn survival(mutant: &Mutant, outcome: &Outcome) -> Option<String> {
+    let (verdict, ids) = outcome.cases.get(mutant.case)?;
+    if ids.iter().any(|id| id == mutant.breaks) {
+        return None;
+    }
+    let elsewhere: Vec<String> = outcome.failed().map(|(case, ids)| format!("{case} by {}", ids.join(" "))).collect();
+    Some(format!(
+        "{} ({}) should be killed by {} with {}; that says {verdict} {}. Elsewhere: {}",
+        mutant.name,
+        mutant.what,
+        mutant.case,
+        mutant.breaks,
+        ids.join(" "),
+        if elsewhere.is_empty() { "nothing".to_owned() } else { elsewhere.join(", ") }
+    ))
+}
+
+#[test]
+fn every_mutant_is_killed_by_the_case_meant_for_it_with_its_requirement() {
+    let mut told = String::new();
+    for (mutant, outcome) in MATRIX.iter() {
+        let open = OPEN.iter().find(|(name, _)| *name == mutant.name);
+        match (survival(mutant, outcome), open) {
+            (Some(how), None) => told += &format!("{how}\n"),
+            (None, Some(_)) => told += &format!("{} is killed as it should be: take it off the list\n", mutant.name),
+            _ => {}
+        }
+        if !lastword::case::catalogue().iter().any(|case| case.id == mutant.case) {
+            told += &format!("{}: there is no case {}\n", mutant.name, mutant.case);
+        }
+        let code = outcome.exit_code;
+        if open.is_none() && code != lastword::exit::VIOLATION {
+            told += &format!("{}: the command would exit with {code}\n", mutant.name);
+        }
+    }
+    assert!(told.is_empty(), "\n{told}");
+    assert!(OPEN.iter().all(|(name, _)| find(name).is_some()), "an open mutant does not exist");
+}
+
+#[test]
+fn every_must_of_a_server_has_a_mutant() {
+    let broken: BTreeSet<&str> = mutants().iter().map(|mutant| mutant.breaks).collect();
+    let musts = requirements::ALL.iter().filter(|requirement| {
+        let binds_servers = matches!(requirement.role, Role::Server | Role::Both);
+        binds_servers && requirement.level.is_absolute() && requirement.untestable.is_none()
+    });
+    let without: Vec<&str> = musts.map(|must| must.id.as_str()).filter(|id| !broken.contains(id)).collect();
+    assert_eq!(without, [] as [&str; 0]);
+}
+
+#[test]
+fn mutants_have_names_of_their_own_and_break_what_exists() {
+    let names: BTreeSet<&str> = mutants().iter().map(|mutant| mutant.name).collect();
+    assert_eq!(names.len(), mutants().len());
+    for mutant in mutants() {
+        assert!(requirements::find(mutant.breaks).is_some(), "{} breaks {}", mutant.name, mutant.breaks);
+    }
+}
+
+#[test]
+fn every_case_kills_something_alone_or_says_why_it_stays() {
+    let mut told = String::new();
+    for case in catalogue() {
+        let alone = killed_by(&case.id).any(|(_, outcome)| outcome.failed().count() == 1);
+        match (alone, STAYS.get(&case.id)) {
+            (false, None) => told += &format!("{} kills nothing that no other case kills: say why it stays\n", case.id),
+            (true, Some(_)) => told += &format!("{} kills something alone: take its reason away\n", case.id),
+            _ => {}
+        }
+    }
+    assert!(told.is_empty(), "\n{told}");
+    let known: BTreeSet<&str> = catalogue().iter().map(|case| case.id.as_str()).collect();
+    assert!(STAYS.keys().all(|id| known.contains(id.as_str())), "a reason for a case that does not exist");
+}
+
+fn killed_by(case: &str) -> impl Iterator<Item = &'static (&'static Mutant, Outcome)> {
+    let case = case.to_owned();
+    MATRIX.iter().filter(move |(_, outcome)| outcome.failed().any(|(failed, _)| failed == case))
+}
+
+#[test]
+fn the_matrix_is_the_one_of_the_snapshot() {
+    let mut text = String::new();
+    for (mutant, outcome) in MATRIX.iter() {
+        // Cases that fail alike stand together.
+        let mut alike: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for (case, ids) in outcome.failed() {
+            alike.entry(ids.join(" ")).or_default().push(case.trim_start_matches("server/"));
+        }
+        writeln!(text, "{} [{}]", mutant.name, mutant.breaks).expect("a string");
+        for (ids, cases) in alike {
+            writeln!(text, "    {ids}: {}", cases.join(" ")).expect("a string");
+        }
+    }
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_table_in_the_docs_is_up_to_date() {
+    let mut table = row(&["mutant", "what it does wrong", "breaks", "meant for it", "cases that fail", "also named"]);
+    table += &row(&["---"; 6]);
+    for (mutant, outcome) in MATRIX.iter() {
+        let also: BTreeSet<&str> =
+            outcome.failed().flat_map(|(_, ids)| ids).map(String::as_str).filter(|id| *id != mutant.breaks).collect();
+        let failed = outcome.failed().count().to_string();
+        let also = also.into_iter().collect::<Vec<_>>().join(" ");
+        let (name, case) = (format!("`{}`", mutant.name), mutant.case.trim_start_matches("server/"));
+        table += &row(&[&name, mutant.what, mutant.breaks, case, &failed, &also]);
+    }
+    table += "\n## By case\n\nHow many mutants each case kills, and how many of them no other case kills.\n\n";
+    table += &row(&["case", "kills", "alone", "stays because"]);
+    table += &row(&["---"; 4]);
+    for case in catalogue() {
+        let all = killed_by(&case.id).count().to_string();
+        let alone = killed_by(&case.id).filter(|(_, outcome)| outcome.failed().count() == 1).count().to_string();
+        let why = STAYS.get(&case.id).map_or("", String::as_str);
+        table += &row(&[case.id.trim_start_matches("server/"), &all, &alone, why]);
+    }
+    let intro = format!(
+        "# The kill matrix\n\nThe harness is tested with one small server that is right, and broken in one of {} ways: `lastword-mutants --mutant NAME`. Every certification \
+         runs all {} cases.\nEach mutant must be killed by the case that is meant for it, with the requirement that it breaks. What else is named is what one fault \
+         brings with it.\nA blocked write that stops the reading [BP-S3] has no mutant: no case can see it from outside, so the checker of the state machines looks for it.",
+        MATRIX.len(),
+        catalogue().len()
+    );
+    hold("kill-matrix.md", &intro, &table);
+}
+
+/// For looking at single mutants: `LASTWORD_MUTANTS=a,b cargo test -p lastword --test mutants look -- --nocapture`.
+#[test]
+fn look_at_the_mutants_of_the_environment() {
+    let Some(wanted) = std::env::var_os("LASTWORD_MUTANTS") else { return };
+    let wanted = wanted.to_string_lossy().into_owned();
+    let chosen: Vec<&Mutant> = wanted.split(',').map(|name| find(name).expect("a mutant of this name")).collect();
+    for (mutant, outcome) in chosen.iter().zip(crowd::each(&chosen, |mutant| crowd::mutant(mutant))) {
+        let how = survival(mutant, &outcome).unwrap_or_else(|| format!("{} is killed as meant", mutant.name));
+        println!("{how}\n  {} cases failed, {:?}", outcome.failed().count(), outcome.took);
+        for (case, ids) in outcome.failed() {
+            println!("    {case} {}", ids.join(" "));
+        }
+    }
+}
