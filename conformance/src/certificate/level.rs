@@ -130,6 +130,11 @@ pub fn level(facts: &Facts<'_>) -> LevelReport {
         hinder(&mut report, &what, &[], None);
     }
     open_cases(&mut report, facts);
+    if !heard_anything(facts) {
+        // A subject that recognises nothing keeps every rule about results.
+        let remedy = "send speech that it understands: --audio DIR".to_owned();
+        hinder(&mut report, "no final with words came in any session", &[], Some(remedy));
+    }
     let mut undecided: BTreeMap<(String, Option<String>), Vec<RequirementId>> = BTreeMap::new();
     let mut broken = Vec::new();
     for requirement in requirements::ALL.iter().filter(|one| one.is_testable_server_must()) {
@@ -162,6 +167,11 @@ fn hinder(report: &mut LevelReport, what: &str, ids: &[RequirementId], remedy: O
 
 fn aside(id: RequirementId, why: String) -> Aside {
     Aside { requirement: id.to_string(), why }
+}
+
+fn heard_anything(facts: &Facts<'_>) -> bool {
+    let evidence = facts.results.iter().filter_map(|result| result.evidence.as_ref());
+    evidence.flat_map(|one| &one.judgement.connections).any(|one| !one.transcript.is_empty())
 }
 
 /// A case that decided nothing although it was to decide something leaves a stall, or a breach, open.

@@ -333,6 +333,10 @@ async fn what_stands_in_the_way_of_a_level_names_the_option_that_is_missing() {
     assert_eq!(remedy(&all, "their cases were left out"), "leave out --only and --skip");
     assert!(remedy(&all, "the W-method suite was not run").contains("--no-suite"));
 
+    let quiet = ["server/end/no-audio"];
+    let all = hindrances(&of(&run::run(plan(target().await, &quiet), &Quiet).await, &quiet));
+    assert!(remedy(&all, "no final with words came").contains("--audio"));
+
     let security = ["server/security/*"];
     let mut with_header = target().await;
     with_header.add_header("Authorization: Bearer something").expect("a header");
