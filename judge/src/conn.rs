@@ -273,6 +273,11 @@ impl Conn {
         self.client_close.is_none() && self.server_close.is_none() && self.refused.is_none()
     }
 
+    /// Whether nothing more comes that could explain what has come: the trace does not just stop here.
+    pub(crate) fn is_over(&self) -> bool {
+        self.session_ended.is_some() || self.given_up.is_some() || !self.is_live()
+    }
+
     /// Whether `session_ended` came with reason `completed`.
     pub(crate) fn completed(&self) -> bool {
         self.session_ended.as_ref().is_some_and(|(_, ended)| ended.reason == lastword_spec::close::EndReason::COMPLETED)

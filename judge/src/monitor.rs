@@ -13,7 +13,7 @@ use crate::ledger::{self, Obligation};
 use crate::report::{Connection, Judgement};
 use crate::rules::con::UpgradeRefusal;
 use crate::rules::{
-    blame, close, con, counters, end, errors, flush, keepalive, messages, release, results, security, vad,
+    aud, blame, close, con, counters, end, errors, flush, keepalive, messages, release, results, security, vad,
 };
 use crate::suspicion::Suspicion;
 use crate::{compare, evidence, read, stall, visited};
@@ -232,7 +232,11 @@ fn closed(conn: &mut Conn, closing: Closing) {
 
 /// The connection is over: everything that could still have come has come.
 fn settle(conn: &mut Conn) {
-    if std::mem::replace(&mut conn.settled, true) || conn.abandoned {
+    if std::mem::replace(&mut conn.settled, true) {
+        return;
+    }
+    aud::settle(conn);
+    if conn.abandoned {
         return;
     }
     blame::settle(conn);

@@ -10,6 +10,7 @@ use lastword_spec::table::{Answer, Row, ServerInput, State, server_row};
 use crate::conn::{At, Conn};
 use crate::oddity::Oddity;
 use crate::rules::answers::{Pending, Would};
+use crate::rules::cfg::Second;
 use crate::rules::{aud, keepalive, security};
 
 impl Conn {
@@ -74,7 +75,9 @@ pub(crate) fn client_text(conn: &mut Conn, at: At, text: &str) {
 /// A text message above the limit. What it would say is remembered: only a server that accepted it answers that.
 fn oversize_text(conn: &mut Conn, at: At, phase: State, text: &str) {
     conn.answers.oversize_text = Some(at);
-    let mut pending = Pending { oversize: true, ..Pending::new(at, "bad_message", req::LIM_S3, phase) };
+    // A limit that no server may announce is no limit that every server keeps to.
+    let optional = conn.convicted(req::LIM_S1);
+    let mut pending = Pending { oversize: true, optional, ..Pending::new(at, "bad_message", req::LIM_S3, phase) };
     match decode_client(text, u64::MAX) {
         Ok(Decoded::Message(ClientMessage::Keepalive(keepalive))) => {
             pending.would = keepalive.seq.map(Would::Acknowledge);
@@ -125,6 +128,14 @@ fn good_message(conn: &mut Conn, at: At, phase: State, text: &str, message: Clie
         ServerInput::Keepalive | ServerInput::KeepaliveSeq => keepalive::kept_alive(conn, at),
         ServerInput::EndOfStream => {}
         _ => keepalive::active_by_control(conn, at),
+    }
+    if let (ServerInput::Config, State::Streaming, ClientMessage::Config(config)) = (input, phase, &message) {
+        conn.config.second.get_or_insert(Second {
+            at,
+            interim_results: config.interim_results,
+            vad_events: config.vad_events,
+            audio_bytes: conn.audio.accepted_bytes,
+        });
     }
     match (row.answer, message) {
         (Answer::OweReady, ClientMessage::Config(config)) => {

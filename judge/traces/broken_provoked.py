@@ -356,3 +356,132 @@ def _(t):
     t.final(0, "turn on the heater", 200, 1400).final(1, "turn on the heater", 2200, 3400).finish(4000, 2)
     t.on(1).open(label="resumed", speech="twice").config().wait(5).server(ready()).speech(2000).flush("f").wait(5)
     t.final(0, "turn on the heater", 200, 1400).flushed("f").speech(2000).finish(4000)
+
+
+# Breaches that look like another one
+
+@trace("STA-S1--second-config-applied", "A second config asks for partials, and they come.")
+def _(t):
+    t.start({"interim_results": False}, config={"interim_results": False}).config(interim_results=True).wait(5)
+    t.error("invalid_state").speech()
+    heater(t).finish()
+
+
+@trace("STA-S1--second-config-silences", "A second config forgoes partials, and none come any more.")
+def _(t):
+    heater(t.start().speech()).partial(1, 1, "and", 2000, 2000).config(interim_results=False).wait(5).error("invalid_state")
+    t.speech(2000).final(1, "and close the door", 2000, 3800).finish(4000, 2)
+
+
+@trace("STA-S1--second-config-brings-events", "A second config asks for speech events, and they come.")
+def _(t):
+    t.start().config(vad_events=True).wait(5).error("invalid_state").server(type="speech_started", start_ms=0, channel=0)
+    heater(t.speech()).finish()
+
+
+@trace("FIN-S1--partial-after-final-unwanted", "Where no partials are wanted one comes after the final of its segment.")
+def _(t):
+    t.start({"interim_results": False}, config={"interim_results": False}).speech()
+    t.final(0, "turn on the garage heater", 200, 1800).partial(0, 9, "turn", 200, 1800).finish()
+
+
+@trace("CFG-S10--words-promised", "words are said to be in force, and no final has any.")
+def _(t):
+    heater(t.start({"words": True}, config={"words": True}).speech()).finish()
+
+
+@trace("CFG-S10--events-promised", "Speech events are said to be in force, and none comes.")
+def _(t):
+    heater(t.start({"vad_events": True}, config={"vad_events": True}).speech()).finish()
+
+
+@trace("CFG-S10--translated-nothing", "task translate is asked for, and transcribe is in force and not listed.")
+def _(t):
+    heater(t.start({"task": "translate"}, config={"task": "transcribe"}).speech()).finish()
+
+
+@trace("CFG-S6--no-second-fits", "Two hundred channels are accepted, of which not one second fits into a frame.")
+def _(t):
+    audio = {"encoding": "pcm_s16le", "sample_rate_hz": 16000, "channels": 200}
+    t.open().config(audio=audio).wait(5).server(ready({"audio": audio})).finish(0, 0)
+
+
+@trace("CFG-S3--endpointing-missing-and-asked", "ready.config has no endpointing, though some was asked for.")
+def _(t):
+    config = {name: value for name, value in ready()["config"].items() if name != "endpointing"}
+    heater(t.open().config(endpointing={"silence_ms": 800}).wait(5).server({**ready(), "config": config}).speech()).finish()
+
+
+@trace("LIM-S1--text-limit-too-low", "A text limit below the minimum is announced, and longer texts are taken.")
+def _(t):
+    t.start(limits={**LIMITS, "max_text_bytes": 1000}).client(type="keepalive", seq=1, x_pad="x" * 1000).wait(5).ack(1)
+    heater(t.speech()).finish()
+
+
+@trace("TIM-1--seconds", "Times are whole seconds.")
+def _(t):
+    t.start().speech(4000).partial(0, 1, "turn on the", 200, 1000).final(0, "turn on the heater", 0, 2).flush("f").wait(5)
+    t.flushed("f").speech(2000).final(1, "and close the door", 4, 5).finish(6000, 2)
+
+
+@trace("TIM-1--from-the-flush", "Times are counted from the last flush.")
+def _(t):
+    heater(t.start().speech()).flush("f").wait(5).flushed("f").speech(2000).final(1, "and close the door", 300, 1700)
+    t.finish(4000, 2)
+
+
+@trace("TIM-1--from-the-segment", "Times are counted from the start of each segment.")
+def _(t):
+    t.start().speech(4000).final(0, "turn on the heater", 0, 1600).final(1, "and close the door", 0, 1500).finish(4000, 2)
+
+
+@trace("TIM-S1--beyond-with-late-audio", "A final ends beyond the audio, and audio after the sentinel was refused by the book.")
+def _(t):
+    t.start().speech().end_of_stream().audio(times=5, pace_ms=1).error("audio_after_end").wait(50)
+    t.final(0, "turn on the heater", 200, 2300).ended(rejected=5).hang_up()
+
+
+@trace("END-S4--late-audio-in-progress", "Progress counts audio after the sentinel.")
+def _(t):
+    heater(t.start().speech()).end_of_stream().audio(times=5, pace_ms=1).error("audio_after_end").wait(50).progress(1, 2300)
+    t.ended(rejected=0, received=2500).hang_up()
+
+
+@trace("STA-S3--early-flush-first", "A flush between config and ready is handled before the audio ahead of it.")
+def _(t):
+    t.open().config().audio(times=20, pace_ms=1).flush("f").wait(50).server(ready()).flushed("f").wait(5)
+    t.final(0, "turn on the garage heater", 200, 1800).finish()
+
+
+@trace("END-S8--another-reason", "A session that completed is given a reason of its own, and closed with 1000.")
+def _(t):
+    draining(t).wait(50).ended(reason="done").hang_up()
+
+
+@trace("KA-S2--too-short-after-audio", "The idle timer takes half of the time, after audio too.")
+def _(t):
+    heater(t.start(limits=SMALL).speech()).wait(1500).error("idle_timeout", True, True)
+    t.ended(complete=False, reason="idle_timeout").hang_up(4408)
+
+
+@trace("KA-S7--audio-is-no-activity", "The idle timer runs from ready, whatever audio comes.")
+def _(t):
+    heater(t.start(limits=SMALL).speech()).wait(1000).error("idle_timeout", True, True)
+    t.ended(complete=False, reason="idle_timeout").hang_up(4408)
+
+
+@trace("CLO-S3--close-before-config-ignored", "A Close before config is passed over, and the config timer ends the session.")
+def _(t):
+    t.open().close(1000).wait(3000).error("config_timeout", True, True).eof()
+
+
+@trace("END-S5--loses-the-final", "A second sentinel is answered, and the segment that was open is lost.")
+def _(t):
+    t.start().speech().partial(0, 1, "turn on", 200, 900).end_of_stream().end_of_stream().wait(5)
+    t.error("duplicate_end_of_stream").wait(50).ended(finals=0).hang_up()
+
+
+@trace("FIN-S2--lost-in-every-session", "A final is lost, also where a second sentinel came, for plain sessions lose theirs.")
+def _(t):
+    t.control(ok=False, answered=True).start().speech().partial(0, 1, "turn on", 200, 900).end_of_stream().end_of_stream()
+    t.wait(5).error("duplicate_end_of_stream").wait(50).ended(finals=0).hang_up()

@@ -299,3 +299,51 @@ def _(t):
 @trace("closed-1009-before-config", "A text above every limit before config makes the WebSocket library close.")
 def _(t):
     t.open().client("x" * 70000).wait(5).close(1009, by="server")
+
+
+@trace("second-config-partials-fade", "Few partials came before a second config that forgoes them, and none after: none is owed.")
+def _(t):
+    t.start().speech().partial(0, 1, "turn on", 200, 900).final(0, "turn on the heater", 200, 1800)
+    t.config(interim_results=False).wait(5).error("invalid_state").speech(2000)
+    t.final(1, "and close the door", 2200, 3800).finish(4000, 2)
+
+
+@trace("second-config-goes-on", "Partials go on after a second config that forgoes them.")
+def _(t):
+    heater(t.start().speech()).partial(1, 1, "and", 2000, 2000).config(interim_results=False).wait(5).error("invalid_state")
+    t.speech(2000).partial(1, 2, "and close", 2000, 3000).final(1, "and close the door", 2000, 3800).finish(4000, 2)
+
+
+@trace("words-where-heard", "Words are in force; a session in which nothing is heard has none.")
+def _(t):
+    t.start({"words": True}, config={"words": True}).speech().final(0, "", 200, 1800).finish()
+
+
+@trace("quick-words", "Many short words, finals that touch, and one that starts at 0.")
+def _(t):
+    t.start().speech(4000).final(0, "a b c d e f g h", 0, 400).final(1, "i j k", 400, 460).final(2, "uh", 460, 460)
+    t.flush("f").wait(5).flushed("f").speech(1000).final(3, "uh", 3900, 4900).finish(5000, 4)
+
+
+@trace("same-words-again", "The same words are said again after a flush, in audio of their own.")
+def _(t):
+    heater(t.start().speech()).flush("f").wait(5).flushed("f").speech(2000)
+    t.final(1, "turn on the garage heater", 2000, 3600).finish(4000, 2)
+
+
+@trace("many-channels", "Two channels are asked for and served, with a frame limit that holds a second.")
+def _(t):
+    audio = {"encoding": "pcm_s16le", "sample_rate_hz": 16000, "channels": 2}
+    t.open().config(audio=audio).wait(5).server(ready({"audio": audio})).audio(bytes=64000).finish(1000, 0)
+
+
+@trace("ready-read-late", "The client reads ready 300 ms late: the idle timer ran since it was sent.")
+def _(t):
+    t.open().config().wait(300).server(ready(limits=SMALL)).wait(2705).error("idle_timeout", True, True)
+    t.ended(0, 0, complete=False, reason="idle_timeout").hang_up(4408)
+
+
+@trace("errors-in-one-heap", "Two messages with ids and one without are refused, those with ids first.")
+def _(t):
+    heater(t.start().speech()).end_of_stream().config().flush("f").client(type="update", id="u").wait(5)
+    t.error("invalid_state").error("invalid_state", id="u").error("invalid_state", id="f").wait(50).ended().hang_up()

@@ -164,22 +164,13 @@ pub(crate) fn settle_by(conn: &mut Conn, at: At, error: &ErrorMessage) {
         let same_code = pending.code == error.code.as_str()
             || (pending.oversize && error.code == "message_too_large")
             || (pending.phase == State::AwaitConfig && pending.param.is_some() && error.code == "invalid_state");
-        let same_id = match (&pending.id, &error.id) {
-            (Some(asked), Some(given)) => asked == given,
-            (None, Some(_)) => false,
-            _ => true,
-        };
-        same_code && same_id
+        same_code && pending.id == error.id
     };
-    // What must be answered comes before what may be.
+    // What must be answered comes before what may be. An error that leaves out the id may still be meant for another message.
     let pending = &conn.answers.pending;
     let due = |one: &&Pending| !one.optional && fits(one);
-    let same_id = |one: &Pending| one.id == error.id;
-    let index = (pending.iter().position(|one| due(&one) && same_id(one) && one.param == error.param))
-        .or_else(|| pending.iter().position(|one| due(&one) && same_id(one)))
-        .or_else(|| pending.iter().position(|one| fits(one) && same_id(one)))
-        .or_else(|| pending.iter().position(|one| due(&one)))
-        .or_else(|| pending.iter().position(fits));
+    let exact = pending.iter().position(|one| due(&one) && one.param == error.param);
+    let index = exact.or_else(|| pending.iter().position(|one| due(&one))).or_else(|| pending.iter().position(fits));
     match index.and_then(|index| conn.answers.pending.remove(index)) {
         Some(pending) => answered(conn, at, pending, error),
         None => {
@@ -212,6 +203,9 @@ pub(crate) fn accepted(conn: &mut Conn, at: At, answer: &Would) -> bool {
     let Some(index) = conn.answers.pending.iter().position(fits) else { return false };
     let one = conn.answers.pending.remove(index).expect("the position was just found");
     conn.answers.read(one.at.event);
+    if one.optional {
+        return true;
+    }
     let text = "accepted a message that it must refuse, and answered it as if it were right";
     conn.convict_with(FindingKind::WronglyAccepted, one.clause, at, &[one.at.event], text);
     true
@@ -229,7 +223,8 @@ fn fatal_was_due(conn: &mut Conn, at: At, error: &ErrorMessage) -> bool {
     let Some((asked, due, clause)) = conn.answers.fatal_due.filter(|(_, due, _)| error.code == *due) else {
         return false;
     };
-    if conn.answers.pending.iter().any(|one| one.code == due) {
+    let twice = conn.answers.bad_answers > conn.answers.bad_messages;
+    if conn.answers.pending.iter().any(|one| one.code == due) || twice {
         return false;
     }
     let text = format!("answered with a `{due}` that is not fatal, where the session must end");
@@ -253,10 +248,6 @@ fn answered(conn: &mut Conn, at: At, pending: Pending, error: &ErrorMessage) {
         if error.param != pending.param {
             conn.answers.misnamed.push(Misnamed { at, to: pending.clone(), param: error.param.clone() });
         }
-    }
-    if let (Some(id), None) = (&pending.id, &error.id) {
-        let text = format!("refused the message with id {id:?} without repeating the id");
-        conn.convict_with(FindingKind::WrongAnswer, pending.clause, at, &[pending.at.event], text);
     }
     if conn.answers.hostile.is_some_and(|hostile| hostile.event <= pending.at.event) {
         conn.credit(req::SEC_S3);

@@ -1,6 +1,7 @@
 //! Audio as it was sent (AUD): what had to be accepted, what had to be refused, and what was unusual about it. Whether the
 //! server's counters agree is the business of `counters`.
 
+use lastword_spec::finding::FindingKind;
 use lastword_spec::message::AudioFormat;
 use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements as req;
@@ -8,6 +9,7 @@ use lastword_spec::table::{ServerInput, State};
 
 use crate::conn::{At, Conn};
 use crate::oddity;
+use crate::rules::end;
 
 /// The audio that a client sent on one connection. Bytes of whole binary messages.
 #[derive(Debug, Default)]
@@ -45,6 +47,7 @@ pub(crate) struct Sent {
     pub(crate) unheard: u64,
     /// The first frame began with a container's magic number.
     pub(crate) container: Option<At>,
+    pub(crate) excess: Vec<Excess>,
     /// The most audio that was ever sent and not known to be worked off, in milliseconds.
     pub(crate) backlog_ms: u64,
 }
@@ -152,9 +155,45 @@ pub(crate) fn note(conn: &mut Conn, at: At, phase: State, input: ServerInput, by
     }
 }
 
-/// The clause that a server breaks whose results or counts reach `ms` milliseconds, further than the audio it had to accept:
-/// the one about the refused audio that would explain it, else `otherwise`.
-pub(crate) fn excess(conn: &Conn, ms: u64, otherwise: RequirementId) -> RequirementId {
+/// A result or a count that reaches further than the audio that had been sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Excess {
+    at: At,
+    text: String,
+    /// What it breaks if it did not come from audio after the sentinel.
+    otherwise: RequirementId,
+}
+
+/// A server's results or counts reach `ms` milliseconds, further than the audio it had to accept. It breaks the clause about the
+/// refused audio that explains it, else `otherwise`.
+pub(crate) fn reaches_too_far(conn: &mut Conn, at: At, ms: u64, otherwise: RequirementId, text: String) {
+    let clause = excess(conn, ms, otherwise);
+    if clause == req::END_S4 {
+        conn.audio.excess.push(Excess { at, text, otherwise });
+    } else {
+        conn.convict(FindingKind::WrongValue, clause, at, text);
+    }
+}
+
+/// The session is over: audio after the sentinel explains nothing if the counters show that all of it was refused.
+pub(crate) fn settle(conn: &mut Conn) {
+    let format = conn.format();
+    let refused = conn.session_ended.as_ref().is_some_and(|(ended_at, ended)| {
+        let before = conn.audio.broken.frames + conn.audio.before_config.frames;
+        let (_, possibly) = end::refused_after_end(conn, *ended_at);
+        let accepted_ms = to_ms(conn.audio.accepted_bytes, &format).unwrap_or(0);
+        ended.rejected_frames >= before.saturating_add(possibly) && ended.audio_received_ms <= accepted_ms
+    });
+    if !conn.is_over() {
+        return;
+    }
+    for one in std::mem::take(&mut conn.audio.excess) {
+        let clause = if refused { one.otherwise } else { req::END_S4 };
+        conn.convict(FindingKind::WrongValue, clause, one.at, one.text);
+    }
+}
+
+fn excess(conn: &Conn, ms: u64, otherwise: RequirementId) -> RequirementId {
     let sent = &conn.audio;
     let after_end = sent.after_end.iter().fold(0_u64, |sum, (_, bytes)| sum.saturating_add(*bytes));
     let explains = |bytes: u64| {

@@ -45,21 +45,28 @@ fn counted_after_end(conn: &Conn, at: At) -> bool {
 ///
 /// Where the trace just stops, what comes next might explain what has come: nothing is settled.
 pub(crate) fn settle(conn: &mut Conn) {
-    let over = conn.session_ended.is_some() || conn.given_up.is_some() || !conn.is_live();
-    if !over {
+    if !conn.is_over() {
         return;
     }
     let mut pending: Vec<Pending> = std::mem::take(&mut conn.answers.pending).into_iter().collect();
     let mut strays = std::mem::take(&mut conn.answers.strays);
     name_members(conn, &mut strays);
     for (index, stray) in strays.iter().enumerate() {
-        let owed = pending.iter().position(|one| {
+        let may_answer = |one: &Pending| {
             !one.optional
                 && one.at.event < stray.at.event
                 && (one.id.is_some() || stray.id.is_none())
                 && is_refusal(&stray.code)
-        });
+        };
+        let without_id = |one: &Pending| may_answer(one) && one.code == stray.code && stray.id.is_none();
+        let owed = pending.iter().position(without_id).or_else(|| pending.iter().position(may_answer));
         match owed {
+            Some(found) if without_id(&pending[found]) && pending[found].id.is_some() => {
+                let one = pending.remove(found);
+                let id = one.id.unwrap_or_default();
+                let text = format!("refused the message with id {id:?} without repeating the id");
+                conn.convict_with(FindingKind::WrongAnswer, one.clause, stray.at, &[one.at.event], text);
+            }
             Some(found)
                 if !speaks_of_an_end(conn, stray) && !meant_for_keepalive(conn, &strays[index..], &pending[found]) =>
             {

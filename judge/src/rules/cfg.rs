@@ -26,8 +26,20 @@ pub(crate) struct Configuring {
     pub(crate) refusal: Option<refusal::Refusal>,
     /// A message before `config` was answered as it must be.
     pub(crate) rejected_before: bool,
+    /// A second `config`, after `ready`.
+    pub(crate) second: Option<Second>,
     /// The credential that it holds.
     pub(crate) token: Option<String>,
+}
+
+/// A second `config`: what it asked for must not come into force.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Second {
+    pub(crate) at: At,
+    pub(crate) interim_results: Option<bool>,
+    pub(crate) vad_events: Option<bool>,
+    /// The audio that had been sent by then.
+    pub(crate) audio_bytes: u64,
 }
 
 /// The options of `config` that version 1 defines, as dotted paths.
@@ -100,10 +112,12 @@ fn agrees(conn: &mut Conn, at: At, request: &Config, ready: &Ready) {
         conn.convict(kind, clause, at, text);
         return;
     }
-    let mut options = options(request, &ready.config);
+    // What is missing has been blamed, and was filled up with defaults.
+    let whole = !conn.convicted(req::CFG_S3);
+    let mut options: Vec<Compared> = options(request, &ready.config).into_iter().filter(|_| whole).collect();
     options.retain(|option| !is_listed(&ready.ignored, option.path));
     for option in options.iter().filter(|option| !option.agrees) {
-        let (clause, text) = blame(option, ready);
+        let (clause, text) = blame(option);
         conn.convict(FindingKind::WrongValue, clause, at, text);
     }
     let asked_all_defaults = options.iter().any(|option| !option.asked && option.checked_default);
@@ -160,7 +174,7 @@ struct Compared {
     asked: bool,
     checked_default: bool,
     agrees: bool,
-    /// The option is simply not there in `ready.config`.
+    /// The option need not be served, and has the value in `ready.config` that it has where it is not.
     absent: bool,
 }
 
@@ -212,7 +226,12 @@ fn options(request: &Config, used: &EffectiveConfig) -> Vec<Compared> {
             false,
         ),
         free("language", request.language.is_some(), request.language == used.language, used.language.is_none()),
-        free("task", request.task.is_some(), request.task == used.task, used.task.is_none()),
+        free(
+            "task",
+            request.task.is_some(),
+            request.task == used.task,
+            used.task.as_ref().is_none_or(|task| task.as_str() == "transcribe"),
+        ),
         free(
             "languages",
             !request.languages.is_empty(),
@@ -223,16 +242,11 @@ fn options(request: &Config, used: &EffectiveConfig) -> Vec<Compared> {
     ]
 }
 
-fn blame(option: &Compared, ready: &Ready) -> (RequirementId, String) {
-    let unserved = match option.path {
-        "words" => ready.capabilities.words == Some(false),
-        "vad_events" => ready.capabilities.vad_events == Some(false),
-        _ => option.absent,
-    };
+fn blame(option: &Compared) -> (RequirementId, String) {
     let path = option.path;
     if !option.asked {
         (req::CFG_S4, format!("gives `{path}` another value than its default, though `config` left it out"))
-    } else if unserved {
+    } else if option.absent {
         (req::CFG_S10, format!("does not serve `{path}`, which was asked for, and does not list it in `ignored`"))
     } else {
         (req::CFG_S12, format!("gives `{path}` another value than the one asked for and does not list it in `ignored`"))

@@ -78,14 +78,18 @@ pub(crate) fn message_after_close(conn: &mut Conn, at: At, ends_unasked: bool) {
     if conn.session_ended.as_ref().is_some_and(|(ended, _)| ended.event < client.at.event) {
         return;
     }
-    // A server reads no Close while it reads nothing: before `ready`, or while its audio buffer is full.
+    // A server reads no Close while it reads nothing: while it configures, or while its audio buffer is full.
     let full = conn.audio.backlog_ms > conn.limits.max_buffered_audio_ms;
-    let Some((ready, _)) = &conn.ready else { return };
+    let ready_us = match &conn.ready {
+        Some((ready, _)) => ready.t_us,
+        None if conn.config.at.is_none() => 0,
+        None => return,
+    };
     if !ends_unasked && (full || !client.frame) {
         return;
     }
     let under_way_us = conn.scale.us(conn.limits.close_ms).max(conn.scale.us(1_000));
-    let since_us = client.at.t_us.max(ready.t_us);
+    let since_us = client.at.t_us.max(ready_us);
     if ends_unasked || at.t_us.saturating_sub(since_us) > under_way_us {
         let text = if ends_unasked {
             "took the client's Close for the end of the stream"

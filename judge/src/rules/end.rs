@@ -63,6 +63,12 @@ pub(crate) fn on_session_ended(conn: &mut Conn, at: At, ended: &SessionEnded) {
     if conn.state == State::Failing {
         agrees_with_the_error(conn, at, ended);
     }
+    if !completed && ended.complete && conn.state == State::Draining {
+        let text = format!("answered the sentinel with a complete session of reason `{}`", ended.reason.as_str());
+        conn.convict(FindingKind::WrongValue, req::END_S8, at, text);
+        // The close code fits what was meant, or what was said.
+        conn.abandoned = true;
+    }
     conn.session_ended = Some((at, ended.clone()));
     conn.state = State::Ended;
 }
@@ -209,7 +215,9 @@ fn without_audio(conn: &mut Conn, at: At, ended: &SessionEnded) {
 pub(crate) fn refused_after_end(conn: &Conn, ended_at: At) -> (u64, u64) {
     let possibly = conn.audio.after_end.iter().filter(|(at, _)| at.event < ended_at.event);
     let surely = possibly.clone().filter(|(at, _)| blame::read_in_time(conn, *at, State::Draining));
-    (surely.count() as u64, possibly.count() as u64)
+    // The one that was answered was read, whatever was read behind it.
+    let answered = conn.answers.answered.iter().any(|one| one.code == "audio_after_end");
+    ((surely.count() as u64).max(u64::from(answered)), possibly.count() as u64)
 }
 
 /// The audio after the sentinel, in milliseconds, if it had been accepted.

@@ -14,8 +14,8 @@ use crate::rules::{answers, flush, keepalive, limits, refusal};
 pub(crate) fn on_error(conn: &mut Conn, at: At, error: &ErrorMessage) {
     conn.answers.codes.push(error.code.as_str().to_owned());
     conn.credit(req::ERR_1);
-    needs_retry_after(conn, at, error);
     if !error.fatal {
+        needs_retry_after(conn, at, error);
         conn.answers.last_nonfatal = Some((at, error.code.as_str().to_owned()));
         conn.answers.bad_answers += u32::from(error.code == "bad_message");
         answers::settle_by(conn, at, error);
@@ -27,6 +27,7 @@ pub(crate) fn on_error(conn: &mut Conn, at: At, error: &ErrorMessage) {
     } else {
         after_ready(conn, at, error);
     }
+    needs_retry_after(conn, at, error);
     conn.answers.fatal = Some((at, error.clone()));
     conn.state = if before_ready { State::Ended } else { State::Failing };
     flush::abandoned(conn);
@@ -34,7 +35,7 @@ pub(crate) fn on_error(conn: &mut Conn, at: At, error: &ErrorMessage) {
 
 fn needs_retry_after(conn: &mut Conn, at: At, error: &ErrorMessage) {
     let wants = matches!(error.code.as_str(), "rate_limited" | "overloaded" | "quota_exceeded");
-    if wants && error.retry_after_ms.is_none() {
+    if wants && error.retry_after_ms.is_none() && !conn.convicted(req::BP_S1) {
         let text = format!("sent `{}` without `retry_after_ms`", error.code.as_str());
         conn.convict(FindingKind::WrongAnswer, req::ERR_S5, at, text);
     } else if wants {

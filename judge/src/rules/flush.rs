@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use lastword_spec::finding::FindingKind;
 use lastword_spec::message::{Final, Flushed};
+use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements as req;
 
 use crate::bounds::ms;
@@ -40,6 +41,8 @@ pub(crate) struct Flushes {
     pub(crate) any_early: bool,
     /// The last `flushed`, and the audio it covers in milliseconds.
     pub(crate) last: Option<(At, u64)>,
+    /// The last flush that was answered had come before `ready`.
+    last_early: bool,
     /// The segment that was found open at a `flushed`.
     pub(crate) blamed: Option<u64>,
     /// What came after the end.
@@ -112,6 +115,7 @@ fn covers(conn: &mut Conn, at: At, flush: &FlushDebt) {
     let Some(upto_ms) = aud::to_ms_up(flush.bytes, &conn.format()) else { return };
     conn.progress.worked_off_ms = conn.progress.worked_off_ms.max(upto_ms);
     conn.flush.last = Some((at, upto_ms));
+    conn.flush.last_early = flush.early;
     if !conn.results.finals.is_empty() {
         conn.credit(req::FLU_S1);
         conn.credit(req::FLU_S3);
@@ -131,12 +135,33 @@ fn covers(conn: &mut Conn, at: At, flush: &FlushDebt) {
 
 /// A final: does it belong to audio for which `flushed` has come already?
 pub(crate) fn on_final(conn: &mut Conn, at: At, result: &Final) {
-    let Some((flushed, upto_ms)) = conn.flush.last else { return };
+    let Some((flushed, upto_ms)) = conn.flush.last.filter(|_| !conn.convicted(req::TIM_1)) else { return };
     if result.end_ms <= upto_ms && result.start_ms < upto_ms && conn.flush.blamed.is_none() && !result.text.is_empty() {
-        let text = format!("sent a final of audio up to {} ms after `flushed` for it", result.end_ms);
-        conn.convict_with(FindingKind::IllegalMessage, req::FLU_S1, at, &[flushed.event], text);
+        let clause = late_or_misdated(conn, result);
+        let text = match clause {
+            id if id == req::TIM_1 => {
+                format!("sent a final up to {} ms after `flushed`, where finals of that audio had come", result.end_ms)
+            }
+            _ => format!("sent a final of audio up to {} ms after `flushed` for it", result.end_ms),
+        };
+        conn.convict_with(FindingKind::IllegalMessage, clause, at, &[flushed.event], text);
     } else if result.end_ms > upto_ms {
         conn.credit(req::FLU_1);
+    }
+}
+
+/// A final that lies before the flush: it came too late, or its times are counted from somewhere else than the first sample.
+fn late_or_misdated(conn: &Conn, result: &Final) -> RequirementId {
+    let back = conn.results.finals.iter().any(|one| {
+        let inside = result.start_ms.saturating_add(PRE_ROLL_MS / 5) < one.end_ms;
+        one.channel == result.channel && !one.text.is_empty() && inside
+    });
+    if conn.flush.last_early {
+        req::STA_S3
+    } else if back {
+        req::TIM_1
+    } else {
+        req::FLU_S1
     }
 }
 

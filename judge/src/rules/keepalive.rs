@@ -1,6 +1,6 @@
 //! Keepalives, their acknowledgements and the idle timer (KA).
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use lastword_spec::finding::FindingKind;
 use lastword_spec::message::{ErrorMessage, KeepaliveAck};
@@ -40,6 +40,8 @@ pub(crate) struct Liveness {
     maybe: Option<At>,
     /// The last audio, or `ready`.
     spoke_us: u64,
+    /// When activity of each kind was last sent.
+    by_kind: BTreeMap<Kind, u64>,
     by_keepalive: bool,
     by_control: bool,
     /// A proper idle timeout was announced.
@@ -47,7 +49,7 @@ pub(crate) struct Liveness {
     pub(crate) inactive: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Ready,
     Audio,
@@ -60,6 +62,7 @@ impl Liveness {
     pub(crate) fn started(&mut self, at: At) {
         self.spoke_us = at.t_us;
         self.recent.push_back((at, Kind::Ready));
+        self.by_kind.insert(Kind::Ready, at.t_us);
     }
 
     /// The last activity, sure or not.
@@ -76,6 +79,10 @@ impl Liveness {
     /// Since the last audio the client has sent keepalives.
     pub(crate) fn kept_by_keepalive(&self) -> bool {
         self.by_keepalive
+    }
+
+    fn last_of_another_kind_us(&self, kind: Kind) -> Option<u64> {
+        self.by_kind.iter().filter(|(other, _)| **other != kind).map(|(_, us)| *us).max()
     }
 
     /// The last sure activity.
@@ -114,6 +121,7 @@ fn note(conn: &mut Conn, at: At, kind: Kind) {
         return;
     }
     silence_before(conn, at);
+    conn.keepalive.by_kind.insert(kind, at.t_us);
     let settled_us = at.t_us.saturating_sub(conn.scale.in_flight_us());
     let recent = &mut conn.keepalive.recent;
     while recent.len() > 1 && recent[1].0.t_us <= settled_us {
@@ -218,7 +226,7 @@ pub(crate) fn timed_out(conn: &mut Conn, at: At, error: &ErrorMessage) {
         if [req::STA_S3, req::END_S1].into_iter().any(|id| conn.convicted(id)) || refused_early(conn) {
             // The sentinel was refused for being early: nothing was draining.
         } else if !may_have_fired(conn) {
-            let (kind, clause, text) = idle_in_the_drain(conn, sentinel);
+            let (kind, clause, text) = idle_in_the_drain(conn, sentinel, at);
             conn.convict_with(kind, clause, at, &[sentinel.event], text);
         } else {
             conn.unsure(req::KA_S4, "the idle timer may have fired before the sentinel was read");
@@ -241,12 +249,19 @@ pub(crate) fn timed_out(conn: &mut Conn, at: At, error: &ErrorMessage) {
     let surely = |(activity, _): &&(At, Kind)| activity.t_us <= read_by_us;
     let last = conn.keepalive.recent.iter().rev().find(surely).or(conn.keepalive.recent.front()).copied();
     let Some((activity, kind)) = last else { return };
-    let silent_us = at.t_us.saturating_sub(activity.t_us);
+    // The server sent `ready` some time before the client had it, and surely after `config`.
+    let asked_us = conn.config.at.map_or(activity.t_us, |asked| asked.t_us);
+    let since_us = if kind == Kind::Ready { asked_us } else { activity.t_us };
+    let silent_us = at.t_us.saturating_sub(since_us);
     if silent_us.saturating_add(idle_us / 50).saturating_add(50_000) < idle_us && !may_have_fired(conn) {
+        // If the timeout has just passed since the last activity of another kind, this kind is not counted; else it is too short.
+        let since_other_us = at.t_us.saturating_sub(conn.keepalive.last_of_another_kind_us(kind).unwrap_or(0));
+        let tolerance_us = idle_us / 10 + 50_000;
+        let not_counted = since_other_us.abs_diff(idle_us) <= tolerance_us;
         let clause = match kind {
-            Kind::Ready => req::KA_S2,
-            Kind::Keepalive => req::KA_S3,
-            Kind::Audio | Kind::Control => req::KA_S7,
+            Kind::Keepalive if not_counted || since_other_us >= idle_us => req::KA_S3,
+            Kind::Audio | Kind::Control if not_counted => req::KA_S7,
+            _ => req::KA_S2,
         };
         let text = format!("ended the session as idle {} ms after the last activity", ms(silent_us));
         conn.convict_with(FindingKind::IllegalMessage, clause, at, &[activity.event], text);
@@ -278,9 +293,16 @@ pub(crate) fn timed_out(conn: &mut Conn, at: At, error: &ErrorMessage) {
 
 /// A draining session was ended as idle: by a timer that goes on, or because nothing was draining at all. A server that
 /// works tells its progress or its finals at least once in that time.
-fn idle_in_the_drain(conn: &Conn, sentinel: At) -> (FindingKind, RequirementId, &'static str) {
-    let since = |us: Option<u64>| us.is_some_and(|us| us > sentinel.t_us);
-    let worked = since(conn.progress.told_us) || since(conn.results.finals.last().map(|last| last.t_us));
+fn idle_in_the_drain(conn: &Conn, sentinel: At, at: At) -> (FindingKind, RequirementId, &'static str) {
+    let told = conn.progress.told_us.is_some_and(|told| told > sentinel.t_us);
+    // Finals that come with the timeout are those that it demands; those of audio ahead of `ready` come by themselves.
+    let settled_us = at.t_us.saturating_sub(conn.scale.in_flight_us());
+    let final_came = conn
+        .results
+        .finals
+        .iter()
+        .any(|one| one.t_us > sentinel.t_us && one.t_us < settled_us && !conn.end.sentinel_early);
+    let worked = told || final_came;
     let had_to_speak = conn.limits.idle_timeout_ms >= conn.limits.progress_interval_ms;
     if worked || !had_to_speak {
         return (FindingKind::IllegalMessage, req::KA_S4, "ended a draining session as idle");

@@ -1,7 +1,7 @@
 //! The limits that `ready` announces (LIM-S1, KA-S1). That they are kept is seen where messages are read and closes come.
 
 use lastword_spec::finding::FindingKind;
-use lastword_spec::message::Ready;
+use lastword_spec::message::{AudioFormat, Ready};
 use lastword_spec::requirements as req;
 
 use crate::conn::{At, Conn};
@@ -14,11 +14,18 @@ pub(crate) fn on_ready(conn: &mut Conn, at: At, ready: &Ready) {
         let text = format!("announces `limits.{}` {value}, below the minimum of {}", spec.name, spec.minimum);
         conn.convict(FindingKind::WrongValue, req::LIM_S1, at, text);
     } else if let Some(needed) = second_of_audio_bytes(ready).filter(|needed| limits.max_frame_bytes < *needed) {
+        // A format of which not one second fits into a frame is not served, whatever `ready` says.
+        let default_format = ready.config.audio == AudioFormat::default();
+        let (kind, clause) = if default_format {
+            (FindingKind::WrongValue, req::LIM_S1)
+        } else {
+            (FindingKind::WronglyAccepted, req::CFG_S6)
+        };
         let text = format!(
             "announces `limits.max_frame_bytes` {}, less than the {needed} of one second",
             limits.max_frame_bytes
         );
-        conn.convict(FindingKind::WrongValue, req::LIM_S1, at, text);
+        conn.convict(kind, clause, at, text);
     }
     if limits.keepalive_interval_ms.saturating_mul(3) > limits.idle_timeout_ms {
         let text = format!(

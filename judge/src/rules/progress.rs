@@ -108,8 +108,7 @@ pub(crate) fn on_progress(conn: &mut Conn, at: At, progress: &Progress) {
         conn.convict(FindingKind::WrongValue, req::PRG_S3, at, text);
     } else if let Some(sent_ms) = sent_ms.filter(|sent_ms| processed_ms > *sent_ms) {
         let text = format!("says that it processed {processed_ms} ms when only {sent_ms} ms had been sent");
-        let clause = aud::excess(conn, processed_ms, req::PRG_S3);
-        conn.convict(FindingKind::WrongValue, clause, at, text);
+        aud::reaches_too_far(conn, at, processed_ms, req::PRG_S3, text);
     }
     // Before `ready` there is no audio to count: every progress counts there.
     if processed_ms > conn.progress.processed_ms || conn.ready.is_none() {

@@ -13,6 +13,13 @@ use crate::conn::{At, Conn};
 use crate::report::FinalText;
 use crate::rules::{flush, keepalive, progress, times, vad};
 
+/// Less than any word takes.
+const SHORTEST_WORD_MS: u64 = 5;
+/// What ends later than this is followed by nothing that starts at 0.
+const LEAST_OFFSET_MS: u64 = 500;
+/// So many partials show that a server sends them wherever it can.
+const SENDS_PARTIALS: usize = 3;
+
 /// The memory of this area.
 #[derive(Debug, Default)]
 pub(crate) struct Results {
@@ -24,6 +31,8 @@ pub(crate) struct Results {
     pub(crate) partials: usize,
     pub(crate) partials_closed: usize,
     pub(crate) saw_confidence: bool,
+    pub(crate) saw_words: bool,
+    pub(crate) last_partial: Option<At>,
     pub(crate) first_partial_us: Option<u64>,
     channels: BTreeMap<u32, Heard>,
 }
@@ -50,19 +59,22 @@ struct Heard {
 /// A `partial` in its place.
 pub(crate) fn on_partial(conn: &mut Conn, at: At, partial: &Partial) {
     let (_, ready) = conn.ready.as_ref().expect("a result is illegal before `ready`");
-    if !ready.config.interim_results {
-        conn.convict(FindingKind::IllegalMessage, req::FIN_S6, at, "sent a partial though `interim_results` is false");
-        return;
-    }
-    conn.results.partials += 1;
-    conn.results.first_partial_us.get_or_insert(at.t_us);
-    credit_common(conn);
+    let wanted = ready.config.interim_results;
     let id = partial.segment_id;
     if conn.results.closed.contains(&id) {
+        credit_common(conn);
         let text = format!("sent a partial of segment {id} after its final");
         conn.convict(FindingKind::IllegalMessage, req::FIN_S1, at, text);
         return;
     }
+    if !wanted {
+        unwanted(conn, at);
+        return;
+    }
+    conn.results.partials += 1;
+    conn.results.last_partial = Some(at);
+    conn.results.first_partial_us.get_or_insert(at.t_us);
+    credit_common(conn);
     if partial.text.is_empty() {
         conn.convict(FindingKind::WrongValue, req::FIN_S5, at, "sent a partial with an empty text");
     }
@@ -83,12 +95,27 @@ pub(crate) fn on_partial(conn: &mut Conn, at: At, partial: &Partial) {
     conn.results.open.insert(id, segment);
 }
 
+/// A partial where none is wanted: a breach of its own, or the effect of a second `config` that had to change nothing.
+fn unwanted(conn: &mut Conn, at: At) {
+    match conn.config.second.as_ref().filter(|second| second.interim_results == Some(true)).map(|second| second.at) {
+        Some(asked) => {
+            let text = "sent a partial, which only a second `config` asked for";
+            conn.convict_with(FindingKind::WronglyAccepted, req::STA_S1, at, &[asked.event], text);
+        }
+        None => {
+            let text = "sent a partial though `interim_results` is false";
+            conn.convict(FindingKind::IllegalMessage, req::FIN_S6, at, text);
+        }
+    }
+}
+
 /// A `final` in its place.
 pub(crate) fn on_final(conn: &mut Conn, at: At, result: &Final) {
     credit_common(conn);
     conn.credit(req::FIN_S1);
     let words = result.words.as_deref().unwrap_or_default();
     conn.results.saw_confidence |= result.confidence.is_some() || words.iter().any(|word| word.confidence.is_some());
+    conn.results.saw_words |= !words.is_empty();
     keepalive::heard(conn, at);
     let id = result.segment_id;
     let had_partial = conn.results.open.remove(&id).is_some();
@@ -104,6 +131,7 @@ pub(crate) fn on_final(conn: &mut Conn, at: At, result: &Final) {
     }
     check_text(conn, at, &result.text, "final");
     times::check_range(conn, at, "final", result.start_ms, result.end_ms, result.words.as_deref());
+    check_pace(conn, at, result);
     match restated(conn, result) {
         Some(clause) => {
             let text = format!("restated the text of earlier finals in the final of segment {id}");
@@ -132,6 +160,16 @@ fn check_text(conn: &mut Conn, at: At, text: &str, what: &str) {
     }
 }
 
+/// Nobody says three words in less than 15 ms: such times are no milliseconds.
+fn check_pace(conn: &mut Conn, at: At, result: &Final) {
+    let words = words_of(&result.text).len() as u64;
+    let lasts_ms = result.end_ms.saturating_sub(result.start_ms);
+    if words >= 3 && lasts_ms < words.saturating_mul(SHORTEST_WORD_MS) && !conn.convicted(req::TIM_S1) {
+        let text = format!("sent a final of {words} words that lasts {lasts_ms} ms: its times are no milliseconds");
+        conn.convict(FindingKind::WrongValue, req::TIM_1, at, text);
+    }
+}
+
 fn check_new_segment(conn: &mut Conn, at: At, id: u64) {
     let next = conn.results.next_id;
     if id != next && !conn.tainted {
@@ -143,11 +181,14 @@ fn check_new_segment(conn: &mut Conn, at: At, id: u64) {
 
 fn check_order(conn: &mut Conn, at: At, result: &Final) {
     // Segments out of order are blamed as such.
-    if conn.convicted(req::FIN_S4) {
+    if conn.convicted(req::FIN_S4) || conn.convicted(req::TIM_1) {
         return;
     }
     let Some(heard) = conn.results.channels.get(&result.channel).filter(|heard| heard.finals > 0) else { return };
-    if result.start_ms < heard.last_start_ms {
+    if result.start_ms == 0 && heard.last_start_ms == 0 && heard.last_end_ms >= LEAST_OFFSET_MS {
+        let text = format!("sent a final that starts at 0 ms again, after one that ends at {} ms", heard.last_end_ms);
+        conn.convict(FindingKind::WrongValue, req::TIM_1, at, text);
+    } else if result.start_ms < heard.last_start_ms {
         let text = format!(
             "sent a final that starts at {} ms after one that starts at {} ms",
             result.start_ms, heard.last_start_ms
@@ -172,6 +213,12 @@ fn restated(conn: &Conn, result: &Final) -> Option<RequirementId> {
     let known = heard.words.len();
     let all_again = words.starts_with(&heard.words) && (overlaps && known >= 2 || known >= 4 && words.len() > known);
     let after_flush = conn.flush.first.is_some();
+    // The same words in audio that came after the flush are no repetition, whatever the times say.
+    let newly_said = conn.flush.last.is_some_and(|(_, upto_ms)| {
+        let since_ms = conn.audio.accepted_ms(&conn.format()).unwrap_or(0).saturating_sub(upto_ms);
+        since_ms > 0 && since_ms >= result.end_ms.saturating_sub(result.start_ms)
+    });
+    let same_again = same_again && !newly_said;
     match (same_again, all_again) {
         (true, _) if after_flush => Some(req::FLU_S3),
         (true, _) | (_, true) => Some(req::FIN_S3),
@@ -199,6 +246,32 @@ fn record(conn: &mut Conn, at: At, result: &Final) {
     });
 }
 
+/// `ready` said that words or speech events are in force, and not one came with any result.
+fn promised_and_missing(conn: &mut Conn, at: At) {
+    let Some((_, ready)) = &conn.ready else { return };
+    let spoken = conn.results.finals.iter().any(|one| !one.text.is_empty());
+    let missing = [
+        ("words", ready.config.words && !conn.results.saw_words),
+        ("vad_events", ready.config.vad_events && !conn.vad.seen),
+    ];
+    for (option, _) in missing.into_iter().filter(|(_, missing)| *missing && spoken) {
+        let text = format!("says that `{option}` is in force, and gives none with any result");
+        conn.convict(FindingKind::WrongValue, req::CFG_S10, at, text);
+    }
+}
+
+/// Partials came until a second `config` forwent them, and no longer, though there was as much to hear.
+fn fell_silent(conn: &mut Conn, at: At) {
+    let Some(second) = conn.config.second.filter(|second| second.interim_results == Some(false)) else { return };
+    let before = conn.results.last_partial.is_some_and(|last| last.event < second.at.event);
+    let as_much = conn.audio.accepted_bytes >= second.audio_bytes.saturating_mul(2);
+    let heard = conn.results.finals.iter().any(|one| one.t_us > second.at.t_us && words_of(&one.text).len() >= 2);
+    if before && conn.results.partials >= SENDS_PARTIALS && as_much && heard {
+        let text = "sends no partials any more since a second `config`, which had to change nothing";
+        conn.convict_with(FindingKind::WronglyAccepted, req::STA_S1, at, &[second.at.event], text);
+    }
+}
+
 /// The session is over, by `session_ended` or by a close that the server started.
 pub(crate) fn settle(conn: &mut Conn) {
     let Some((ended_at, _)) = conn.session_ended else { return };
@@ -222,6 +295,8 @@ pub(crate) fn settle(conn: &mut Conn) {
     if conn.tainted || cancelled {
         return;
     }
+    promised_and_missing(conn, ended_at);
+    fell_silent(conn, ended_at);
     let late: Vec<u64> = conn.end.late_finals.iter().map(|one| one.segment_id).collect();
     if let Some((id, segment)) = conn
         .results
@@ -230,7 +305,10 @@ pub(crate) fn settle(conn: &mut Conn) {
         .map(|(id, one)| (*id, *one))
         .find(|(id, _)| !late.contains(id) && conn.flush.blamed != Some(*id))
     {
+        // Where plain sessions lose nothing, the second sentinel did it.
+        let second = conn.end.more_sentinels.first().filter(|second| conn.plain_works && second.event < ended_at.event);
+        let clause = if second.is_some() { req::END_S5 } else { req::FIN_S2 };
         let text = format!("ended the session while segment {id} was open: it got no final");
-        conn.convict_with(FindingKind::LostFinal, req::FIN_S2, ended_at, &[segment.at.event], text);
+        conn.convict_with(FindingKind::LostFinal, clause, ended_at, &[segment.at.event], text);
     }
 }

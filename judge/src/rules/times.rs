@@ -19,8 +19,7 @@ pub(crate) fn check_range(conn: &mut Conn, at: At, what: &str, start_ms: u64, en
     let sent_ms = aud::to_ms_up(conn.audio.accepted_bytes, &conn.format()).filter(|_| counted);
     if let Some(sent_ms) = sent_ms.filter(|sent_ms| end_ms > *sent_ms) {
         let text = format!("sent a {what} that ends at {end_ms} ms when only {sent_ms} ms of audio had been sent");
-        let clause = aud::excess(conn, end_ms, req::TIM_S1);
-        conn.convict(FindingKind::WrongValue, clause, at, text);
+        aud::reaches_too_far(conn, at, end_ms, req::TIM_S1, text);
         return;
     }
     let Some(words) = words.filter(|words| !words.is_empty()) else { return };

@@ -13,6 +13,8 @@ use crate::conn::{At, Conn};
 pub(crate) struct Pairs {
     open: BTreeMap<u32, Open>,
     closed: usize,
+    /// Any speech event came.
+    pub(crate) seen: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +61,12 @@ pub(crate) fn on_ended(conn: &mut Conn, at: At, event: &SpeechEnded) {
 
 fn allowed(conn: &mut Conn, at: At) -> bool {
     let wanted = conn.ready.as_ref().is_some_and(|(_, ready)| ready.config.vad_events);
-    if !wanted {
+    conn.vad.seen = true;
+    let asked = conn.config.second.filter(|second| second.vad_events == Some(true)).map(|second| second.at);
+    if let Some(asked) = asked.filter(|_| !wanted) {
+        let text = "sent a speech event, which only a second `config` asked for";
+        conn.convict_with(FindingKind::WronglyAccepted, req::STA_S1, at, &[asked.event], text);
+    } else if !wanted {
         let text = "sent a speech event though `vad_events` is false";
         conn.convict(FindingKind::IllegalMessage, req::VAD_S2, at, text);
     }
