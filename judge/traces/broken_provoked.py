@@ -485,3 +485,23 @@ def _(t):
 def _(t):
     t.control(ok=False, answered=True).start().speech().partial(0, 1, "turn on", 200, 900).end_of_stream().end_of_stream()
     t.wait(5).error("duplicate_end_of_stream").wait(50).ended(finals=0).hang_up()
+
+
+def noise(t, times):
+    """Bad messages every 900 ms, each answered at once; at most eight may come, for the tenth would end the session."""
+    for _ in range(times):
+        t.wait(899).client("{").error("bad_message")
+    return t
+
+
+@trace("KA-S7--malformed-keeps-alive-on-a-slow-machine", "Malformed messages keep a session alive, on a machine where every bound is five times as long.")
+def _(t):
+    t.lines[0]["time_scale_percent"] = 500
+    noise(t.start(limits=SMALL), 9).wait(2990).error("idle_timeout", True, True)
+    t.ended(0, 0, complete=False, reason="idle_timeout").hang_up(4408)
+
+
+@trace("KA-S2--thrice-as-long", "The idle timer takes three times as long, and malformed messages have no part in it.")
+def _(t):
+    noise(t.start(limits=SMALL), 9).wait(1000).error("idle_timeout", True, True)
+    t.ended(0, 0, complete=False, reason="idle_timeout").hang_up(4408)

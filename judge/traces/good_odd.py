@@ -347,3 +347,12 @@ def _(t):
 def _(t):
     heater(t.start().speech()).end_of_stream().config().flush("f").client(type="update", id="u").wait(5)
     t.error("invalid_state").error("invalid_state", id="u").error("invalid_state", id="f").wait(50).ended().hang_up()
+
+
+@trace("idle-late-on-a-slow-machine", "The idle timer fires late on a slow machine, and answers before it came late too.")
+def _(t):
+    t.lines[0]["time_scale_percent"] = 300
+    t.start(limits=SMALL)
+    for _ in range(4):
+        t.wait(1500).client("{").wait(600).error("bad_message")
+    t.wait(500).error("idle_timeout", True, True).ended(0, 0, complete=False, reason="idle_timeout").hang_up(4408)

@@ -11,6 +11,7 @@ use lastword_spec::table::{ServerInput, State};
 
 use crate::conn::{At, Conn};
 use crate::oddity::Oddity;
+use crate::rules::keepalive;
 
 /// Errors that answer nothing are remembered up to so many.
 const MOST_STRAYS: usize = 1_000;
@@ -234,6 +235,7 @@ fn fatal_was_due(conn: &mut Conn, at: At, error: &ErrorMessage) -> bool {
 }
 
 fn answered(conn: &mut Conn, at: At, pending: Pending, error: &ErrorMessage) {
+    keepalive::answered(conn, pending.at, at);
     conn.answers.read(pending.at.event);
     conn.answers.answered.push(Answered { code: pending.code, at, to: pending.at });
     conn.credit(match pending.phase {

@@ -42,6 +42,8 @@ pub(crate) struct Liveness {
     spoke_us: u64,
     /// When activity of each kind was last sent.
     by_kind: BTreeMap<Kind, u64>,
+    /// When the client last sent something that was answered at once.
+    awake_us: Option<u64>,
     by_keepalive: bool,
     by_control: bool,
     /// A proper idle timeout was announced.
@@ -73,7 +75,8 @@ impl Liveness {
 
     /// Whether the idle timeout had passed at `at`, as far as accepted audio and messages go.
     pub(crate) fn was_idle_before(&self, at: At, idle_us: u64) -> bool {
-        self.last_us().is_some_and(|last_us| at.t_us.saturating_sub(last_us) >= idle_us)
+        let least_us = idle_us - idle_us / 10;
+        self.last_us().is_some_and(|last_us| at.t_us.saturating_sub(last_us) >= least_us)
     }
 
     /// Since the last audio the client has sent keepalives.
@@ -159,6 +162,13 @@ pub(crate) fn heard(conn: &mut Conn, at: At) {
         (true, false) => conn.credit(req::KA_S3),
         (_, true) => conn.credit(req::KA_S7),
         (false, false) => {}
+    }
+}
+
+/// The server answers at `at` what came at `asked`: if that is at once, it was awake then.
+pub(crate) fn answered(conn: &mut Conn, asked: At, at: At) {
+    if at.t_us.saturating_sub(asked.t_us) <= conn.scale.release_us() {
+        conn.keepalive.awake_us = Some(asked.t_us);
     }
 }
 
@@ -277,12 +287,20 @@ pub(crate) fn timed_out(conn: &mut Conn, at: At, error: &ErrorMessage) {
         || conn.results.finals.last().is_some_and(|last| last.t_us > since_us);
     let idle_ms = conn.limits.idle_timeout_ms;
     let ending_ms = if worked { conn.limits.drain_ms } else { 2 * conn.limits.progress_interval_ms };
-    let mut due_us = since_us.saturating_add(conn.scale.patience_us(idle_ms.saturating_add(ending_ms)));
+    let most_ms = idle_ms.saturating_add(ending_ms);
+    let mut due_us = since_us.saturating_add(conn.scale.patience_us(most_ms));
     if worked {
         due_us = due_us.max(conn.extended_due_us(since_us.saturating_add(conn.scale.us(idle_ms)), ending_ms));
     }
-    let (clause, inactive) = if has_inactive_since(conn, activity) { (req::KA_S7, true) } else { (req::KA_S2, false) };
-    if at.t_us > due_us {
+    // However slow the machine: a server that then still answered at once was not kept from ending the session.
+    let unscaled_us = most_ms.saturating_mul(1_050);
+    let awake = conn.keepalive.awake_us.is_some_and(|awake_us| awake_us.saturating_sub(since_us) > unscaled_us);
+    let inactive = has_inactive_since(conn, activity);
+    // It counted what is no activity if the timeout passed once more after that; else its timer is too long.
+    let counted = last_inactive_us(conn)
+        .is_some_and(|last_us| at.t_us.saturating_sub(last_us).saturating_add(idle_us / 10) >= idle_us);
+    let clause = if inactive && counted { req::KA_S7 } else { req::KA_S2 };
+    if at.t_us > due_us || awake {
         let text = format!("ended an idle session only {} ms after the last activity", ms(at.t_us - since_us));
         conn.convict_with(FindingKind::Late, clause, at, &[activity.event], text);
         return;

@@ -297,8 +297,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, T> {
         self.poked = true;
         if self.setup.fault == Fault::SecondSessionEnded {
             self.finals(usize::MAX).await?;
-            self.say(self.ended("completed", true)).await?;
-            self.say(self.ended("completed", true)).await?;
+            self.say(self.ended("completed", !self.dropped)).await?;
+            self.say(self.ended("completed", !self.dropped)).await?;
             return self.close(1000).await;
         }
         self.error("duplicate_end_of_stream", None, None).await
@@ -398,7 +398,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, T> {
             Fault::FinalAfterEnd => {
                 let last = self.engine.close();
                 self.slot = None;
-                self.say(self.ended("completed", true)).await?;
+                self.say(self.ended("completed", !self.dropped)).await?;
                 if let Some(heard) = last {
                     self.say(result("final", &heard)).await?;
                 }
