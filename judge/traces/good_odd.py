@@ -321,7 +321,7 @@ def _(t):
 
 @trace("quick-words", "Many short words, finals that touch, and one that starts at 0.")
 def _(t):
-    t.start().speech(4000).final(0, "a b c d e f g h", 0, 400).final(1, "i j k", 400, 460).final(2, "uh", 460, 460)
+    t.start().speech(4000).final(0, "a b c d e f g h", 0, 400).final(1, "i j k", 400, 403).final(2, "uh", 460, 460)
     t.flush("f").wait(5).flushed("f").speech(1000).final(3, "uh", 3900, 4900).finish(5000, 4)
 
 
@@ -356,3 +356,8 @@ def _(t):
     for _ in range(4):
         t.wait(1500).client("{").wait(600).error("bad_message")
     t.wait(500).error("idle_timeout", True, True).ended(0, 0, complete=False, reason="idle_timeout").hang_up(4408)
+
+
+@trace("upgrade-seen-late", "A client sees the upgrade 200 ms late, and the config timer takes its shortest time, a second.")
+def _(t):
+    t.open().wait(800).error("config_timeout", True, True).hang_up(4408)

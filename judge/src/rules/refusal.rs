@@ -15,6 +15,9 @@ use crate::rules::answers::Pending;
 /// A model of this prefix exists nowhere: by such a name a trace asks for an unknown one.
 pub(crate) const NO_SUCH: &str = "no-such-";
 
+/// How late a client may see the upgrade that the server has made, in milliseconds.
+const UPGRADE_SEEN_MS: u64 = 300;
+
 /// The refusal of a session before `ready`.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
@@ -60,7 +63,8 @@ fn unconfigured(conn: &mut Conn, at: At, error: &ErrorMessage) -> Option<Require
     match code {
         "config_timeout" => {
             let late = waited_us > conn.scale.patience_us(10_000);
-            if waited_us < 990_000 || late {
+            // The server's clock may have started some time before the client saw the upgrade.
+            if waited_us.saturating_add(conn.scale.us(UPGRADE_SEEN_MS)) < 1_000_000 || late {
                 let kind = if late { FindingKind::Late } else { FindingKind::WrongAnswer };
                 let text = format!("gave up on `config` after {} ms; 1,000 to 10,000 are allowed", ms(waited_us));
                 conn.convict(kind, req::CON_S3, at, text);

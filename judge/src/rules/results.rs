@@ -13,8 +13,8 @@ use crate::conn::{At, Conn};
 use crate::report::FinalText;
 use crate::rules::{flush, keepalive, progress, times, vad};
 
-/// Less than any word takes.
-const SHORTEST_WORD_MS: u64 = 5;
+/// Less than any ten words take.
+const SHORTEST_TEN_WORDS_MS: u64 = 10;
 /// What ends later than this is followed by nothing that starts at 0.
 const LEAST_OFFSET_MS: u64 = 500;
 /// So many partials show that a server sends them wherever it can.
@@ -160,11 +160,11 @@ fn check_text(conn: &mut Conn, at: At, text: &str, what: &str) {
     }
 }
 
-/// Nobody says three words in less than 15 ms: such times are no milliseconds.
+/// Nobody says a word in a millisecond, and ten words not in ten: such times are no milliseconds.
 fn check_pace(conn: &mut Conn, at: At, result: &Final) {
     let words = words_of(&result.text).len() as u64;
     let lasts_ms = result.end_ms.saturating_sub(result.start_ms);
-    if words >= 3 && lasts_ms < words.saturating_mul(SHORTEST_WORD_MS) && !conn.convicted(req::TIM_S1) {
+    if words >= 3 && lasts_ms < words.min(SHORTEST_TEN_WORDS_MS) && !conn.convicted(req::TIM_S1) {
         let text = format!("sent a final of {words} words that lasts {lasts_ms} ms: its times are no milliseconds");
         conn.convict(FindingKind::WrongValue, req::TIM_1, at, text);
     }
