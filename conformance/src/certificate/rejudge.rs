@@ -129,7 +129,7 @@ pub(super) fn suite_entry(run: &SuiteRun) -> SuiteEntry {
         Outcome::Conforming => "conforming".to_owned(),
         Outcome::NotReached => "not reached".to_owned(),
         Outcome::Mismatch(mismatch) => mismatch.text.clone(),
-        Outcome::Undecided(why) => why.clone(),
+        Outcome::OutOfTime(why) | Outcome::Undecided(why) => why.clone(),
     };
     let sequence = |one: &SequenceResult| SequenceEntry {
         number: one.number,

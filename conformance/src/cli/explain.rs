@@ -12,6 +12,7 @@ use super::{UsageError, list};
 use crate::case::{Case, catalogue};
 use crate::redact::Redactor;
 use crate::report;
+use crate::suite;
 
 include!(concat!(env!("OUT_DIR"), "/breaking_traces.rs"));
 
@@ -25,6 +26,9 @@ pub(super) fn text(what: &str) -> Result<String, UsageError> {
     }
     if let Some(case) = catalogue().iter().find(|case| case.id == what) {
         return Ok(of_case(case));
+    }
+    if what == suite::CASE_ID {
+        return Ok(format!("{what}: {}\n\n{}", suite::case().title, suite::explain()));
     }
     if let Some(kind) = FindingKind::ALL.iter().find(|kind| kind.as_str().eq_ignore_ascii_case(what)) {
         return Ok(of_kind(*kind));

@@ -20,6 +20,7 @@ use crate::report::{self, Context, Report};
 use crate::run::{self, Calibration, CaseResult, Observer, Plan, Run};
 use crate::speech::Speech;
 use crate::subject::Target;
+use crate::suite::SuitePlan;
 use crate::wire::Dialler;
 
 /// The largest number of cases side by side that a plan for a subject in memory starts with.
@@ -43,15 +44,16 @@ impl Certified {
     }
 }
 
-/// The whole catalogue against a subject in this process; see [`Dialler::in_memory`] for what `accept` must do.
+/// The whole catalogue and the m-complete suite against a subject in this process; see [`Dialler::in_memory`] for what `accept` must do.
 ///
 /// The fields of the plan are there to be changed. A credential goes into [`target`] and [`Dialler::in_memory`].
 #[must_use]
 pub fn plan(accept: impl Fn(tokio::io::DuplexStream) + Send + Sync + 'static) -> Plan {
-    plan_with(Dialler::in_memory(target(), accept), catalogue().iter().collect())
+    let plan = plan_with(Dialler::in_memory(target(), accept), catalogue().iter().collect());
+    Plan { suite: Some(SuitePlan::default()), ..plan }
 }
 
-/// The same for a dialler and cases of one's own.
+/// The same for a dialler and cases of one's own, without the suite.
 #[must_use]
 pub fn plan_with(dialler: Dialler, cases: Vec<&'static Case>) -> Plan {
     Plan {

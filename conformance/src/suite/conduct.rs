@@ -43,9 +43,11 @@ pub const MOST_EXTRA_STATES: usize = 3;
 
 /// So many mismatches are enough: the subject fails, and each may cost a wait.
 const ENOUGH: usize = 10;
+/// So many sequences that could not be decided show that no more can: each may have cost a wait.
+const TOO_MANY: usize = 30;
 /// How often a sequence is tried that was over before its inputs were read, each time behind more speech.
 const ATTEMPTS: u32 = 4;
-/// After so many sequences in vain, and none with success, the others are tried once.
+/// After so many sequences in vain, and hardly more with success, the others are tried once.
 const HOPELESS: u32 = 12;
 /// A control session before every so many sequences keeps the measure of the machine.
 const CONTROL_EVERY: usize = 64;
@@ -58,8 +60,17 @@ const TRIES: usize = 2;
 struct Learnt {
     /// The attempt that first brought a sequence to its end in time.
     attempt: AtomicU32,
-    /// Sequences that never came to their end in time.
+    /// Sequences that were read to their end.
+    reached: AtomicU32,
+    /// Sequences that never were.
     in_vain: AtomicU32,
+}
+
+impl Learnt {
+    fn is_hopeless(&self) -> bool {
+        let in_vain = self.in_vain.load(Ordering::Relaxed);
+        in_vain >= HOPELESS && self.reached.load(Ordering::Relaxed) < 4 * in_vain
+    }
 }
 
 /// What came of one sequence.
@@ -148,7 +159,7 @@ async fn run_all(
     let mut queue: VecDeque<usize> = (0..suite.tests.len()).collect();
     let mut sequences = Vec::new();
     let mut stopped = None;
-    let (mut limit, mut mismatches, mut turned_away) = (jobs, 0, 0);
+    let (mut limit, mut mismatches, mut undecided, mut turned_away) = (jobs, 0, 0, 0);
     let mut running = JoinSet::new();
     while !queue.is_empty() || !running.is_empty() {
         while running.len() < limit
@@ -166,6 +177,7 @@ async fn run_all(
         match finished {
             Ok((_, Played::Done(result))) => {
                 mismatches += usize::from(result.mismatch().is_some());
+                undecided += usize::from(result.outcome.is_undecided());
                 sequences.push(result);
             }
             Ok((number, Played::Overloaded)) if limit > 1 || turned_away < ENOUGH => {
@@ -181,6 +193,9 @@ async fn run_all(
         if mismatches >= ENOUGH {
             stopped.get_or_insert_with(|| format!("{mismatches} mismatches are enough"));
         }
+        if undecided >= TOO_MANY {
+            stopped.get_or_insert_with(|| format!("{undecided} of them could not be decided"));
+        }
         if env.controls.is_dead() {
             stopped.get_or_insert_with(|| "the subject answers nothing any more".to_owned());
         }
@@ -192,14 +207,14 @@ async fn run_all(
     (sequences, stopped)
 }
 
-/// Runs one sequence, again behind more speech where the session was over too soon.
+/// Runs one sequence, again behind more speech where the session was over too soon, and again where a timer ended it.
 async fn sequence(env: &Arc<Env>, suite: &Suite, number: usize, learnt: &Learnt) -> Played {
     let inputs = &suite.tests[number].inputs;
     let draining = suite.goes_on_behind_the_sentinel(inputs);
     let first = learnt.attempt.load(Ordering::Relaxed).max(1);
-    let hopeless = learnt.attempt.load(Ordering::Relaxed) == 0 && learnt.in_vain.load(Ordering::Relaxed) >= HOPELESS;
-    let last = if draining && !hopeless { ATTEMPTS } else { first };
+    let hopeless = draining && learnt.is_hopeless();
     let mut attempt = first;
+    let mut tried = 1;
     loop {
         let holding: u64 = wording::holding_speech(&env.speech, attempt).iter().map(audio_frames::frame_ms).sum();
         if draining && !env.gate.take_audio(holding) {
@@ -207,14 +222,17 @@ async fn sequence(env: &Arc<Env>, suite: &Suite, number: usize, learnt: &Learnt)
         }
         let Some(result) = once(env, suite, number, inputs, attempt).await else { return Played::Overloaded };
         let early = result.outcome == Outcome::NotReached;
-        if early && attempt < last {
-            attempt += 1;
+        let again = early || matches!(result.outcome, Outcome::OutOfTime(_));
+        if again && tried < ATTEMPTS && !hopeless {
+            attempt += u32::from(early);
+            tried += 1;
             continue;
         }
         if early {
             learnt.in_vain.fetch_add(1, Ordering::Relaxed);
         } else if draining && result.outcome == Outcome::Conforming {
             learnt.attempt.fetch_max(attempt, Ordering::Relaxed);
+            learnt.reached.fetch_add(1, Ordering::Relaxed);
         }
         return Played::Done(result);
     }

@@ -1,9 +1,10 @@
 //! Owns what the trace of one sequence proves: that the subject answered as the table says, that it did not, or neither. Pure, so
 //! that a stored trace can be examined again to the same result.
 
-use lastword_judge::{Finding, Judgement, Options, judge};
+use lastword_judge::{Finding, Judgement, Monitor, Options, judge};
 use lastword_spec::finding::{Culprit, FindingKind};
-use lastword_spec::requirements::STA_S3;
+use lastword_spec::registry::RequirementId;
+use lastword_spec::requirements::{CLO_S3, CON_S3, END_S2, KA_S2, KA_S3, KA_S4, KA_S7, STA_S3};
 use lastword_spec::table::{ServerInput, State};
 use lastword_spec::trace::{EventKind, Trace};
 
@@ -22,8 +23,24 @@ pub enum Outcome {
     NotReached,
     /// An answer differs, or the judge found a breach.
     Mismatch(Mismatch),
+    /// The line, or the machine, was so slow that a timer of the subject ended the session, and the judge has nothing against that.
+    OutOfTime(String),
     /// The sequence could not be carried through.
     Undecided(String),
+}
+
+impl Outcome {
+    /// Whether nothing follows from it, neither way.
+    #[must_use]
+    pub fn is_undecided(&self) -> bool {
+        matches!(self, Self::OutOfTime(_) | Self::Undecided(_))
+    }
+}
+
+/// Whether a finding turns on when something arrived.
+fn is_about_time(finding: &Finding) -> bool {
+    const TIMERS: [RequirementId; 5] = [CON_S3, KA_S2, KA_S3, KA_S4, KA_S7];
+    finding.kind == FindingKind::Late || TIMERS.contains(&finding.requirement)
 }
 
 /// What differs.
@@ -55,8 +72,15 @@ pub fn examine(machine: &Machine, sequence: &[ServerInput], trace: &Trace, optio
         }
         Compared::NoSession(why) if broken.is_empty() => Outcome::Undecided(why),
         // A wait that was given up is a stall only where the judge says so.
-        Compared::Different(difference) if broken.is_empty() && gave_up && difference.missing => {
+        Compared::Different(difference) if broken.is_empty() && gave_up && difference.output.is_none() => {
             Outcome::Undecided(format!("waited in vain: {}", difference.text))
+        }
+        // A line so slow that the subject's own timer fired. Timers are the business of the cases that wait for them.
+        Compared::Different(difference)
+            if difference.output.as_ref().is_some_and(|seen| is_by_timer(trace, seen, options))
+                && broken.iter().all(is_about_time) =>
+        {
+            Outcome::OutOfTime(format!("the subject's timer ended the session: {}", difference.text))
         }
         Compared::Different(difference) => {
             let findings = if broken.is_empty() { vec![difference.finding(trace)] } else { broken };
@@ -75,6 +99,25 @@ pub fn examine(machine: &Machine, sequence: &[ServerInput], trace: &Trace, optio
     (outcome, judgement)
 }
 
+/// The shortest time that the specification allows the timer before `config`, in milliseconds.
+const SHORTEST_CONFIG_TIMEOUT_MS: u64 = 1_000;
+
+/// Whether this is the ending by a timer that the client's silence starts, at a time at which it may well have fired: with less than half of
+/// its time gone since the upgrade, no line explains it.
+fn is_by_timer(trace: &Trace, seen: &Seen, options: &Options) -> bool {
+    let timer_ms = match &seen.output {
+        Output::Fatal(code) if code == "config_timeout" => SHORTEST_CONFIG_TIMEOUT_MS,
+        Output::Fatal(code) if code == "idle_timeout" => {
+            let mut monitor = Monitor::new(&trace.header, options);
+            trace.events[..seen.event].iter().for_each(|event| monitor.observe(event));
+            monitor.limits(CONN).idle_timeout_ms
+        }
+        _ => return false,
+    };
+    let opened_us = trace.events.iter().find(|event| event.conn == CONN).map_or(0, |event| event.t_us);
+    trace.events[seen.event].t_us.saturating_sub(opened_us) >= timer_ms * 1_000 / 2
+}
+
 enum Compared {
     Same,
     /// The session ended by itself before all was read.
@@ -88,11 +131,11 @@ struct Difference {
     state: State,
     text: String,
     kind: FindingKind,
-    requirement: lastword_spec::registry::RequirementId,
+    requirement: RequirementId,
     /// The event of the output that fits nowhere, or of the input that was not answered.
     event: usize,
-    /// Something did not come, rather than came.
-    missing: bool,
+    /// The output that fits nowhere; `None` where something did not come.
+    output: Option<Seen>,
 }
 
 impl Difference {
@@ -196,11 +239,7 @@ fn difference(sent: &[Sent<'_>], dues: &[Due<'_>], seen: &[Seen], alignment: &Al
         }
         None => {
             let state = sent.last().map_or(State::AwaitConfig, |sent| sent.transition.row.next);
-            let clause = if state == State::Draining {
-                lastword_spec::requirements::END_S2
-            } else {
-                lastword_spec::requirements::CLO_S3
-            };
+            let clause = if state == State::Draining { END_S2 } else { CLO_S3 };
             (format!("the end of the sequence in {}", state.as_str()), state, clause)
         }
     };
@@ -213,7 +252,7 @@ fn difference(sent: &[Sent<'_>], dues: &[Due<'_>], seen: &[Seen], alignment: &Al
         kind,
         requirement,
         event: output.map_or(asked, |seen| seen.event),
-        missing: output.is_none(),
+        output: output.cloned(),
     }
 }
 

@@ -203,3 +203,28 @@ fn a_drop_without_a_close_is_a_mismatch() {
     let outcome = script.examined(&[Config, KeepaliveSeq, EndOfStream]);
     assert!(matches!(outcome, Outcome::Mismatch(_)), "{outcome:?}");
 }
+
+#[test]
+fn a_timer_of_the_subject_that_fires_on_a_slow_line_decides_nothing_where_the_judge_allows_it() {
+    let mut script = Script::new().sends(Config, 0).ready();
+    // The line delivered the broken frame too late.
+    let sent_us = 31_000_000;
+    script.trace.events.push(Event {
+        t_us: sent_us,
+        conn: CONN,
+        kind: EventKind::Audio { from: Side::Client, bytes: 333, head: vec![0; 4] },
+    });
+    let ended = json!({
+        "type": "session_ended", "reason": "idle_timeout", "complete": false, "audio_received_ms": 0,
+        "audio_processed_ms": 0, "rejected_frames": 0, "finals": 0,
+    });
+    let idle = json!({"type": "error", "code": "idle_timeout", "message": "idle", "fatal": true, "retryable": true});
+    for (number, text) in [idle, ended].into_iter().enumerate() {
+        let kind = EventKind::Text { from: Side::Server, text: text.to_string() };
+        script.trace.events.push(Event { t_us: sent_us + 1 + number as u64, conn: CONN, kind });
+    }
+    let close = EventKind::Close { from: Side::Server, code: Some(CloseCode(4_408)), reason: String::new() };
+    script.trace.events.push(Event { t_us: sent_us + 3, conn: CONN, kind: close });
+    let outcome = script.examined(&[Config, BrokenAudio, EndOfStream]);
+    assert!(matches!(outcome, Outcome::OutOfTime(_)), "{outcome:?}");
+}

@@ -23,7 +23,7 @@ pub(crate) use conduct::{conclude, conduct};
 pub use examine::{Mismatch, Outcome, examine};
 pub use generate::{Suite, Test};
 pub use machine::{ALPHABET, Abstract, Completion, Machine, Place, Transition};
-pub use render::render;
+pub use render::{explain, render};
 pub use response::{Output, Response};
 pub(crate) use result::settle_all;
 pub use result::{MismatchSummary, SequenceResult, SuiteRun, SuiteSummary, verdict_of};

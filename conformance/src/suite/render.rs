@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::result::SuiteSummary;
+use super::generate::Suite;
+use super::result::{SuiteSummary, names};
+use super::wording;
 
 /// What the suite was, what came of it, and what that shows.
 #[must_use]
@@ -49,14 +51,45 @@ pub fn render(suite: &SuiteSummary) -> String {
     text
 }
 
+/// What the suite is, whatever the subject, and how long for each number of extra states.
+#[must_use]
+pub fn explain() -> String {
+    let mut text = String::from(
+        "Sequences generated from the server's state table by the W-method, each on a connection of its own.\n\n",
+    );
+    let suite = Suite::generate(0);
+    text.push_str("states (those that behave alike stand together):\n");
+    for state in suite.machine.states() {
+        let places: Vec<String> = state.places.iter().map(ToString::to_string).collect();
+        let _ = writeln!(text, "  {}", places.join(" = "));
+    }
+    text.push_str("inputs:\n");
+    for input in suite.machine.inputs() {
+        let _ = writeln!(text, "  {:<18} {}", input.as_str(), wording::shown(*input));
+    }
+    let separators: Vec<String> = suite.separators.iter().map(|one| names(one).join(", ")).collect();
+    let _ = writeln!(text, "told apart by: {}", separators.join("; "));
+    for extra_states in 0..=2 {
+        let suite = Suite::generate(extra_states);
+        let (sequences, inputs) = (suite.tests.len(), suite.steps());
+        let _ = writeln!(text, "--extra-states {extra_states}: {sequences} sequences, {inputs} inputs");
+    }
+    text.push_str("left out: oversize messages, the tenth bad message, timers, loss of the connection; results, speech events and progress\n");
+    text
+}
+
 /// So many mismatches stand in the report for a person; all that are kept stand in the JSON.
 const SHOWN: usize = 4;
 
 #[cfg(test)]
 mod tests {
-    use super::super::generate::Suite;
     use super::super::result::MismatchSummary;
     use super::*;
+
+    #[test]
+    fn the_page_about_the_suite_names_its_states_inputs_and_sizes() {
+        insta::assert_snapshot!(explain());
+    }
 
     #[test]
     fn a_pass_says_what_it_shows_and_a_failure_where_it_arose() {

@@ -167,7 +167,7 @@ impl SuiteSummary {
             mismatching: count(|outcome| matches!(outcome, Outcome::Mismatch(_))),
             draining: sequences.iter().filter(|one| suite.goes_on_behind_the_sentinel(&one.inputs)).count(),
             not_reached: count(|outcome| matches!(outcome, Outcome::NotReached)),
-            undecided: count(|outcome| matches!(outcome, Outcome::Undecided(_))),
+            undecided: count(Outcome::is_undecided),
             mismatches: mismatches.take(LISTED).map(|(one, mismatch)| listed(one, mismatch)).collect(),
             took_ms,
         }
@@ -228,7 +228,7 @@ pub fn verdict_of(sequences: &[SequenceResult], planned: usize, stopped: Option<
     } else if let Some(one) = sequences.iter().find_map(SequenceResult::mismatch) {
         format!("not repeatable: {}, and not again when the sequence ran alone", one.text)
     } else if let Some(why) = sequences.iter().find_map(|one| match &one.outcome {
-        Outcome::Undecided(why) => Some(why),
+        Outcome::Undecided(why) | Outcome::OutOfTime(why) => Some(why),
         _ => None,
     }) {
         why.clone()

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use lastword::memory::{self, Certified, Line};
 use lastword::report::{self, CaseReport, Report};
+use lastword::run::Plan;
 use lastword_spec::trace::Trace;
 use tokio::io::DuplexStream;
 
@@ -21,7 +22,7 @@ fn paused<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn in_memory(setup: Setup) -> Certified {
-    paused(memory::certify(memory::plan(accept(setup))))
+    paused(memory::certify(cases_only(memory::plan(accept(setup)))))
 }
 
 /// Serves within this process.
@@ -30,6 +31,11 @@ fn accept(setup: Setup) -> impl Fn(DuplexStream) + Send + Sync + 'static {
     move |pipe| {
         tokio::spawn(peer::connection(pipe, Arc::clone(&setup), Arc::clone(&open)));
     }
+}
+
+/// The suite has tests of its own.
+fn cases_only(plan: Plan) -> Plan {
+    Plan { suite: None, ..plan }
 }
 
 fn verdicts(certified: &Certified) -> BTreeMap<String, String> {
@@ -95,7 +101,7 @@ fn what_the_line_does_changes_no_verdict() {
     let lines = [Line::Jitter { max_ms: 500 }, Line::OneByte, Line::Coalesced { quiet_ms: 40 }];
     for line in lines {
         let setup = Setup { speed: 10, ..Setup::default() };
-        let certified = paused(memory::certify(memory::plan(memory::over(line, 1, accept(setup)))));
+        let certified = paused(memory::certify(cases_only(memory::plan(memory::over(line, 1, accept(setup))))));
         assert!(certified.is_conforming(), "{line:?}\n{}", report::render(&certified.report));
     }
 }
