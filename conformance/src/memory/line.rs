@@ -30,7 +30,8 @@ pub enum Line {
     /// One byte arrives at a time: all of a short message, the ends of a long one, whose middle comes in pieces. The upgrade
     /// arrives whole, for there are libraries that take it for an attack otherwise.
     OneByte,
-    /// What was sent within this many milliseconds after something else arrives with it, all at once.
+    /// What was sent within this many milliseconds after something else arrives with it, all at once, and at most five times
+    /// that later.
     Coalesced {
         /// The silence that ends a segment.
         quiet_ms: u64,
@@ -98,7 +99,8 @@ async fn collect(mut from: impl AsyncRead + Unpin, leave: mpsc::Sender<(Instant,
     while let Ok(count @ 1..) = from.read(&mut chunk).await {
         let mut bytes = chunk[..count].to_vec();
         if let Line::Coalesced { quiet_ms } = weather.line {
-            let until = || Instant::now() + Duration::from_millis(quiet_ms);
+            let latest = Instant::now() + Duration::from_millis(5 * quiet_ms);
+            let until = || latest.min(Instant::now() + Duration::from_millis(quiet_ms));
             while bytes.len() < PIPE_BYTES
                 && let Ok(Ok(count @ 1..)) = timeout_at(until(), from.read(&mut chunk)).await
             {

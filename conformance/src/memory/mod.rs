@@ -25,8 +25,8 @@ use crate::wire::Dialler;
 
 /// The largest number of cases side by side that a plan for a subject in memory starts with.
 const JOBS: usize = 16;
-/// As with `lastword certify server` without `--max-wait`.
-const MAX_WAIT_MS: u64 = 45_000;
+/// Longer than over a socket: under paused time waiting costs nothing, and there are recognisers that take their time.
+const MAX_WAIT_MS: u64 = 600_000;
 
 /// A run and what it came to.
 pub struct Certified {

@@ -100,10 +100,24 @@ fn encode(message: Outgoing) -> Message {
     }
 }
 
+/// More than this on one connection is a flood: it is not read to its end, for it may have none.
+const MAX_MESSAGES: u32 = 10_000;
+const MAX_BYTES: usize = 32 << 20;
+
 async fn read(conn: u32, mut stream: SplitStream<Socket>, recorder: Arc<Recorder>) {
     let from = Side::Server;
+    let (mut messages, mut bytes) = (0, 0);
     loop {
-        let kind = match stream.next().await {
+        let next = stream.next().await;
+        messages += 1;
+        bytes += next.as_ref().and_then(|read| read.as_ref().ok()).map_or(0, Message::len);
+        if messages > MAX_MESSAGES || bytes > MAX_BYTES {
+            let text = format!("the server sent {messages} messages with {bytes} bytes: the harness reads no further");
+            recorder.note(conn, EventKind::Note(text));
+            recorder.note(conn, EventKind::Eof { from: Side::Client, how: Eof::Fin });
+            return;
+        }
+        let kind = match next {
             Some(Ok(Message::Text(text))) => EventKind::Text { from, text: text.as_str().to_owned() },
             Some(Ok(Message::Binary(bytes))) => {
                 recorder.note_audio(conn, from, &bytes);

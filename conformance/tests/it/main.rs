@@ -10,3 +10,4 @@ mod reports;
 mod saboteur;
 mod suite;
 mod virtual_time;
+mod weather;

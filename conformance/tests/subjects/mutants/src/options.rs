@@ -48,7 +48,7 @@ impl Default for Engine {
 
 impl Engine {
     /// Twenty times as fast as speech.
-    pub(crate) const USUAL: Self = Self {
+    pub const USUAL: Self = Self {
         load_ms: 0,
         cost_ms_per_audio_s: 50,
         decode_ms_per_audio_s: 0,
