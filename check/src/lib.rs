@@ -11,6 +11,8 @@ mod fair;
 mod monitor;
 pub mod mutants;
 mod pair;
+pub mod report;
+mod trace;
 mod wire;
 
 pub use course::{Course, Parties, Result, Violation, explore_pair};
@@ -18,4 +20,5 @@ pub use explore::{Breaches, Counterexample, Explored, Kind, Model, Owner, Proper
 pub use lastword_session::State;
 pub use monitor::Breach;
 pub use pair::{Act, Faults, Honest, Pair, PairState, Setup, Stand, Twist};
+pub use trace::{trace_of, traces};
 pub use wire::{Wire, WireId};

@@ -10,7 +10,8 @@ use lastword_spec::trace::{Event, EventKind, Header, Side};
 use crate::bounds::{Options, Scale};
 use crate::conn::{At, Closing, Conn, Context, Control};
 use crate::ledger::{self, Obligation};
-use crate::report::{Connection, Judgement};
+use crate::report::{Connection, Finding, Judgement};
+use crate::rules::client::Client;
 use crate::rules::con::UpgradeRefusal;
 use crate::rules::{
     aud, blame, close, con, counters, end, errors, flush, keepalive, messages, release, results, security, vad,
@@ -27,6 +28,8 @@ pub struct Monitor {
     events: usize,
     controls: Vec<Control>,
     conns: BTreeMap<u32, Conn>,
+    /// Present where the client is the subject; then what the server does is the harness's own doing.
+    clients: Option<BTreeMap<u32, Client>>,
 }
 
 impl Monitor {
@@ -39,6 +42,7 @@ impl Monitor {
             events: 0,
             controls: Vec::new(),
             conns: BTreeMap::new(),
+            clients: (header.subject == Side::Client).then(BTreeMap::new),
         }
     }
 
@@ -46,6 +50,10 @@ impl Monitor {
     pub fn observe(&mut self, event: &Event) {
         let at = At { event: self.events, t_us: event.t_us };
         self.events += 1;
+        if let Some(clients) = &mut self.clients {
+            let scale = self.scale;
+            clients.entry(event.conn).or_insert_with(|| Client::new(event.conn, scale)).observe(at, &event.kind);
+        }
         match &event.kind {
             EventKind::Control { outcome, took_ms } => {
                 self.controls.push(Control { t_us: event.t_us, outcome: *outcome, took_ms: *took_ms });
@@ -152,7 +160,14 @@ impl Monitor {
         // What another connection of the trace decided is decided.
         let decided = |id| judgement.findings.iter().any(|finding| finding.requirement == id);
         judgement.undecided.retain(|id, _| !decided(*id));
-        judgement
+        match self.clients {
+            None => judgement,
+            Some(clients) => {
+                let mut findings: Vec<Finding> = clients.into_values().flat_map(Client::into_findings).collect();
+                findings.sort_by_key(|finding| (finding.t_us, finding.frames.last().copied(), finding.requirement));
+                Judgement { findings, connections: judgement.connections, ..Judgement::default() }
+            }
+        }
     }
 
     /// Who is under suspicion, with the evidence.

@@ -271,6 +271,10 @@ impl Party for Client {
         moves
     }
 
+    fn waiting(&self) -> Vec<Wire> {
+        self.outgoing.iter().map(|(wire, _)| wire.clone()).collect()
+    }
+
     fn outgoing(&self) -> Option<&Wire> {
         self.outgoing.front().map(|(wire, _)| wire)
     }

@@ -22,6 +22,8 @@ pub(crate) struct Engine {
     pub(crate) said: u8,
     pub(crate) said_before: [u8; MAX_FLUSHES],
     pub(crate) consumed_bytes: u32,
+    /// What had been worked off at the last flush: what is said later is about later audio.
+    flushed_bytes: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +53,7 @@ impl Engine {
             said: 0,
             said_before: [0; MAX_FLUSHES],
             consumed_bytes: 0,
+            flushed_bytes: 0,
         }
     }
 
@@ -73,7 +76,7 @@ impl Engine {
     }
 
     pub(crate) fn can_say_partial(&self) -> bool {
-        self.partials_left > 0 && self.consumed_bytes > 0
+        self.partials_left > 0 && self.has_heard()
     }
 
     pub(crate) fn partial(&mut self) -> EngineResult {
@@ -83,7 +86,7 @@ impl Engine {
     }
 
     pub(crate) fn can_say_final(&self) -> bool {
-        self.finals_left > 0 && self.consumed_bytes > 0
+        self.finals_left > 0 && self.has_heard()
     }
 
     pub(crate) fn final_(&mut self) -> EngineResult {
@@ -99,7 +102,12 @@ impl Engine {
     pub(crate) fn flush(&mut self, token: u64) {
         self.work.pop_front();
         self.said_before[token as usize] = self.said;
+        self.flushed_bytes = self.consumed_bytes;
         self.segment += u8::from(std::mem::take(&mut self.open));
+    }
+
+    fn has_heard(&self) -> bool {
+        self.consumed_bytes > self.flushed_bytes
     }
 
     /// Audio that has been worked off, in milliseconds.
@@ -118,7 +126,7 @@ impl Engine {
         EngineResult {
             segment: u64::from(self.segment),
             text: format!("w{}", self.segment),
-            start_ms: 0,
+            start_ms: u64::from(self.flushed_bytes / 32),
             end_ms: self.processed_ms(),
             ..EngineResult::default()
         }

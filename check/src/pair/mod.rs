@@ -18,7 +18,7 @@ use server::{SERVER_READS, SERVER_WRITES, Server, ServerFacts};
 pub use setup::{Faults, Setup};
 pub use twist::{Honest, Twist};
 
-use lastword_spec::table::State;
+use lastword_spec::table::{Side, State};
 
 use crate::explore::{Breaches, Kind, Model, Owner, Property, Step};
 use crate::monitor::Breach;
@@ -146,6 +146,16 @@ impl Pair {
                 clients.chain(servers).find(|(one, _)| *one == act).map(|(_, breaches)| breaches).unwrap_or_default()
             }
         }
+    }
+
+    /// What one side has written and the other has not read, and optionally what it has not written yet.
+    pub(crate) fn under_way(&self, state: PairState, from: Side, unwritten: bool) -> Vec<Wire> {
+        let (channel, waiting) = match from {
+            Side::Client => (state.up, self.clients.party(state.client).waiting()),
+            Side::Server => (state.down, self.servers.party(state.server).waiting()),
+        };
+        let written = self.channels.get(channel).iter().map(|id| self.wire(*id).clone());
+        written.chain(waiting.into_iter().filter(|_| unwritten)).collect()
     }
 
     /// The state after a step, which must be one of `state`.

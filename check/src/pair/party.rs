@@ -21,7 +21,9 @@ pub(crate) trait Party: Clone + Eq + Hash {
 
     /// Steps that need nothing from the connection.
     fn own_moves(&self, context: &Self::Context) -> Vec<Move<Self>>;
-    /// What waits to be written.
+    /// What waits to be written, in order.
+    fn waiting(&self) -> Vec<Wire>;
+    /// The first of that.
     fn outgoing(&self) -> Option<&Wire>;
     /// The transport accepted that.
     fn wrote(&self, context: &Self::Context) -> After<Self>;

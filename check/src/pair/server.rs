@@ -265,6 +265,10 @@ impl Party for Server {
         moves
     }
 
+    fn waiting(&self) -> Vec<Wire> {
+        self.outgoing.iter().cloned().collect()
+    }
+
     fn outgoing(&self) -> Option<&Wire> {
         self.outgoing.front()
     }

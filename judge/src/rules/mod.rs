@@ -5,6 +5,7 @@ pub(crate) mod answers;
 pub(crate) mod aud;
 pub(crate) mod blame;
 pub(crate) mod cfg;
+pub(crate) mod client;
 pub(crate) mod close;
 pub(crate) mod con;
 pub(crate) mod counters;

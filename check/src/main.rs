@@ -1,0 +1,93 @@
+//! The command of the checker: explores, and says what it found. Owns its arguments and exit codes; it must not know how to explore.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use lastword_check::mutants::{MUTANTS, Mutant};
+use lastword_check::{Course, Result, explore_pair, report, traces};
+
+/// Explores the shipped session machines exhaustively. Exits 1 when they violate a property.
+#[derive(Parser)]
+#[command(name = "lastword-check", version, about)]
+struct Cli {
+    /// Explore several million states more; takes minutes and 3 GiB.
+    #[arg(long)]
+    deep: bool,
+    /// Explore the mutants of the protocol instead, and tell what each violates.
+    #[arg(long, conflicts_with = "deep")]
+    mutants: bool,
+    /// Explore this mutant instead, and show the shortest counterexample of each property that it violates.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["deep", "mutants"])]
+    mutant: Option<String>,
+    /// Write the results as JSON, too.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Print the counterexamples of the mutants as trace files, in one JSON object by name; for `cargo xtask gen`.
+    #[arg(long, exclusive = true)]
+    traces: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if cli.traces {
+        let by_name: BTreeMap<&str, String> = traces().into_iter().collect();
+        println!("{}", serde_json::to_string(&by_name).expect("strings are written to memory"));
+        return ExitCode::SUCCESS;
+    }
+    let results = match (&cli.mutant, cli.mutants) {
+        (Some(name), _) => match Mutant::named(name) {
+            Some(mutant) => vec![show_mutant(mutant)],
+            None => {
+                let names: Vec<&str> = MUTANTS.iter().map(|mutant| mutant.name).collect();
+                eprintln!("error: there is no mutant `{name}`; there are {}", names.join(", "));
+                return ExitCode::from(2);
+            }
+        },
+        (None, true) => show_mutants(),
+        (None, false) => show_courses(cli.deep),
+    };
+    if let Some(path) = &cli.json {
+        let rows: Vec<report::Row> = results.iter().map(report::Row::of).collect();
+        let text = serde_json::to_string_pretty(&rows).expect("strings are written to memory");
+        if let Err(error) = std::fs::write(path, text + "\n") {
+            eprintln!("error: cannot write {}: {error}", path.display());
+            return ExitCode::from(2);
+        }
+    }
+    let are_mutants = cli.mutants || cli.mutant.is_some();
+    if are_mutants || results.iter().all(Result::holds) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn show_courses(deep: bool) -> Vec<Result> {
+    println!("{}", report::head());
+    let mut results = Vec::new();
+    let courses = Course::default_bound().into_iter().chain(if deep { Course::deep_bound() } else { Vec::new() });
+    for course in courses {
+        let result = course.run();
+        println!("{}", report::line(&result));
+        results.push(result);
+    }
+    println!("{}", report::sum(&results));
+    for result in &results {
+        print!("{}", report::details(result));
+    }
+    results
+}
+
+fn show_mutants() -> Vec<Result> {
+    let explored = MUTANTS.iter().map(|mutant| (mutant, explore_pair(&mutant.setup(), mutant.twist())));
+    explored
+        .inspect(|(mutant, result)| println!("{}", report::mutant_line(mutant, result)))
+        .map(|(_, one)| one)
+        .collect()
+}
+
+fn show_mutant(mutant: &'static Mutant) -> Result {
+    println!("{}: {}", mutant.name, mutant.what);
+    let result = explore_pair(&mutant.setup(), mutant.twist());
+    println!("{}\n{}", report::head(), report::line(&result));
+    print!("{}", report::details(&result));
+    result
+}
