@@ -8,7 +8,7 @@ use crate::explore::{Breaches, Kind, Model, Owner, Property, Step};
 use crate::pair::client::{Client, Context};
 use crate::pair::party::{Memory, Party};
 use crate::pair::server::Server;
-use crate::pair::{Act, Honest, Setup};
+use crate::pair::{Act, Setup, Twist};
 use crate::wire::{Table, Wire, WireId};
 
 /// A state: the machine's side by its number, and how many messages the peer has left.
@@ -74,11 +74,11 @@ const PEER: Owner = Owner(0);
 const TRANSPORT: Owner = Owner(1);
 
 impl<P: Alone> Chaos<P> {
-    /// The side under `setup`, with a peer that may send `messages` of this alphabet.
-    pub(crate) fn new(setup: &Setup, alphabet: Vec<Wire>, messages: u8) -> Self {
+    /// The side under `setup`, doing the protocol as `twist` has it, with a peer that may send `messages` of this alphabet.
+    pub(crate) fn new(setup: &Setup, twist: Rc<dyn Twist>, alphabet: Vec<Wire>, messages: u8) -> Self {
         let mut wires = Table::default();
         let alphabet = alphabet.into_iter().map(|wire| wires.number(wire).0).collect();
-        let context = Context { setup: setup.clone(), twist: Rc::new(Honest) };
+        let context = Context { setup: setup.clone(), twist };
         Self { side: Memory::new(context), wires, alphabet, messages }
     }
 

@@ -145,18 +145,24 @@ impl Course {
     /// Explores it.
     #[must_use]
     pub fn run(&self) -> Result {
+        self.run_as(Rc::new(Honest))
+    }
+
+    /// Explores it with parties that do the protocol as `twist` has it.
+    #[must_use]
+    pub fn run_as(&self, twist: Rc<dyn Twist>) -> Result {
         match self.parties {
-            Parties::Both => explore_pair(&self.setup, Rc::new(Honest)),
+            Parties::Both => explore_pair(&self.setup, twist),
             Parties::ServerAndChaos { messages, babble } => {
                 let alphabet = if babble { alphabet::of_a_babbling_client() } else { alphabet::of_a_client() };
-                self.run_alone::<Server>(alphabet, messages)
+                self.run_alone::<Server>(twist, alphabet, messages)
             }
-            Parties::ClientAndChaos { messages } => self.run_alone::<Client>(alphabet::of_a_server(), messages),
+            Parties::ClientAndChaos { messages } => self.run_alone::<Client>(twist, alphabet::of_a_server(), messages),
         }
     }
 
-    fn run_alone<P: Alone>(&self, alphabet: Vec<Wire>, messages: u8) -> Result {
-        let mut chaos: Chaos<P> = Chaos::new(&self.setup, alphabet, messages);
+    fn run_alone<P: Alone>(&self, twist: Rc<dyn Twist>, alphabet: Vec<Wire>, messages: u8) -> Result {
+        let mut chaos: Chaos<P> = Chaos::new(&self.setup, twist, alphabet, messages);
         let tell = |chaos: &mut Chaos<P>, found: &Counterexample<Act>| {
             found.path.iter().chain(&found.cycle).map(|act| act.told(|id| chaos.wire(id).to_string())).collect()
         };

@@ -97,7 +97,7 @@ fn nothing_but_a_close_follows_the_sentinel_even_when_the_server_is_through() {
         ("audio", "END-C6"),
         (&format!(">{FLUSH}"), "END-C6"),
         (&format!(">{KEEPALIVE}"), "KA-C3"),
-        (&format!(">{{\"type\":\"keepalive\",\"seq\":1}}"), "KA-C3"),
+        (r#">{"type":"keepalive","seq":1}"#, "KA-C3"),
         (&end, "END-C2"),
     ] {
         assert_eq!(after_ready(&[(3, &end), (4, late), (5, late)]), [id], "told once: {late}");

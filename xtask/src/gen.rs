@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, ensure};
 use similar::TextDiff;
 
-use crate::facts;
+use crate::{check, facts};
 
 /// Every generator of the repository. The order does not matter; two must not write one file.
 const GENERATORS: &[Generator] = &[
@@ -22,6 +22,10 @@ const GENERATORS: &[Generator] = &[
     Generator { name: "prose tables", owns: &[], files: facts::prose_tables },
     Generator { name: "schemas", owns: &["schemas/v1"], files: facts::schemas },
 ];
+
+/// What needs more of the repository to compile than the generators above need: written after their files, which it may depend on.
+const LATE: &[Generator] =
+    &[Generator { name: "counterexamples", owns: &["check/traces"], files: check::counterexamples }];
 
 /// The command that a person runs when `--check` finds a difference.
 const COMMAND: &str = "cargo xtask gen";
@@ -43,24 +47,28 @@ struct Generator {
 /// # Errors
 /// A generator failed, or a file cannot be read or written.
 pub(crate) fn run(root: &Path, check: bool) -> Result<ExitCode> {
-    run_generators(GENERATORS, root, check, &mut io::stdout())
+    run_generators(&[GENERATORS, LATE], root, check, &mut io::stdout())
 }
 
-fn run_generators(generators: &[Generator], root: &Path, check: bool, out: &mut dyn Write) -> Result<ExitCode> {
-    let changes = changes(generators, root)?;
-    if check {
-        for change in &changes {
-            writeln!(out, "{}", change.told())?;
+fn run_generators(stages: &[&[Generator]], root: &Path, check: bool, out: &mut dyn Write) -> Result<ExitCode> {
+    let mut differing = 0;
+    for stage in stages {
+        for change in changes(stage, root)? {
+            differing += 1;
+            if check {
+                writeln!(out, "{}", change.told())?;
+            } else {
+                writeln!(out, "{}", change.apply(root)?)?;
+            }
         }
-        if !changes.is_empty() {
-            writeln!(out, "{} generated file(s) out of date; run: {COMMAND}", changes.len())?;
+    }
+    match (check, differing) {
+        (true, 0) => writeln!(out, "generated files are up to date")?,
+        (true, _) => {
+            writeln!(out, "{differing} generated file(s) out of date; run: {COMMAND}")?;
             return Ok(ExitCode::FAILURE);
         }
-        writeln!(out, "generated files are up to date")?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    for change in changes {
-        writeln!(out, "{}", change.apply(root)?)?;
+        (false, _) => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -172,7 +180,7 @@ mod tests {
 
     fn generate(generators: &[Generator], root: &Path, check: bool) -> (ExitCode, String) {
         let mut out = Vec::new();
-        let code = run_generators(generators, root, check, &mut out).unwrap();
+        let code = run_generators(&[generators], root, check, &mut out).unwrap();
         (code, String::from_utf8(out).unwrap())
     }
 

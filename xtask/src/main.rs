@@ -6,6 +6,7 @@
 mod arrows;
 mod bring;
 mod certify;
+mod check;
 mod facts;
 mod r#gen;
 mod links;
@@ -53,9 +54,11 @@ struct Cli {
 enum Command {
     /// Build the reference server and certify it with real speech; the exit code is that of `lastword`.
     Certify(certify::CertifyArgs),
+    /// Explore the session machines exhaustively: every course of client, server and the channels between them.
+    Check(check::CheckArgs),
     /// Run every check of the repository, part by part, each within its own time.
     Test(TestArgs),
-    /// Write the generated files (schemas, requirement consts, tables in the prose).
+    /// Write the generated files (schemas, requirement consts, tables in the prose, counterexamples).
     Gen(GenArgs),
     /// Check the house rules that are about files: headers, length, forbidden words, links.
     Tidy,
@@ -106,6 +109,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
     let here = Workspace::find;
     match cli.command {
         Command::Certify(args) => certify::run(&here()?, &args),
+        Command::Check(args) => check::run(&here()?, &args),
         Command::Test(args) => run_parts(&here()?, &args),
         Command::Gen(args) => r#gen::run(&here()?.root, args.check),
         Command::Tidy => Ok(report("tidy", &tidy::check_tree(&here()?.root)?)),

@@ -24,6 +24,12 @@ pub(crate) fn parts() -> Vec<Part> {
     };
     vec![
         part("deny", "licences, bans and sources of all dependencies", 2400, deny),
+        Part {
+            shows: |line| line.contains(" states") || line.starts_with("together"),
+            ..part("check-deep", "the session machines explored through twenty million states", 1800, |context| {
+                Plan::Run(vec![own_step(context, &["check", "--deep"])])
+            })
+        },
         part("asyncapi", "the AsyncAPI document, read by @asyncapi/parser", 600, asyncapi),
         Part {
             needs_build_tools: true,
