@@ -29,6 +29,10 @@ struct Inner {
     over: BTreeSet<u32>,
     closed_by: BTreeSet<(u32, Side)>,
     last_us: BTreeMap<u32, u64>,
+    /// Connections of which the harness has ended its half only.
+    half_closed: BTreeSet<u32>,
+    /// How many messages came that something can wait for, in their order.
+    milestones: BTreeMap<u32, usize>,
 }
 
 struct Said {
@@ -50,6 +54,8 @@ impl Recorder {
             over: BTreeSet::new(),
             closed_by: BTreeSet::new(),
             last_us: BTreeMap::new(),
+            half_closed: BTreeSet::new(),
+            milestones: BTreeMap::new(),
         };
         Self { started: Instant::now(), inner: Mutex::new(inner), version: watch::Sender::new(0) }
     }
@@ -59,19 +65,30 @@ impl Recorder {
         let mut inner = self.lock();
         // The clock is read under the lock, so that times never fall.
         let t_us = self.now_us();
+        let mut moves = is_act(&kind);
         if let EventKind::Text { from: Side::Server, text } = &kind
             && let Ok(Value::Object(message)) = serde_json::from_str(text)
         {
-            let group = inner.said.entry(type_of(&message).to_owned()).or_default();
+            let kind = type_of(&message);
+            moves = !IDLE_TALK.contains(&kind);
+            if MILESTONES.contains(&kind) {
+                *inner.milestones.entry(conn).or_default() += 1;
+            }
+            let group = inner.said.entry(kind.to_owned()).or_default();
             group.push(Said { conn, message, taken: false });
         }
-        if let EventKind::Eof { .. } | EventKind::Refused { .. } | EventKind::ConnectFailed { .. } = &kind {
+        let ends = match &kind {
+            EventKind::Eof { from: Side::Client, .. } => !inner.half_closed.contains(&conn),
+            EventKind::Eof { .. } | EventKind::Refused { .. } | EventKind::ConnectFailed { .. } => true,
+            _ => false,
+        };
+        if ends {
             inner.over.insert(conn);
         }
         if let EventKind::Close { from, .. } = &kind {
             inner.closed_by.insert((conn, *from));
         }
-        if !matches!(kind, EventKind::Control { .. } | EventKind::GaveUp { .. } | EventKind::Note(_)) {
+        if moves {
             inner.last_us.insert(conn, t_us);
         }
         let event = Event { t_us, conn, kind };
@@ -79,6 +96,49 @@ impl Recorder {
         inner.trace.events.push(event);
         drop(inner);
         self.version.send_modify(|version| *version += 1);
+    }
+
+    /// Writes down that the harness ends its half of the transport; the connection goes on.
+    pub fn note_half_close(&self, conn: u32) {
+        self.lock().half_closed.insert(conn);
+        self.note(conn, EventKind::Eof { from: Side::Client, how: Eof::Fin });
+    }
+
+    /// How many messages have come on this connection that something can wait for: answers and ends, not results.
+    #[must_use]
+    pub fn milestones(&self, conn: u32) -> usize {
+        self.lock().milestones.get(&conn).copied().unwrap_or(0)
+    }
+
+    /// How many messages of this type the server has sent on this connection.
+    #[must_use]
+    pub fn count_said(&self, conn: u32, kind: &str) -> usize {
+        let inner = self.lock();
+        inner.said.get(kind).map_or(0, |group| group.iter().filter(|said| said.conn == conn).count())
+    }
+
+    /// How many events of a kind there are on this connection.
+    #[must_use]
+    pub fn count(&self, conn: u32, is: impl Fn(&EventKind) -> bool) -> usize {
+        self.lock().trace.events.iter().filter(|event| event.conn == conn && is(&event.kind)).count()
+    }
+
+    /// The lowest number from this one on above every connection so far.
+    #[must_use]
+    pub fn free_conn(&self, from: u32) -> u32 {
+        let highest = self.lock().trace.events.iter().map(|event| event.conn).max();
+        highest.map_or(from, |highest| from.max(highest.saturating_add(1)))
+    }
+
+    /// What happened on one connection so far.
+    #[must_use]
+    pub fn events_of(&self, conn: u32) -> Vec<Event> {
+        self.lock().trace.events.iter().filter(|event| event.conn == conn).cloned().collect()
+    }
+
+    /// The event that the harness gives up on a connection now, without its being written down.
+    pub(crate) fn as_given_up(&self, conn: u32) -> Event {
+        Event { t_us: self.now_us(), conn, kind: EventKind::GaveUp { after_ms: 0, quiescent: None } }
     }
 
     /// Writes down a binary message without its samples.
@@ -155,7 +215,7 @@ impl Recorder {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// When something last happened on this connection, in microseconds of the record.
+    /// When one of the two sides last did something on this connection that is no idle talk, in microseconds of the record.
     #[must_use]
     pub fn last_us(&self, conn: u32) -> u64 {
         self.lock().last_us.get(&conn).copied().unwrap_or(0)
@@ -213,6 +273,26 @@ impl Recorder {
 /// The type of a message; empty where it has none.
 fn type_of(message: &Map<String, Value>) -> &str {
     message.get("type").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// What a server may say for ever without doing anything of what it owes.
+const IDLE_TALK: &[&str] = &["keepalive_ack", "warning"];
+/// What a client can wait for before it goes on.
+const MILESTONES: &[&str] = &["ready", "flushed", "updated", "keepalive_ack", "error", "session_ended"];
+
+/// Whether one of the two sides did something, rather than the harness noted something.
+fn is_act(kind: &EventKind) -> bool {
+    !matches!(
+        kind,
+        EventKind::Control { .. }
+            | EventKind::GaveUp { .. }
+            | EventKind::Note(_)
+            | EventKind::Stimulus(_)
+            | EventKind::Transport { .. }
+            | EventKind::Cpu { .. }
+            | EventKind::Ping { .. }
+            | EventKind::Pong { .. }
+    )
 }
 
 /// Whether a message has all these members, at every level.

@@ -91,7 +91,7 @@ impl Talk {
     }
 
     fn waiting(&mut self) -> Wait<'_> {
-        Wait::new(&self.env, &self.recorder, CONN, None, &mut self.controls)
+        Wait::new(&self.env, &self.recorder, CONN, None, &mut self.controls, None)
     }
 
     /// Leaves: what still stands is cancelled. Hands over the record.
@@ -115,6 +115,6 @@ impl Talk {
             self.recorder.note(wait::CONTROL_AFTER, control.event());
         }
         let trace = self.recorder.trace();
-        Said { overloaded: control::is_overload(&trace), trace }
+        Said { overloaded: control::is_overload(trace.events.iter()), trace }
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct GivenUp {
     /// Messages were still coming when the harness gave up, and none of them was work.
     pub(crate) flows: bool,
     long_enough: bool,
+    /// The server had been silent for two intervals, whether it had to speak or not, and by an unhurried clock.
+    silent_for_two: bool,
     /// Nothing could ever come: every task of the subject waited.
     pub(crate) quiescent: bool,
     /// A message that pays came after all.
@@ -74,8 +76,18 @@ pub(crate) fn gave_up(conn: &mut Conn, at: At, quiescent: bool) {
     let flows = stood_still_us.is_none() && heard_of_late && is_work && unmoved;
     let long_enough =
         stood_still_us.is_some() || flows || at.t_us >= due_us || (must_speak && silent_us > two_intervals_us);
-    conn.given_up =
-        Some(GivenUp { at, debt, silent_from_us, stood_still_us, flows, long_enough, quiescent, answered: false });
+    let silent_for_two = silent_us > conn.interval_ms().saturating_mul(2_000);
+    conn.given_up = Some(GivenUp {
+        at,
+        debt,
+        silent_from_us,
+        stood_still_us,
+        flows,
+        long_enough,
+        silent_for_two,
+        quiescent,
+        answered: false,
+    });
 }
 
 /// What only work can bring; anything else is the answer to one message, and a session goes on without it.
@@ -107,12 +119,15 @@ pub(crate) fn settle(conn: &mut Conn, probes: &[&Conn], controls: &[Control], su
         return;
     };
     let Some(debt) = &given_up.debt else { return };
-    if !given_up.long_enough {
+    let from_us = given_up.still_from_us();
+    let control = controls.iter().rev().find(|control| control.t_us > from_us);
+    // Where the subject answers nobody, two intervals are enough for any debt: it is not this answer that is slow.
+    let answers_nobody = given_up.silent_for_two && control.is_some_and(|control| !control.outcome.speaks());
+    if !given_up.long_enough && !answers_nobody {
         conn.doubt(debt.requirement, "the harness gave up before the bound of the debt");
         return;
     }
-    let from_us = given_up.still_from_us();
-    let Some(control) = controls.iter().rev().find(|control| control.t_us > from_us) else {
+    let Some(control) = control else {
         conn.doubt(
             debt.requirement,
             "the harness gave up, and no control session shows that the server could have answered",
@@ -142,7 +157,10 @@ pub(crate) fn settle(conn: &mut Conn, probes: &[&Conn], controls: &[Control], su
     }
     if !control.outcome.speaks() {
         let text = format!("{text}; a control session failed too, after {} ms", control.took_ms);
-        conn.convict_with(FindingKind::Unresponsive, debt.requirement, given_up.at, &[debt.event], text);
+        // What stopped the subject as a whole is worse than that it was not answered.
+        let hostile = conn.answers.hostile.is_some();
+        let clause = if hostile { req::SEC_S3 } else { debt.requirement };
+        conn.convict_with(FindingKind::Unresponsive, clause, given_up.at, &[debt.event], text);
     } else if let Some((kind, clause, stimuli, why)) =
         suspicion.filter(|_| kind == FindingKind::Stalled).and_then(proved)
     {

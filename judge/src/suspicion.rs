@@ -211,6 +211,14 @@ pub enum Outcome {
     Missing,
 }
 
+impl Conclusion {
+    /// Whether it is a proof that the server is stuck, or would be without a timer.
+    #[must_use]
+    pub fn is_proved(&self) -> bool {
+        matches!(self, Self::WaitsFor(_) | Self::Masked { .. } | Self::Unreleasable)
+    }
+}
+
 /// What the evidence comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Conclusion {

@@ -127,7 +127,8 @@ pub(super) async fn open(arguments: &SubjectArgs, process: &mut Option<Process>)
         None => {
             let port = free_port().map_err(UsageError::from)?;
             *process = Some(Process::start(&arguments.command, port).map_err(UsageError::from)?);
-            Target::local(port, &arguments.path)
+            let pid = process.as_ref().and_then(Process::id);
+            Target { pid, ..Target::local(port, &arguments.path) }
         }
     };
     for header in &arguments.header {

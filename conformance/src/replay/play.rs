@@ -242,7 +242,7 @@ impl Player {
     }
 
     fn waiting(&mut self, conn: u32) -> Wait<'_> {
-        Wait::new(&self.env, &self.recorder, conn, None, &mut self.controls)
+        Wait::new(&self.env, &self.recorder, conn, None, &mut self.controls, None)
     }
 }
 

@@ -11,7 +11,7 @@ use super::model::{
     Announced, CaseReport, Counts, FindingReport, KnownReport, Measured, REPORT_VERSION, Report, RequirementReport,
     SubjectReport, TranscriptReport, TranscriptsReport,
 };
-use super::wirelog;
+use super::{stall, wirelog};
 use crate::certificate::conclude;
 use crate::exit;
 use crate::known::KnownFailures;
@@ -151,6 +151,13 @@ fn case_report(result: &CaseResult, context: &Context) -> CaseReport {
         reason: result.reason.as_deref().map(|reason| redactor.redact(reason)),
         closing: result.closing(),
         findings: result.findings().map(|finding| finding_report(finding, redactor)).collect(),
+        suspicions: result
+            .evidence
+            .iter()
+            .flat_map(|evidence| &evidence.judgement.suspicions)
+            .filter(|suspicion| failed || !suspicion.probes.is_empty())
+            .map(stall::report)
+            .collect(),
         known: known.filter(|_| failed),
         confirmed: result.confirmation.word(),
         attempts: result.attempts,

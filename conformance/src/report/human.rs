@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 
 use super::level::level_lines;
 use super::model::{CaseReport, FindingReport, Report, TranscriptsReport, WireLine};
+use super::stall;
+use super::suspicion::SuspicionReport;
 use crate::suite;
 
 /// The whole report as text.
@@ -39,7 +41,9 @@ pub(super) fn case_in_full(report: &Report, case: &CaseReport) -> String {
     let _ = writeln!(text, "{} {}: {}", case.verdict, case.id, case.title);
     for finding in &case.findings {
         finding_in_full(&mut text, finding);
+        ladder(&mut text, case, finding);
     }
+    latency(&mut text, case);
     if let Some(reason) = &case.reason {
         let _ = writeln!(text, "  {reason}");
     }
@@ -101,6 +105,9 @@ fn areas(text: &mut String, report: &Report) {
         for case in cases.iter().filter(|case| matches!(case.verdict.as_str(), "NOT_TESTED" | "NOT_APPLICABLE")) {
             let _ = writeln!(text, "  {} {}: {}", case.verdict, case.id, case.reason.as_deref().unwrap_or(""));
         }
+        for case in cases.iter().filter(|case| !case.failed) {
+            latency(text, case);
+        }
     }
     text.push('\n');
 }
@@ -113,16 +120,32 @@ fn breaches(text: &mut String, report: &Report) {
             by_breach.entry((finding.requirement.clone(), finding.kind.clone())).or_default().push((case, finding));
         }
     }
+    // A stall whose cause the probes of another case have shown is that deadlock once more.
+    for proved in PROVED {
+        let proved = by_breach.keys().filter(|(_, kind)| kind == proved).cloned().collect::<Vec<_>>();
+        for (requirement, kind) in proved {
+            let same = by_breach.remove(&(requirement.clone(), "STALLED".to_owned())).unwrap_or_default();
+            by_breach.entry((requirement, kind)).or_default().extend(same);
+        }
+    }
     for ((requirement, _), shown) in &by_breach {
         // The case that is about the requirement tells it; known failures only where nobody else does.
-        let best = shown.iter().min_by_key(|(case, _)| {
-            let seen_alone = case.confirmed.as_deref() == Some("alone");
-            (case.known.is_some(), !case.covers.contains(requirement), !seen_alone, case.findings.len())
+        let best = shown.iter().min_by_key(|(case, finding)| {
+            let seen_alone = matches!(case.confirmed.as_deref(), Some("alone" | "release probes"));
+            (
+                case.known.is_some(),
+                !PROVED.contains(&finding.kind.as_str()),
+                !case.covers.contains(requirement),
+                !seen_alone,
+                case.findings.len(),
+            )
         });
         let Some((case, finding)) = best else { continue };
         let verdict = if case.known.is_some() { "KNOWN FAILURE" } else { finding.verdict.as_str() };
-        let _ = writeln!(text, "{verdict} {requirement}: {}", case.id);
+        let headline = stall::headline(finding, &case.suspicions);
+        let _ = writeln!(text, "{verdict}{headline} {requirement}: {}", case.id);
         finding_in_full(text, finding);
+        ladder(text, case, finding);
         if let Some(known) = &case.known {
             let issue = known.issue.as_ref().map(|issue| format!(" ({issue})")).unwrap_or_default();
             let _ = writeln!(text, "  known: {}{issue}", known.reason);
@@ -154,6 +177,30 @@ pub(crate) fn finding_in_full(text: &mut String, finding: &FindingReport) {
     let _ = writeln!(text, "  [{}] ({}) {}", finding.requirement, finding.level, finding.clause);
 }
 
+/// The evidence behind a finding about a stall.
+fn ladder(text: &mut String, case: &CaseReport, finding: &FindingReport) {
+    let about = |suspicion: &&SuspicionReport| suspicion.conn == finding.conn && !suspicion.is_slow;
+    if !STALLS.contains(&finding.kind.as_str()) {
+        return;
+    }
+    for line in case.suspicions.iter().find(about).map(stall::lines).unwrap_or_default() {
+        let _ = writeln!(text, "  {line}");
+    }
+}
+
+/// The kinds of finding that the evidence about a stall belongs to.
+const STALLS: &[&str] = &["STALLED", "STUCK", "UNBOUNDED_WAIT", "MASKED_BY_TIMER", "NO_PROGRESS", "UNRESPONSIVE"];
+/// Those of them that say more than that a message never came.
+const PROVED: &[&str] = &["STUCK", "UNBOUNDED_WAIT"];
+
+/// What is slow and not stuck.
+fn latency(text: &mut String, case: &CaseReport) {
+    for suspicion in case.suspicions.iter().filter(|suspicion| suspicion.is_slow) {
+        let (owes, conclusion) = (&suspicion.owes, &suspicion.conclusion);
+        let _ = writeln!(text, "  latency {}: {owes} {conclusion} (shown by release probes)", case.id);
+    }
+}
+
 fn evidence(text: &mut String, case: &CaseReport) {
     if let Some(closing) = &case.closing {
         let _ = writeln!(text, "  socket: {closing}");
@@ -162,6 +209,7 @@ fn evidence(text: &mut String, case: &CaseReport) {
     wire(text, "wire log of the second run, alone", &case.second_wire_log);
     match case.confirmed.as_deref() {
         Some("alone") => text.push_str("  seen again when the case ran alone\n"),
+        Some("release probes") => text.push_str("  shown by the release probes above, five times over\n"),
         Some("not repeated") => text.push_str("  not seen again when the case ran alone\n"),
         Some(by) => {
             let _ = writeln!(text, "  seen again when {by} ran alone");

@@ -8,6 +8,8 @@ mod level;
 mod model;
 mod progress;
 mod sinks;
+mod stall;
+mod suspicion;
 mod wirelog;
 
 pub use build::{Context, build};
@@ -23,4 +25,5 @@ pub use model::{
 };
 pub use progress::Progress;
 pub use sinks::{SinkError, Sinks, write_all};
+pub use suspicion::{ControlsReport, CpuReport, ProbeReport, SuspicionReport, TransportReport, WaitsForReport};
 pub use wirelog::{all, tail};

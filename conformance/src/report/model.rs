@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::suspicion::SuspicionReport;
 use crate::certificate::LevelReport;
 use crate::coverage::Coverage;
 use crate::suite::SuiteSummary;
@@ -129,9 +130,13 @@ pub struct CaseReport {
     pub closing: Option<String>,
     /// What was found against the subject.
     pub findings: Vec<FindingReport>,
+    /// Where the server owed something for too long, or suspiciously long: the evidence, and what it comes to. Release probes that
+    /// show a server to be slow and not stuck stand here too.
+    #[serde(default)]
+    pub suspicions: Vec<SuspicionReport>,
     /// The entry of the known-failure list that covers it.
     pub known: Option<KnownReport>,
-    /// `alone` or the name of the case by which the failure was seen again; `not repeated`; absent where there was no failure.
+    /// `alone`, `release probes` or the name of the case by which the failure was seen again; `not repeated`; absent where there was no failure.
     pub confirmed: Option<String>,
     /// How many attempts were made.
     pub attempts: u32,

@@ -1,5 +1,7 @@
 //! Owns the lines of a wire log: a trace's events for a person, shortened. Secrets are hidden before a line is cut.
 
+use std::collections::BTreeSet;
+
 use lastword_spec::trace::{ControlOutcome, Event, EventKind, Side, Trace};
 
 use super::model::WireLine;
@@ -14,12 +16,22 @@ const TAIL: usize = 12;
 #[must_use]
 pub fn tail(trace: &Trace, pointed: &[usize], redactor: &Redactor) -> Vec<WireLine> {
     let lines = all(trace, redactor);
-    let from = lines.len().saturating_sub(TAIL);
+    let probes = probes(trace);
+    // The probes are evidence about the case and have a table of their own; its own last frames are what a person looks for.
+    let own: Vec<usize> = (0..lines.len()).filter(|index| !probes.contains(&lines[*index].conn)).collect();
+    let from = own.len().checked_sub(TAIL).map_or(0, |skipped| own[skipped]);
     let is_shown = |index: usize, line: &WireLine| {
         let next = lines.get(index + 1).map_or(usize::MAX, |next| next.event);
-        index >= from || pointed.iter().any(|event| (line.event..next).contains(event))
+        let is_last = index >= from && !probes.contains(&line.conn);
+        is_last || pointed.iter().any(|event| (line.event..next).contains(event))
     };
     lines.iter().enumerate().filter(|(index, line)| is_shown(*index, line)).map(|(_, line)| line.clone()).collect()
+}
+
+/// The connections that are release probes.
+fn probes(trace: &Trace) -> BTreeSet<u32> {
+    let is_probe = |event: &&Event| matches!(&event.kind, EventKind::Open(open) if open.probe.is_some());
+    trace.events.iter().filter(is_probe).map(|event| event.conn).collect()
 }
 
 /// Every event of a trace; audio that follows audio stands in one line.

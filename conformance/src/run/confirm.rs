@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use lastword_spec::finding::{FindingKind, Verdict};
 use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements::{CON_S3, KA_S2, KA_S3, KA_S4, KA_S7};
+use lastword_spec::table::State;
 
 use super::env::Env;
 use super::result::{CaseResult, Confirmation, Evidence};
@@ -28,7 +29,7 @@ pub(super) async fn confirm(env: &Arc<Env>, results: &mut [CaseResult], observer
     // A subject that answers nothing is confirmed by one more session that it does not answer, with nothing else running.
     let hung = results.iter().any(|result| keys(result).iter().any(is_hung));
     let alone = if hung { env.controls.alone().await.map(|control| control.evidence()) } else { None };
-    let mut confirmed: BTreeSet<Key> = BTreeSet::new();
+    let mut confirmed: BTreeSet<Key> = proved(results).into_keys().collect();
     if alone.as_ref().is_some_and(|evidence| !control::is_answered(evidence)) {
         confirmed.extend(results.iter().flat_map(keys).filter(is_hung));
     }
@@ -38,6 +39,10 @@ pub(super) async fn confirm(env: &Arc<Env>, results: &mut [CaseResult], observer
         let open = keys.iter().any(|key| !confirmed.contains(key) && tries.get(key).copied().unwrap_or(0) < TRIES);
         if !open {
             continue;
+        }
+        // Who has stopped to answer shows nothing again.
+        if env.controls.is_dead() {
+            break;
         }
         observer.note(&format!("running {} again, alone", results[index].case.id));
         let Unit::Done(mut second) = unit::run(env, results[index].case).await else { continue };
@@ -80,7 +85,7 @@ fn shared(look: &CaseResult, keys: &BTreeSet<Key>) -> BTreeSet<Key> {
 /// Says of every failing case by which evidence it stands, or that it does not: what the first runs found, in `results`, against
 /// what the second ones found, in [`CaseResult::second`], and against a session that was held alone.
 pub(crate) fn settle_all(results: &mut [CaseResult], alone: Option<&Evidence>) {
-    let mut confirmed: BTreeMap<Key, String> = BTreeMap::new();
+    let mut confirmed: BTreeMap<Key, String> = proved(results);
     if alone.is_some_and(|evidence| !control::is_answered(evidence)) {
         let hung = results.iter().flat_map(keys).filter(is_hung);
         confirmed.extend(hung.map(|key| (key, control::CONTROL.to_owned())));
@@ -101,6 +106,54 @@ pub(crate) fn settle_all(results: &mut [CaseResult], alone: Option<&Evidence>) {
     }
 }
 
+/// What release probes have shown, each with the case that shows it. Five repetitions on fresh connections against a control are
+/// more than a second run of the case; what waits for the same thing in the same state is the same hang.
+fn proved(results: &[CaseResult]) -> BTreeMap<Key, String> {
+    let suspicions = |result: &CaseResult| {
+        let evidence = result.evidence.as_ref();
+        evidence.map(|evidence| evidence.judgement.suspicions.clone()).unwrap_or_default()
+    };
+    let mut shown: BTreeMap<(State, String), String> = BTreeMap::new();
+    let mut proved: BTreeMap<Key, String> = BTreeMap::new();
+    for result in results {
+        for suspicion in suspicions(result).iter().filter(|suspicion| suspicion.conclusion.is_proved()) {
+            shown.entry((suspicion.state, suspicion.what.clone())).or_insert_with(|| result.case.id.clone());
+            let kinds = [FindingKind::UnboundedWait, FindingKind::MaskedByTimer, FindingKind::Stuck];
+            for kind in kinds {
+                proved.entry((suspicion.requirement, kind)).or_insert_with(|| result.case.id.clone());
+            }
+        }
+    }
+    proved.extend(run_in_place(results));
+    for suspicion in results.iter().flat_map(suspicions) {
+        if let Some(case) = shown.get(&(suspicion.state, suspicion.what.clone())) {
+            proved.entry((suspicion.requirement, FindingKind::Stalled)).or_insert_with(|| case.clone());
+        }
+    }
+    proved
+}
+
+/// Nothing moved for this long, in each of two cases: no moment's standstill of a line or a machine.
+const IN_PLACE_US: u64 = 10_000_000;
+
+/// Livelocks that two cases have watched for long, which is a second look already.
+fn run_in_place(results: &[CaseResult]) -> BTreeMap<Key, String> {
+    let mut seen: BTreeMap<Key, (usize, String)> = BTreeMap::new();
+    for result in results {
+        let Some(evidence) = &result.evidence else { continue };
+        let suspicions = &evidence.judgement.suspicions;
+        let in_place = evidence.findings().filter(|finding| finding.kind == FindingKind::NoProgress);
+        let long = in_place.filter(|finding| {
+            let about = suspicions.iter().find(|suspicion| suspicion.conn == finding.conn);
+            about.is_some_and(|suspicion| finding.t_us.saturating_sub(suspicion.since_us) >= IN_PLACE_US)
+        });
+        for key in long.map(|finding| (finding.requirement, finding.kind)).collect::<BTreeSet<Key>>() {
+            seen.entry(key).or_insert_with(|| (0, result.case.id.clone())).0 += 1;
+        }
+    }
+    seen.into_iter().filter(|(_, (cases, _))| *cases >= 2).map(|(key, (_, case))| (key, case)).collect()
+}
+
 /// Says of a case by which evidence it stands, or that it does not.
 fn settle(result: &mut CaseResult, confirmed: &BTreeMap<Key, String>) {
     if !result.verdict.is_failure() || matches!(result.confirmation, Confirmation::Alone) {
@@ -108,7 +161,8 @@ fn settle(result: &mut CaseResult, confirmed: &BTreeMap<Key, String>) {
     }
     let keys = keys(result);
     if let Some(by) = keys.iter().find_map(|key| confirmed.get(key)) {
-        result.confirmation = Confirmation::By(by.clone());
+        let itself = *by == result.case.id && keys.iter().any(is_by_probes);
+        result.confirmation = if itself { Confirmation::Probes } else { Confirmation::By(by.clone()) };
         return;
     }
     result.verdict = Verdict::Inconclusive;
@@ -126,7 +180,8 @@ pub(crate) fn confirmed(results: &[CaseResult]) -> BTreeMap<Key, String> {
         let case = result.case.id.clone();
         both.into_iter().map(move |key| (key, case.clone()))
     };
-    results.iter().filter(stands).flat_map(of).collect()
+    let again: BTreeMap<Key, String> = results.iter().filter(stands).flat_map(of).collect();
+    proved(results).into_iter().chain(again).collect()
 }
 
 /// The failing cases: those first that are about what was found in them.
@@ -138,6 +193,10 @@ fn by_aim(results: &[CaseResult]) -> Vec<usize> {
         (!aimed, *index)
     });
     failing
+}
+
+fn is_by_probes((_, kind): &Key) -> bool {
+    matches!(kind, FindingKind::UnboundedWait | FindingKind::MaskedByTimer | FindingKind::Stuck)
 }
 
 fn is_hung((_, kind): &Key) -> bool {
@@ -160,7 +219,7 @@ mod tests {
     use lastword_judge::{Connection, Finding, Judgement};
     use lastword_spec::finding::Culprit;
     use lastword_spec::requirements::{END_S2, END_S9};
-    use lastword_spec::table::{Side, State};
+    use lastword_spec::table::Side;
     use lastword_spec::trace::{Header, Trace};
 
     use super::*;

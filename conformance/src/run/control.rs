@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use lastword_judge::{Judgement, judge};
 use lastword_spec::finding::Culprit;
-use lastword_spec::trace::{ControlOutcome, EventKind, Side, Trace};
+use lastword_spec::trace::{ControlOutcome, Event, EventKind, Side, Trace};
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::env::{Env, Session};
 use super::gate::SessionPermit;
@@ -62,7 +62,7 @@ impl Control {
 /// Whether the subject answered a control session at all: by `ready`, or by saying that it has no room.
 pub(crate) fn is_answered(evidence: &Evidence) -> bool {
     let ready = evidence.judgement.connections.iter().any(|one| one.ready_us.is_some());
-    ready || is_overload(&evidence.trace)
+    ready || is_overload(evidence.trace.events.iter())
 }
 
 /// Runs control sessions and remembers the last.
@@ -89,6 +89,10 @@ const SILENCE: Duration = Duration::from_secs(5);
 const SHORT_SILENCE: Duration = Duration::from_secs(2);
 /// So many unanswered control sessions in a row make a subject dead, until one is answered.
 const DEAD: u32 = 3;
+/// For so long a dead subject is not asked again whether it still is.
+const STILL_DEAD: Duration = Duration::from_secs(30);
+/// How long its connection may take to open: far longer than with a subject that serves.
+const OPENING: Duration = Duration::from_secs(3);
 /// How long it may take in all; longer where the server proves that it works.
 const BOUND: Duration = Duration::from_secs(25);
 /// How long a suspect's control waits for the right to open a session.
@@ -120,6 +124,11 @@ impl Controls {
         self.lock().last.clone()
     }
 
+    /// What a session usually takes on this subject, in milliseconds; 0 where none completed.
+    pub(crate) fn usual_ms(&self) -> u64 {
+        self.lock().usual_ms.unwrap_or(0)
+    }
+
     /// Why no control session can succeed on this subject, if calibration has shown that.
     pub(crate) fn broken(&self) -> Option<String> {
         self.lock().broken.clone()
@@ -128,6 +137,14 @@ impl Controls {
     /// Whether the subject has stopped to answer altogether.
     pub(crate) fn is_dead(&self) -> bool {
         self.lock().unanswered >= DEAD
+    }
+
+    /// Why nothing need be asked of a subject that has stopped to answer: it was asked only just now.
+    pub(crate) fn dead_just_now(&self) -> Option<String> {
+        let state = self.lock();
+        let last =
+            state.last.as_ref().filter(|last| state.unanswered >= DEAD && last.started.elapsed() < STILL_DEAD)?;
+        Some(last.why.clone().unwrap_or_else(|| "the subject answers nothing".to_owned()))
     }
 
     /// How much slower than usual a session was, in percent, at least 100.
@@ -202,9 +219,16 @@ impl Controls {
 async fn session(env: &Arc<Env>, permit: SessionPermit) -> Control {
     let started = Instant::now();
     let recorder = Arc::new(Recorder::new(env.header(CONTROL, 100), &env.options()));
-    let why = match env.open(0, &Open::default(), Some("word".to_owned()), &recorder, permit).await {
-        None => Some(recorder.ending(0).unwrap_or_else(|| "no connection".to_owned())),
-        Some(session) => converse(env, session, &recorder).await.err(),
+    let open = Open::default();
+    let opening = env.open(0, &open, Some("word".to_owned()), &recorder, permit);
+    let why = match timeout(OPENING, opening).await {
+        Err(_) => {
+            let error = format!("no answer to the upgrade within {} s", OPENING.as_secs());
+            recorder.note(0, EventKind::ConnectFailed { error: error.clone() });
+            Some(error)
+        }
+        Ok(None) => Some(recorder.ending(0).unwrap_or_else(|| "no connection".to_owned())),
+        Ok(Some(session)) => converse(env, session, &recorder).await.err(),
     };
     let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let trace = recorder.trace();
@@ -214,7 +238,7 @@ async fn session(env: &Arc<Env>, permit: SessionPermit) -> Control {
     if let Some(ready) = recorder.ready(0) {
         let _ = env.ready.set(ready);
     }
-    let overloaded = is_overload(&trace);
+    let overloaded = is_overload(trace.events.iter());
     let why = why.or(fault);
     Control {
         ok: why.is_none(),
@@ -320,9 +344,9 @@ pub(crate) fn config_message(token: Option<&str>, members: &Map<String, Value>) 
 }
 
 /// Whether the subject said that it has no room for a session. What it says of a session that it has taken is for the judge.
-pub(crate) fn is_overload(trace: &Trace) -> bool {
+pub(crate) fn is_overload<'a>(mut events: impl Iterator<Item = &'a Event>) -> bool {
     let mut taken = BTreeSet::new();
-    trace.events.iter().any(|event| match &event.kind {
+    events.any(|event| match &event.kind {
         EventKind::Refused { status, .. } => matches!(status, 503 | 429),
         EventKind::Close { from: Side::Server, code, .. } if !taken.contains(&event.conn) => {
             code.is_some_and(|code| code.0 == 1013)

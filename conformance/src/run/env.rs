@@ -1,15 +1,16 @@
 //! Owns what the parts of a run share: the subject, the speech, the limits and what has been learnt so far.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use lastword_judge::Options;
 use lastword_spec::message::Ready;
-use lastword_spec::trace::{EventKind, Header, Open as Opening, Shown, Side};
+use lastword_spec::trace::{EventKind, Header, Open as Opening, Probe, Shown, Side};
 
 use super::control::Controls;
 use super::gate::{Gate, SessionPermit};
 use super::knowledge::Knowledge;
-use super::patience::Patience;
+use super::suspects::{Parking, Suspects};
 use crate::case::{Credential, Open};
 use crate::memory::Watch;
 use crate::record::Recorder;
@@ -21,7 +22,10 @@ pub(crate) struct Env {
     pub(crate) dialler: Dialler,
     pub(crate) speech: Speech,
     pub(crate) gate: Gate,
-    pub(crate) patience: Patience,
+    pub(super) suspects: Suspects,
+    pub(super) parking: Parking,
+    /// How many cases run side by side just now, at most.
+    pub(super) lanes: AtomicUsize,
     pub(crate) controls: Controls,
     pub(crate) seed: u64,
     /// No wait is longer.
@@ -85,6 +89,35 @@ impl Env {
         recorder: &Arc<Recorder>,
         permit: SessionPermit,
     ) -> Option<Session> {
+        self.open_for(conn, open, speech, None, recorder, permit).await
+    }
+
+    /// The same for a release probe.
+    pub(super) async fn open_probe(
+        &self,
+        conn: u32,
+        open: &Open,
+        probe: Probe,
+        recorder: &Arc<Recorder>,
+        permit: SessionPermit,
+    ) -> Option<Session> {
+        self.open_for(conn, open, None, Some(probe), recorder, permit).await
+    }
+
+    /// Whether the subject has no room for a second session beside a suspect.
+    pub(super) fn is_serial(&self) -> bool {
+        self.lanes.load(Ordering::Relaxed) <= 1 || self.gate.is_for_one()
+    }
+
+    async fn open_for(
+        &self,
+        conn: u32,
+        open: &Open,
+        speech: Option<String>,
+        probe: Option<Probe>,
+        recorder: &Arc<Recorder>,
+        permit: SessionPermit,
+    ) -> Option<Session> {
         match self.dialler.open(&open.offer, open.authorization).await {
             Opened::Socket { socket, selected } => {
                 recorder.note(
@@ -96,7 +129,7 @@ impl Env {
                         speech,
                         url: Some(self.dialler.target().shown()),
                         authorization: Some(self.shown(open.authorization)),
-                        probe: None,
+                        probe,
                     }),
                 );
                 Some(Session { link: Link::new(conn, *socket, Arc::clone(recorder)), _permit: permit })

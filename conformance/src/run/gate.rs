@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 /// The operator's limits on the load of a run.
 pub(crate) struct Gate {
     sessions: Arc<Semaphore>,
+    max_sessions: usize,
     interval: Option<Duration>,
     next_dial: Mutex<Instant>,
     audio_budget_ms: Option<u64>,
@@ -25,12 +26,23 @@ impl Gate {
     pub(crate) fn new(max_sessions: usize, per_second: Option<f64>, audio_budget_ms: Option<u64>) -> Self {
         Self {
             sessions: Arc::new(Semaphore::new(max_sessions)),
+            max_sessions,
             interval: per_second.map(|rate| Duration::from_secs_f64(1.0 / rate)),
             next_dial: Mutex::new(Instant::now()),
             audio_budget_ms,
             audio_spent_ms: AtomicU64::new(0),
             dialled: AtomicU64::new(0),
         }
+    }
+
+    /// Whether only one session may be open at a time.
+    pub(crate) fn is_for_one(&self) -> bool {
+        self.max_sessions <= 1
+    }
+
+    /// How many sessions are open.
+    pub(crate) fn open_sessions(&self) -> usize {
+        self.max_sessions.saturating_sub(self.sessions.available_permits())
     }
 
     /// Waits until one more session may be opened.

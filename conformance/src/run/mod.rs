@@ -12,12 +12,17 @@ mod knowledge;
 mod patience;
 mod player;
 mod pool;
+mod probe;
 mod result;
 mod stimulus;
+mod suspects;
+mod system;
 mod transcribe;
 mod unit;
 pub(crate) mod wait;
+mod watch;
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
 pub(crate) use applicable::{obstacle, skip};
@@ -33,7 +38,7 @@ use tokio::time::Instant;
 use self::control::Controls;
 use self::env::Env;
 use self::gate::Gate;
-use self::patience::Patience;
+use self::suspects::{Parking, Suspects};
 use crate::case::Case;
 use crate::memory::Watch;
 use crate::speech::Speech;
@@ -80,13 +85,15 @@ pub trait Observer: Send + Sync {
 
 /// What the parts of a run share, before its first session, and how much may go on side by side.
 pub(crate) fn environment(plan: &Plan) -> (Arc<Env>, usize) {
-    let sessions = plan.max_sessions.unwrap_or(plan.jobs * 2 + 8).max(1);
+    let sessions = plan.max_sessions.unwrap_or(plan.jobs * 3 + 16).max(1);
     let env = Arc::new(Env {
         watch: plan.dialler.is_in_memory().then(Watch::new).flatten(),
         dialler: plan.dialler.clone(),
         speech: plan.speech.clone(),
         gate: Gate::new(sessions, plan.rate, plan.audio_budget_s.map(|seconds| seconds * 1_000)),
-        patience: Patience::default(),
+        suspects: Suspects::default(),
+        parking: Parking::default(),
+        lanes: AtomicUsize::new(plan.jobs),
         controls: Controls::new(),
         seed: plan.seed,
         max_wait_ms: plan.max_wait_ms,

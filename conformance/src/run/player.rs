@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use lastword_spec::trace::{EventKind, Trace};
 use serde_json::{Map, Value, json};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::control::Control;
 use super::env::{Env, Session};
+use super::probe::{Fate, PROBE_CONN, Probes, Script, Suspect};
 use super::wait::{self, Waited};
 use super::{control, stimulus};
 use crate::case::{Audio, Await, Case, Open, Start, Step, Tick};
@@ -33,7 +35,7 @@ pub(crate) struct Played {
 pub(crate) struct Player {
     env: Arc<Env>,
     recorder: Arc<Recorder>,
-    sessions: Vec<Open1>,
+    sessions: Vec<Opened>,
     current: usize,
     attempt: u32,
     next_seq: u64,
@@ -45,9 +47,13 @@ pub(crate) struct Player {
 }
 
 /// A connection that was opened in this case, whether it still is or not.
-struct Open1 {
+pub(crate) struct Opened {
     label: Option<String>,
-    session: Option<Session>,
+    pub(super) session: Option<Session>,
+    /// What was sent on it.
+    pub(super) script: Script,
+    /// Whom release probes are to be held about when the steps are over.
+    pub(super) probe_later: Vec<Suspect>,
 }
 
 /// Whether the steps go on.
@@ -82,9 +88,12 @@ impl Player {
         };
         player.steps(&case.steps).await;
         player.leave().await;
+        player.probe_afterwards().await;
         player.witness_afterwards().await;
         let trace = player.recorder.trace();
-        Played { overloaded: control::is_overload(&trace), trace, unmet: player.unmet, controls: player.controls }
+        // A probe for which there was no room is missing evidence; the case itself was served.
+        let overloaded = control::is_overload(trace.events.iter().filter(|event| event.conn < PROBE_CONN));
+        Played { overloaded, trace, unmet: player.unmet, controls: player.controls }
     }
 
     async fn steps(&mut self, steps: &[Step]) {
@@ -169,11 +178,16 @@ impl Player {
         {
             before.session = None;
         }
+        if let Some(why) = self.env.controls.dead_just_now() {
+            self.unmet.push(format!("the subject no longer answers: {why}"));
+            return Flow::Stop;
+        }
         let conn = self.sessions.len();
         let permit = self.env.gate.session().await;
         let session = self.env.open(conn_number(conn), open, speech, &self.recorder, permit).await;
         let opened = session.is_some();
-        self.sessions.push(Open1 { label: open.label.clone(), session });
+        let script = Script::new(open.clone());
+        self.sessions.push(Opened { label: open.label.clone(), session, script, probe_later: Vec::new() });
         self.current = conn;
         if opened { Flow::Go } else { Flow::Skip }
     }
@@ -302,7 +316,8 @@ impl Player {
 
     fn waiting(&mut self, within: Option<crate::case::Within>) -> wait::Wait<'_> {
         let conn = conn_number(self.current);
-        wait::Wait::new(&self.env, &self.recorder, conn, within, &mut self.controls)
+        let opened = self.sessions.get_mut(self.current);
+        wait::Wait::new(&self.env, &self.recorder, conn, within, &mut self.controls, opened)
     }
 
     /// Sends, and never waits for ever: a server that does not read owes progress.
@@ -311,9 +326,9 @@ impl Player {
         if self.recorder.is_over(conn) {
             return Flow::Skip;
         }
-        let Some(session) = self.sessions.get_mut(self.current).and_then(|open| open.session.as_mut()) else {
-            return Flow::Skip;
-        };
+        let Some(opened) = self.sessions.get_mut(self.current) else { return Flow::Skip };
+        let Some(session) = opened.session.as_mut() else { return Flow::Skip };
+        opened.script.keep(&messages, self.recorder.milestones(conn));
         let bound = wait::write_bound(&self.env, &self.recorder, conn);
         match wait::sending(&self.recorder, conn, bound, session.link.send(messages)).await {
             Waited::Came => Flow::Go,
@@ -330,15 +345,28 @@ impl Player {
         }
     }
 
-    /// Where no control session could be held beside the suspect, because the subject or the operator allows none, one is held
+    /// The release probes that could not be held beside the suspect, and those about what came after a conspicuous silence.
+    async fn probe_afterwards(&mut self) {
+        for suspect in self.sessions.iter_mut().flat_map(|opened| std::mem::take(&mut opened.probe_later)) {
+            let fate = suspect.came_after.map_or(Fate::GaveUp, Fate::Came);
+            let (_alive, seen) = watch::channel(fate);
+            Probes::new(&self.env, &self.recorder, suspect, seen).hold().await;
+        }
+    }
+
+    /// Where no control session could be held beside the suspect, because the subject or the operator allows none, they are held
     /// now that the suspect has been let go.
     async fn witness_afterwards(&mut self) {
         if !self.gave_up || !self.controls.is_empty() {
             return;
         }
-        if let Some(control) = self.env.controls.fresh().await {
-            self.recorder.note(wait::CONTROL_AFTER, control.event());
-            self.controls.push(control);
+        for _ in 0..wait::CONTROLS {
+            let Some(control) = self.env.controls.fresh().await else { return };
+            let goes_on = control.answered;
+            wait::note_control(&self.recorder, &mut self.controls, control);
+            if !goes_on {
+                return;
+            }
         }
     }
 

@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use lastword_spec::finding::Verdict;
+use lastword_spec::requirements::{CFG_S1, CLO_S2, END_S1, END_S2, END_S6, FLU_S2};
 use tokio::task::JoinSet;
 
 use super::env::Env;
@@ -43,7 +45,10 @@ pub(super) async fn run_all(
     let mut running = JoinSet::new();
     let mut by_task = BTreeMap::new();
     while !queue.is_empty() || !running.is_empty() {
-        while running.len() < limit
+        env.lanes.store(limit, Ordering::Relaxed);
+        // A case that only waits for a suspect keeps nobody from running, unless there is room for one only.
+        let parked = if limit > 1 { env.parking.count().min(limit) } else { 0 };
+        while running.len() < limit + parked
             && let Some(index) = queue.pop_front()
         {
             let (env, case) = (Arc::clone(env), cases[index]);
@@ -51,7 +56,12 @@ pub(super) async fn run_all(
             let task = running.spawn(async move { (index, alone, unit::run_unless_dead(&env, case).await) });
             by_task.insert(task.id(), index);
         }
-        let Some(finished) = running.join_next_with_id().await else { continue };
+        let finished = tokio::select! {
+            biased;
+            finished = running.join_next_with_id() => finished,
+            () = env.parking.grown() => continue,
+        };
+        let Some(finished) = finished else { continue };
         let result = match finished {
             Ok((_, (index, _, Unit::Done(result)))) => (index, *result),
             Ok((_, (index, alone, Unit::Overloaded))) => {
@@ -86,21 +96,28 @@ pub(super) async fn run_all(
     (results.into_iter().flatten().collect(), limit)
 }
 
-/// Cases first that take their time whatever the subject does: for timers, or as long as speech takes. The others by the seed.
+/// Cases first that show at once whether the subject is stuck, then those that take their time whatever the subject does: for
+/// timers, or as long as speech takes. The others by the seed.
 fn order(cases: &[&'static Case], seed: u64) -> Vec<usize> {
     let mut indices: Vec<usize> = (0..cases.len()).collect();
     let mut state = seed ^ 0x9e37_79b9_7f4a_7c15;
-    let mut keyed: Vec<(bool, u64, usize)> = indices
+    let mut keyed: Vec<(bool, bool, u64, usize)> = indices
         .drain(..)
         .map(|index| {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            (!takes_its_time(cases[index]), state, index)
+            (!is_about_waiting(cases[index]), !takes_its_time(cases[index]), state, index)
         })
         .collect();
     keyed.sort_unstable();
-    keyed.into_iter().map(|(_, _, index)| index).collect()
+    keyed.into_iter().map(|(.., index)| index).collect()
+}
+
+/// Whether the case is about a debt that only work pays. If nobody pays it, every other case waits in vain too: the sooner that
+/// has been looked into, the shorter they wait.
+fn is_about_waiting(case: &Case) -> bool {
+    case.covers.first().is_some_and(|id| [CFG_S1, FLU_S2, END_S1, END_S2, END_S6, CLO_S2].contains(id))
 }
 
 fn takes_its_time(case: &Case) -> bool {
@@ -121,7 +138,9 @@ mod tests {
         let mut sorted = first.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, (0..cases.len()).collect::<Vec<_>>());
-        let slow = cases.iter().filter(|case| takes_its_time(case)).count();
-        assert!(slow > 0 && first[..slow].iter().all(|index| takes_its_time(cases[*index])));
+        let aimed = cases.iter().filter(|case| is_about_waiting(case)).count();
+        let slow = cases.iter().filter(|case| takes_its_time(case) && !is_about_waiting(case)).count();
+        assert!(aimed > 0 && first[..aimed].iter().all(|index| is_about_waiting(cases[*index])));
+        assert!(slow > 0 && first[aimed..aimed + slow].iter().all(|index| takes_its_time(cases[*index])));
     }
 }

@@ -78,7 +78,9 @@ pub enum Confirmation {
     None,
     /// The same was found again when the case ran alone.
     Alone,
-    /// The same was found again in another case, which ran alone.
+    /// The release probes of the case itself have shown it, five times over.
+    Probes,
+    /// The same was found again in another case, which ran alone or has shown it by release probes.
     By(String),
     /// It was not found again; this is what happened then.
     NotRepeated(Evidence),
@@ -91,6 +93,7 @@ impl Confirmation {
         match self {
             Self::None => None,
             Self::Alone => Some("alone".to_owned()),
+            Self::Probes => Some("release probes".to_owned()),
             Self::By(case) => Some(case.clone()),
             Self::NotRepeated(_) => Some("not repeated".to_owned()),
         }

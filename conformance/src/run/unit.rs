@@ -37,6 +37,9 @@ const CONTROL_PAUSE: Duration = Duration::from_millis(100);
 /// Runs a case, with a control session before it and one after it; not at all where the subject has stopped to answer, for
 /// then every further case would only cost time.
 pub(super) async fn run_unless_dead(env: &Arc<Env>, case: &'static Case) -> Unit {
+    if let Some(why) = env.controls.dead_just_now() {
+        return Unit::Done(Box::new(skipped(case, Verdict::Inconclusive, &format!("control failed: {why}"))));
+    }
     if env.controls.is_dead()
         && let Some(control) = env.controls.fresh().await
         && !control.answered
@@ -127,6 +130,11 @@ async fn control_failure(env: &Arc<Env>) -> Option<String> {
 }
 
 async fn control_after(env: &Arc<Env>) -> Option<Control> {
+    if env.controls.dead_just_now().is_some() {
+        return env.controls.last();
+    }
+    // It waits and does nothing: others may run meanwhile.
+    let _parked = env.parking.park();
     let mut last = None;
     for _ in 0..CONTROL_TRIES {
         last = env.controls.fresh().await;

@@ -1,5 +1,5 @@
-//! Owns waiting: until something has come, the connection is over, or patience ends with a control session as witness.
-//! Every wait ends, and none of its bounds is a verdict.
+//! Owns waiting: until something has come, the connection is over, or patience ends with control sessions as witnesses. Who is
+//! the first to suspect a kind of debt also gathers the evidence. Every wait ends, and none of its bounds is a verdict.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::control::Control;
 use super::env::Env;
-use super::patience::{Patience, Waiting};
+use super::patience::{Waiting, principal};
+use super::player::Opened;
+use super::suspects::{Key, Parked};
+use super::watch::{Lead, Watched};
 use crate::case::Within;
 use crate::memory::Seen;
 use crate::record::Recorder;
@@ -28,22 +31,28 @@ pub(crate) enum Waited {
 
 /// One wait on one connection.
 pub(crate) struct Wait<'a> {
-    env: &'a Arc<Env>,
-    recorder: &'a Arc<Recorder>,
-    conn: u32,
-    within: Option<Within>,
-    controls: &'a mut Vec<Control>,
-    since_us: u64,
-    witness: Witness,
-    /// How often the process moved while it was watched for quiescence.
-    interruptions: u32,
+    pub(super) env: &'a Arc<Env>,
+    pub(super) recorder: &'a Arc<Recorder>,
+    pub(super) conn: u32,
+    pub(super) within: Option<Within>,
+    pub(super) controls: &'a mut Vec<Control>,
+    pub(super) opened: Option<&'a mut Opened>,
+    state: Progress<'a>,
 }
 
-/// The control session of a suspicion.
-enum Witness {
-    None,
-    Running(oneshot::Receiver<Option<Control>>),
-    Heard,
+/// How far a wait has come.
+struct Progress<'a> {
+    since_us: u64,
+    witness: Option<oneshot::Receiver<Option<Control>>>,
+    /// Control sessions of this wait that were held.
+    heard: usize,
+    /// No further one can be held beside the suspect.
+    exhausted: bool,
+    watched: Option<Watched>,
+    lead: Option<Lead>,
+    parked: Option<Parked<'a>>,
+    /// How often the process moved while it was watched for quiescence.
+    interruptions: u32,
 }
 
 /// Control sessions stand in a trace under numbers that no connection of a case has.
@@ -52,6 +61,8 @@ const CONTROL_CONN: u32 = 1_000;
 pub(crate) const CONTROL_BEFORE: u32 = 998;
 /// The control session after a case.
 pub(crate) const CONTROL_AFTER: u32 = 999;
+/// How many control sessions a suspect must outlive that is the first of its kind; the judge asks for as many.
+pub(super) const CONTROLS: usize = 3;
 /// What the wait for a timer outlasts the timer's own bound by.
 const TIMER_MARGIN_US: u64 = 200_000;
 /// Who moves so often while it is watched is not watched any longer.
@@ -66,36 +77,47 @@ impl<'a> Wait<'a> {
         conn: u32,
         within: Option<Within>,
         controls: &'a mut Vec<Control>,
+        opened: Option<&'a mut Opened>,
     ) -> Self {
-        let since_us = recorder.now_us();
-        Self { env, recorder, conn, within, controls, since_us, witness: Witness::None, interruptions: 0 }
+        let state = Progress {
+            since_us: recorder.now_us(),
+            witness: None,
+            heard: 0,
+            exhausted: false,
+            watched: None,
+            lead: None,
+            parked: None,
+            interruptions: 0,
+        };
+        Self { env, recorder, conn, within, controls, opened, state }
     }
 
     /// Waits until `done`.
     pub(crate) async fn until(mut self, done: impl Fn(&Recorder) -> bool) -> Waited {
         let mut changes = self.recorder.changes();
+        let mut known = self.env.suspects.changes();
         loop {
             if done(self.recorder) {
-                return Waited::Came;
+                return self.ended(Waited::Came).await;
             }
             if self.recorder.is_over(self.conn) {
-                return Waited::Over;
+                return self.ended(Waited::Over).await;
             }
             let now_us = self.recorder.now_us();
             let (suspicious_us, until_us) = self.bounds();
-            if now_us >= until_us && self.is_witnessed() {
+            let is_late = now_us >= until_us;
+            if (is_late && self.is_witnessed()) || (self.state.heard > 0 && self.env.controls.is_dead()) {
                 // What has happened so far has been looked at.
                 changes.borrow_and_update();
                 tokio::select! {
                     biased;
-                    _ = changes.changed(), if self.interruptions < INTERRUPTIONS => self.interruptions += 1,
-                    quiescent = self.quiescent() => return self.note_giving_up(quiescent),
+                    _ = changes.changed(), if self.state.interruptions < INTERRUPTIONS => self.state.interruptions += 1,
+                    quiescent = self.quiescent() => return self.note_giving_up(quiescent).await,
                 }
                 continue;
             }
-            let suspicious = suspicious_us.is_some_and(|suspicious_us| now_us >= suspicious_us);
-            if (suspicious || now_us >= until_us) && matches!(self.witness, Witness::None) {
-                self.call_witness();
+            if suspicious_us.is_some_and(|suspicious_us| now_us >= suspicious_us) || is_late {
+                self.suspect();
             }
             let next_us = match suspicious_us {
                 Some(suspicious_us) if suspicious_us > now_us => suspicious_us.min(until_us),
@@ -105,8 +127,9 @@ impl<'a> Wait<'a> {
             tokio::select! {
                 biased;
                 _ = changes.changed() => {}
+                _ = known.changed() => {}
                 () = sleep_until(wake), if now_us < until_us => {}
-                heard = hear(&mut self.witness) => self.heard(heard),
+                heard = hear(&mut self.state.witness) => self.heard(heard),
             }
         }
     }
@@ -114,24 +137,24 @@ impl<'a> Wait<'a> {
     /// Writes down that the harness waits no longer, with a control session to witness that the subject still serves.
     pub(crate) async fn give_up(mut self) -> Waited {
         self.call_witness();
-        let heard = hear(&mut self.witness).await;
+        let heard = hear(&mut self.state.witness).await;
         self.heard(heard);
         let quiescent = self.quiescent().await;
-        self.note_giving_up(quiescent)
+        self.note_giving_up(quiescent).await
     }
 
     /// Whether every task of the process waits, where that can be seen.
     async fn quiescent(&self) -> Option<bool> {
         let watch = self.env.watch?;
-        if self.interruptions == INTERRUPTIONS {
+        if self.state.interruptions == INTERRUPTIONS {
             return Some(false);
         }
         Some(matches!(watch.observe().await, Seen::Quiescent { .. }))
     }
 
-    fn bounds(&self) -> (Option<u64>, u64) {
+    fn bounds(&mut self) -> (Option<u64>, u64) {
         if let Some(timer) = self.within.and_then(|_| self.recorder.timer(self.conn)) {
-            let latest_us = self.since_us + self.env.max_wait_ms * 1_000;
+            let latest_us = self.state.since_us + self.env.max_wait_ms * 1_000;
             return (Some(timer.since_us), (timer.due_us + TIMER_MARGIN_US).min(latest_us));
         }
         let owed = self.recorder.owed_by_server(self.conn);
@@ -139,16 +162,40 @@ impl<'a> Wait<'a> {
         let waiting = Waiting {
             owed: &owed,
             last_us: self.recorder.last_us(self.conn),
-            since_us: self.since_us,
+            since_us: self.state.since_us,
             progress_interval_ms: limits.progress_interval_ms,
             scale_percent: self.env.controls.current_scale_percent(),
+            usual_ms: self.env.controls.usual_ms(),
             max_wait_ms: self.env.max_wait_ms,
         };
-        (Patience::suspicious_us(&waiting), self.env.patience.until_us(&waiting))
+        let debt = principal(&owed);
+        let key = debt.map(Key::of);
+        Watched::note(&mut self.state.watched, debt, waiting.last_us, self.recorder.milestones(self.conn));
+        let is_known = key.is_some_and(|key| self.env.suspects.is_known(&key));
+        (waiting.suspicious_us(), waiting.until_us(is_known))
+    }
+
+    /// The silence is conspicuous: others may run meanwhile, control sessions are held, and the first of a kind is looked into.
+    fn suspect(&mut self) {
+        if self.state.parked.is_none() {
+            self.state.parked = Some(self.env.parking.park());
+            let leads = self.within.is_none();
+            if let (true, Some(watched), Some(opened)) = (leads, &self.state.watched, self.opened.as_deref()) {
+                self.state.lead = Lead::claim(self.env, self.recorder, self.conn, watched, &opened.script);
+            }
+        }
+        if self.state.witness.is_none() && !self.has_all_witnesses() {
+            self.call_witness();
+        }
+    }
+
+    fn has_all_witnesses(&self) -> bool {
+        let wanted = if self.state.lead.is_some() { CONTROLS } else { 1 };
+        self.state.exhausted || self.state.heard >= wanted
     }
 
     fn is_witnessed(&self) -> bool {
-        matches!(self.witness, Witness::Heard)
+        self.state.witness.is_none() && self.has_all_witnesses()
     }
 
     fn call_witness(&mut self) {
@@ -157,36 +204,68 @@ impl<'a> Wait<'a> {
         tokio::spawn(async move {
             let _ = tell.send(env.controls.fresh().await);
         });
-        self.witness = Witness::Running(hear);
+        self.state.witness = Some(hear);
     }
 
     fn heard(&mut self, control: Option<Control>) {
-        self.witness = Witness::Heard;
-        let Some(control) = control else {
-            let why = "no control session could be held: no further session is allowed".to_owned();
+        self.state.witness = None;
+        let Some(control) = control.filter(|control| !control.overloaded) else {
+            self.state.exhausted = true;
+            let why = "no control session could be held beside it: there is room for one session only".to_owned();
             self.recorder.note(self.conn, EventKind::Note(why));
             return;
         };
-        let number = CONTROL_CONN + u32::try_from(self.controls.len()).unwrap_or(0);
-        if let Some(why) = control.why.as_ref().filter(|_| control.answered) {
-            self.recorder.note(number, EventKind::Note(format!("the subject answers, but {why}")));
-        }
-        self.recorder.note(number, control.event());
-        self.controls.push(control);
+        self.state.heard += 1;
+        note_control(self.recorder, self.controls, control);
     }
 
-    fn note_giving_up(&self, quiescent: Option<bool>) -> Waited {
-        self.env.patience.remember(&self.recorder.owed_by_server(self.conn));
+    /// What was waited for has come, or cannot come any more.
+    async fn ended(mut self, waited: Waited) -> Waited {
+        let watched = self.state.watched.take();
+        match (self.state.lead.take(), watched) {
+            (Some(lead), Some(watched)) => {
+                let after = watched.age(self.recorder.now_us());
+                lead.came(self.env, after, self.opened.as_deref_mut()).await;
+            }
+            (None, Some(watched)) if waited == Waited::Came => {
+                let scale = self.env.controls.current_scale_percent();
+                let late = watched.masked(self.env, self.recorder, self.conn, scale, self.opened.as_deref());
+                if let (Some(late), Some(opened)) = (late, self.opened.as_deref_mut()) {
+                    opened.probe_later.push(late);
+                }
+            }
+            _ => {}
+        }
+        waited
+    }
+
+    async fn note_giving_up(mut self, quiescent: Option<bool>) -> Waited {
+        if let Some(watched) = &self.state.watched {
+            self.env.suspects.never_came(watched.key.clone());
+        }
         let silent_us = self.recorder.now_us().saturating_sub(self.recorder.last_us(self.conn));
         self.recorder.note(self.conn, EventKind::GaveUp { after_ms: silent_us / 1_000, quiescent });
+        if let Some(lead) = self.state.lead.take() {
+            lead.gave_up(self.env, self.recorder, self.opened.as_deref_mut()).await;
+        }
         Waited::GaveUp
     }
 }
 
-async fn hear(witness: &mut Witness) -> Option<Control> {
+/// Writes down what came of a control session.
+pub(super) fn note_control(recorder: &Recorder, controls: &mut Vec<Control>, control: Control) {
+    let number = CONTROL_CONN + u32::try_from(controls.len()).unwrap_or(0);
+    if let Some(why) = control.why.as_ref().filter(|_| control.answered) {
+        recorder.note(number, EventKind::Note(format!("the subject answers, but {why}")));
+    }
+    recorder.note(number, control.event());
+    controls.push(control);
+}
+
+async fn hear(witness: &mut Option<oneshot::Receiver<Option<Control>>>) -> Option<Control> {
     match witness {
-        Witness::Running(hear) => hear.await.ok().flatten(),
-        Witness::None | Witness::Heard => std::future::pending().await,
+        Some(hear) => hear.await.ok().flatten(),
+        None => std::future::pending().await,
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Target {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The credential, if the subject demands one.
     pub token: Option<String>,
+    /// The process that serves, where it was started by the harness: how busy it is can be seen then.
+    pub pid: Option<u32>,
 }
 
 /// Why a URL or a header cannot be used. The caller's fault.
@@ -75,14 +77,14 @@ impl Target {
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
         let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Ok(Self { tls, host, port, path, headers: Vec::new(), token: None })
+        Ok(Self { tls, host, port, path, headers: Vec::new(), token: None, pid: None })
     }
 
     /// A subject of ours on a port of this machine.
     #[must_use]
     pub fn local(port: u16, path: &str) -> Self {
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Self { tls: false, host: "127.0.0.1".into(), port, path, headers: Vec::new(), token: None }
+        Self { tls: false, host: "127.0.0.1".into(), port, path, headers: Vec::new(), token: None, pid: None }
     }
 
     /// Adds a header given as `NAME:VALUE`.

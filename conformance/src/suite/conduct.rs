@@ -132,7 +132,7 @@ pub(crate) fn conclude(
     let worst = sequences
         .iter()
         .filter(|one| one.mismatch().is_some())
-        .max_by_key(|one| matches!(one.confirmation, Confirmation::Alone | Confirmation::By(_)))
+        .max_by_key(|one| matches!(one.confirmation, Confirmation::Alone | Confirmation::Probes | Confirmation::By(_)))
         .or_else(|| sequences.iter().find(|one| one.outcome != Outcome::Conforming));
     let result = CaseResult {
         case: case(),

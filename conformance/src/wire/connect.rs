@@ -1,6 +1,7 @@
 //! Owns the way to an open WebSocket: TCP without Nagle, TLS or a pipe in memory, then the upgrade, all within one bound.
 //! Says what came of it and judges nothing.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
+use super::pipe::Pipe;
 use super::tls::{Roots, TlsError, connector};
 use super::upgrade::{self, Answer};
 use crate::case::Credential;
@@ -24,7 +26,7 @@ pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
 
 /// An open WebSocket.
-pub type Socket = WebSocketStream<Box<dyn Transport>>;
+pub type Socket = WebSocketStream<Pipe>;
 
 /// What came of an attempt to connect.
 pub enum Opened {
@@ -119,16 +121,22 @@ impl Dialler {
     }
 
     async fn upgrade(&self, offer: &[String], credential: Credential) -> std::io::Result<Opened> {
-        let mut transport: Box<dyn Transport> = match &self.way {
-            Way::Tcp => Box::new(self.tcp().await?),
+        let mut transport = match &self.way {
+            Way::Tcp => {
+                let tcp = self.tcp().await?;
+                let addresses = addresses(&tcp);
+                Pipe::new(Box::new(tcp), addresses)
+            }
             Way::Tls(connector) => {
                 let name = ServerName::try_from(self.target.host.clone()).map_err(std::io::Error::other)?;
-                Box::new(connector.connect(name, self.tcp().await?).await?)
+                let tcp = self.tcp().await?;
+                let addresses = addresses(&tcp);
+                Pipe::new(Box::new(connector.connect(name, tcp).await?), addresses)
             }
             Way::Memory(accept) => {
                 let (ours, theirs) = duplex(PIPE_BYTES);
                 accept(theirs);
-                Box::new(ours)
+                Pipe::new(Box::new(ours), None)
             }
         };
         match upgrade::upgrade(&mut transport, &self.request(offer, credential)).await? {
@@ -179,6 +187,11 @@ impl Dialler {
             headers,
         }
     }
+}
+
+/// The addresses of the two ends, ours first.
+fn addresses(tcp: &TcpStream) -> Option<(SocketAddr, SocketAddr)> {
+    Some((tcp.local_addr().ok()?, tcp.peer_addr().ok()?))
 }
 
 /// A credential that no server can have given out.

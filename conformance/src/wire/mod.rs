@@ -3,10 +3,12 @@
 
 mod connect;
 mod link;
+mod pipe;
 mod tls;
 mod upgrade;
 
 pub(crate) use connect::WRONG_TOKEN;
 pub use connect::{Dialler, Opened, Socket, Transport};
 pub use link::{Link, Outgoing};
+pub use pipe::Pipe;
 pub use tls::{Roots, TlsError};

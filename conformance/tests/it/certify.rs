@@ -137,11 +137,11 @@ async fn one_fault_alone_is_the_only_thing_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stall_is_found_with_the_control_session_that_proves_it_and_seen_again() {
+async fn a_stall_that_nothing_releases_is_found_with_the_evidence_that_proves_it() {
     let run = certify(faulty(Fault::NeverEnds), &["server/end/plain"]).await;
     let result = &run.results[0];
-    assert_eq!(result.verdict, Verdict::Fail);
-    assert!(matches!(result.confirmation, run::Confirmation::Alone));
+    assert_eq!(result.verdict, Verdict::Deadlock);
+    assert!(matches!(result.confirmation, run::Confirmation::Probes));
     let finding = result.findings().next().expect("a finding");
     assert!(finding.message.contains("owes session_ended"), "{}", finding.message);
 }

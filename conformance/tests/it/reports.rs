@@ -29,6 +29,7 @@ fn case(id: &str, verdict: &str) -> CaseReport {
         reason: None,
         closing: None,
         findings: Vec::new(),
+        suspicions: Vec::new(),
         known: None,
         confirmed: None,
         attempts: 1,

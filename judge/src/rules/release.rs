@@ -23,7 +23,7 @@ const SPREAD_MS: u64 = 250;
 /// A silence shorter than this is nobody's timer.
 const LEAST_TIMER_MS: u64 = 300;
 /// How close a silence must come to an announced limit to follow it.
-const FOLLOWS_MS: u64 = 150;
+const FOLLOWS_MS: u64 = 120;
 /// Of what a server says on a probe so much is kept; nobody owes more.
 const MOST_ACTS: usize = 2_000;
 
@@ -39,6 +39,8 @@ pub(crate) struct Record {
     /// The last thing that was repeated before the stimulus.
     sent_us: u64,
     last_us: u64,
+    /// The harness watches no longer; what comes from then on is the end of the probe.
+    is_over: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -58,7 +60,15 @@ enum Said {
 
 impl Record {
     pub(crate) fn new(probe: Probe, at: At) -> Self {
-        Self { probe, stimulated: None, owed: Vec::new(), acts: Vec::new(), sent_us: at.t_us, last_us: at.t_us }
+        Self {
+            probe,
+            stimulated: None,
+            owed: Vec::new(),
+            acts: Vec::new(),
+            sent_us: at.t_us,
+            last_us: at.t_us,
+            is_over: false,
+        }
     }
 
     /// Whether what was owed is said by this act.
@@ -73,8 +83,9 @@ impl Record {
 /// An event on a probe, before the session is moved on by it.
 pub(crate) fn observe(conn: &mut Conn, at: At, kind: &EventKind) {
     let owed = matches!(kind, EventKind::Stimulus(_)).then(|| ledger::owed(conn));
-    let Some(record) = &mut conn.probe else { return };
+    let Some(record) = conn.probe.as_mut().filter(|record| !record.is_over) else { return };
     record.last_us = at.t_us;
+    record.is_over = matches!(kind, EventKind::GaveUp { .. });
     if let Some(mut owed) = owed {
         owed.retain(|debt| debt.debtor == Side::Server);
         record.owed = owed;
@@ -236,7 +247,8 @@ pub(crate) fn conclude(rows: &[ProbeRow], debt: &Obligation, limits: &Limits, sc
         let forward: Vec<Stimulus> =
             others().filter(|row| full(row) && longest_us(row) < shortest_us / 5 * 4).map(|row| row.stimulus).collect();
         let limit = followed(gap_us, limits).or_else(|| followed(middle_us, limits));
-        let too_silent = gap_us > scale.us(limits.progress_interval_ms).saturating_mul(2);
+        // Whoever works says so within the interval; who is silent for longer, and for just as long as a timer, waits for it.
+        let too_silent = gap_us > scale.us(limits.progress_interval_ms) / 4 * 5;
         if !forward.is_empty() || (too_silent && limit.is_some()) {
             return Some(Conclusion::Masked { timer_us: gap_us, limit, forward });
         }
@@ -254,6 +266,6 @@ fn followed(us: u64, limits: &Limits) -> Option<&'static str> {
         ("drain_ms", limits.drain_ms),
         ("close_ms", limits.close_ms),
     ];
-    let near = |limit_ms: u64| us.abs_diff(limit_ms.saturating_mul(1_000)) <= FOLLOWS_MS * 1_000 + us / 50;
+    let near = |limit_ms: u64| us.abs_diff(limit_ms.saturating_mul(1_000)) <= FOLLOWS_MS * 1_000 + us / 100;
     known.into_iter().find(|(_, limit_ms)| near(*limit_ms)).map(|(name, _)| name)
 }
