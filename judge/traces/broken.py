@@ -77,9 +77,9 @@ def _(t):
     t.open().wait(10000).hang_up(4408)
 
 
-@trace("CON-S3--too-soon", "The server gives a client only half a second for its config.")
+@trace("CON-S3--too-soon", "The server gives a client only a third of a second for its config.")
 def _(t):
-    t.open().wait(500).error("config_timeout", True, True).hang_up(4408)
+    t.open().wait(330).error("config_timeout", True, True).hang_up(4408)
 
 
 @trace("VER-1--other-protocol", "ready says that it speaks another version.")
