@@ -8,6 +8,7 @@ use lastword_spec::finding::FindingKind;
 use lastword_spec::requirements::{self as req, FLU_1};
 
 use crate::conn::Conn;
+use crate::report::FinalText;
 
 /// Transcripts beyond this many words are not compared: the table would grow too large.
 const MOST_WORDS: usize = 4_000;
@@ -47,9 +48,9 @@ pub(crate) fn across(conns: &mut [&mut Conn]) {
 /// The stream that was flushed in its middle against the one that was not.
 fn deaf_after_flush(conns: &mut [&mut Conn], straight: usize, resumed: usize) {
     let Some((flushed, upto_ms)) = conns[resumed].flush.last else { return };
-    let heard_after =
-        |conn: &Conn| conn.results.finals.iter().any(|one| one.end_ms > upto_ms && !words_of(&one.text).is_empty());
-    let (heard_straight, heard_resumed) = (heard_after(conns[straight]), heard_after(conns[resumed]));
+    let says = |one: &&FinalText| !words_of(&one.text).is_empty();
+    let heard_straight = conns[straight].results.finals.iter().filter(says).any(|one| one.end_ms > upto_ms);
+    let heard_resumed = conns[resumed].results.finals.iter().filter(says).any(|one| one.t_us > flushed.t_us);
     let before = !conns[resumed].results.finals.is_empty();
     let event = conns[straight].last.event;
     let conn = &mut *conns[resumed];

@@ -252,6 +252,11 @@ impl Conn {
         self.findings.retain(|finding| finding.kind != kind || finding.requirement != requirement);
     }
 
+    /// Whether anything has been found on this connection.
+    pub(crate) fn has_findings(&self) -> bool {
+        !self.told.is_empty()
+    }
+
     /// Says where the session stood when the last finding's debt arose, where that is not where it stands now.
     pub(crate) fn last_finding_arose_in(&mut self, state: State) {
         if let Some(finding) = self.findings.last_mut() {

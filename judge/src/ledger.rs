@@ -154,7 +154,7 @@ fn answers(conn: &Conn, owed: &mut Vec<Obligation>) {
         push("updated".into(), *at, within(*at, conn.limits.flush_ms), req::UPD_S1);
     }
     for (_, debt) in conn.keepalive.acks.iter() {
-        let clause = if debt.early { req::STA_S3 } else { req::KA_S6 };
+        let clause = keepalive::clause_of_ack(conn, debt);
         push("keepalive_ack".into(), debt.at, within(debt.at, conn.limits.keepalive_interval_ms), clause);
     }
     for (_, flush) in conn.flush.open.iter().filter(|_| conn.state == State::Streaming) {

@@ -148,8 +148,8 @@ def _(t):
 
 @trace("STA-S1--second-ready", "A second config is answered with a second ready.")
 def _(t):
-    t.start().config(interim_results=False).wait(5).server(ready({"interim_results": False})).speech(1000)
-    t.finish(1000, 0)
+    heater(t.start().speech()).config(interim_results=False).wait(5).server(ready({"interim_results": False}))
+    t.finish(0, 0)
 
 
 @trace("STA-S3--early-keepalive-lost", "A keepalive between config and ready is not acknowledged.")
@@ -505,3 +505,24 @@ def _(t):
 def _(t):
     noise(t.start(limits=SMALL), 9).wait(1000).error("idle_timeout", True, True)
     t.ended(0, 0, complete=False, reason="idle_timeout").hang_up(4408)
+
+
+@trace("AUD-S2--accepted-and-activity", "Broken frames are taken for audio, and so they keep a session alive.")
+def _(t):
+    t.start(limits=SMALL)
+    for _ in range(9):
+        t.audio(bytes=3, pace_ms=898)
+    t.wait(3000).error("idle_timeout", True, True).ended(0, 0, complete=False, reason="idle_timeout").hang_up(4408)
+
+
+@trace("FIN-S6--before-a-second-config", "Unwanted partials come, before a second config asks for them and after.")
+def _(t):
+    t.start({"interim_results": False}, config={"interim_results": False}).speech().partial(0, 1, "turn on", 200, 900)
+    t.config(interim_results=True).wait(5).error("invalid_state").partial(0, 2, "turn on the", 200, 1000)
+    t.final(0, "turn on the heater", 200, 1800).finish()
+
+
+@trace("KA-S6--none-at-all", "No keepalive is acknowledged, neither one between config and ready nor one after it.")
+def _(t):
+    t.open().config().keepalive(7).wait(50).server(ready()).speech()
+    heater(t).keepalive(8).finish()

@@ -300,6 +300,12 @@ pub(crate) fn timed_out(conn: &mut Conn, at: At, error: &ErrorMessage) {
     let counted = last_inactive_us(conn)
         .is_some_and(|last_us| at.t_us.saturating_sub(last_us).saturating_add(idle_us / 10) >= idle_us);
     let clause = if inactive && counted { req::KA_S7 } else { req::KA_S2 };
+    let swallowed = conn.answers.pending.iter().find(|one| one.clause == req::AUD_S2).map(|one| one.at);
+    if let Some(broken) = swallowed.filter(|_| at.t_us > due_us || awake) {
+        let text = "took broken frames for audio, which kept the session alive";
+        conn.convict_with(FindingKind::WronglyAccepted, req::AUD_S2, at, &[broken.event], text);
+        return;
+    }
     if at.t_us > due_us || awake {
         let text = format!("ended an idle session only {} ms after the last activity", ms(at.t_us - since_us));
         conn.convict_with(FindingKind::Late, clause, at, &[activity.event], text);
@@ -367,9 +373,14 @@ pub(crate) fn settle(conn: &mut Conn) {
     let owed = |debt: &&AckDebt| debt.at.event >= upto && blame::surely_read(conn, debt.at, State::Streaming);
     if let Some(debt) = acks.iter().map(|(_, debt)| debt).find(owed) {
         let text = format!("never acknowledged keepalive {}", debt.seq);
-        let clause = if debt.early { req::STA_S3 } else { req::KA_S6 };
+        let clause = clause_of_ack(conn, debt);
         conn.convict_with(FindingKind::Unanswered, clause, ended_at, &[debt.at.event], text);
     }
+}
+
+/// The clause by which an acknowledgement is owed: that the keepalive was early says something only where others are acknowledged.
+pub(crate) fn clause_of_ack(conn: &Conn, debt: &AckDebt) -> RequirementId {
+    if debt.early && !conn.keepalive.acked.is_empty() { req::STA_S3 } else { req::KA_S6 }
 }
 
 /// Whether a message after the sentinel most likely reached the server while it drained.

@@ -101,7 +101,12 @@ fn illegal(conn: &mut Conn, at: At, message: &ServerMessage, clause: lastword_sp
     let state = conn.state.as_str();
     let twice = matches!(message, ServerMessage::Ready(_)) && conn.ready.is_some();
     let second_config = |one: &Pending| one.input == Some(ServerInput::Config) && one.clause == req::STA_S1;
-    if twice && let Some(asked) = conn.answers.pending.iter().find(|one| second_config(one)).map(|one| one.at) {
+    // Two in a row are one answer given twice; a second one later is the answer to something else.
+    let later = conn.ready.as_ref().is_some_and(|(ready, _)| conn.heard_us.is_some_and(|heard| heard > ready.t_us));
+    if twice
+        && later
+        && let Some(asked) = conn.answers.pending.iter().find(|one| second_config(one)).map(|one| one.at)
+    {
         let text = "answered a second `config` with a second `ready`";
         conn.convict_with(FindingKind::WronglyAccepted, req::STA_S1, at, &[asked.event], text);
         conn.abandoned = true;

@@ -97,7 +97,9 @@ pub(crate) fn on_partial(conn: &mut Conn, at: At, partial: &Partial) {
 
 /// A partial where none is wanted: a breach of its own, or the effect of a second `config` that had to change nothing.
 fn unwanted(conn: &mut Conn, at: At) {
-    match conn.config.second.as_ref().filter(|second| second.interim_results == Some(true)).map(|second| second.at) {
+    let before = conn.convicted(req::FIN_S6);
+    let second = conn.config.second.filter(|second| second.interim_results == Some(true) && !before);
+    match second.map(|second| second.at) {
         Some(asked) => {
             let text = "sent a partial, which only a second `config` asked for";
             conn.convict_with(FindingKind::WronglyAccepted, req::STA_S1, at, &[asked.event], text);
@@ -218,7 +220,7 @@ fn restated(conn: &Conn, result: &Final) -> Option<RequirementId> {
         let since_ms = conn.audio.accepted_ms(&conn.format()).unwrap_or(0).saturating_sub(upto_ms);
         since_ms > 0 && since_ms >= result.end_ms.saturating_sub(result.start_ms)
     });
-    let same_again = same_again && !newly_said;
+    let (same_again, all_again) = (same_again && !newly_said, all_again && !newly_said);
     match (same_again, all_again) {
         (true, _) if after_flush => Some(req::FLU_S3),
         (true, _) | (_, true) => Some(req::FIN_S3),
@@ -266,7 +268,8 @@ fn fell_silent(conn: &mut Conn, at: At) {
     let before = conn.results.last_partial.is_some_and(|last| last.event < second.at.event);
     let as_much = conn.audio.accepted_bytes >= second.audio_bytes.saturating_mul(2);
     let heard = conn.results.finals.iter().any(|one| one.t_us > second.at.t_us && words_of(&one.text).len() >= 2);
-    if before && conn.results.partials >= SENDS_PARTIALS && as_much && heard {
+    // Only where nothing else is wrong: the breach shows by what does not come.
+    if before && conn.results.partials >= SENDS_PARTIALS && as_much && heard && !conn.has_findings() {
         let text = "sends no partials any more since a second `config`, which had to change nothing";
         conn.convict_with(FindingKind::WronglyAccepted, req::STA_S1, at, &[second.at.event], text);
     }
