@@ -6,7 +6,7 @@ use lastword_spec::finding::{Culprit, FindingKind};
 use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements::{CLO_S3, CON_S3, END_S2, KA_S2, KA_S3, KA_S4, KA_S7, STA_S3};
 use lastword_spec::table::{ServerInput, State};
-use lastword_spec::trace::{EventKind, Trace};
+use lastword_spec::trace::{Event, EventKind, Trace};
 
 use super::align::{Alignment, Due};
 use super::machine::{Completion, Machine};
@@ -77,7 +77,7 @@ pub fn examine(machine: &Machine, sequence: &[ServerInput], trace: &Trace, optio
         }
         // A line so slow that the subject's own timer fired. Timers are the business of the cases that wait for them.
         Compared::Different(difference)
-            if difference.output.as_ref().is_some_and(|seen| is_by_timer(trace, seen, options))
+            if difference.output.as_ref().is_some_and(|seen| is_by_timer(trace, difference.asked, seen, options))
                 && broken.iter().all(is_about_time) =>
         {
             Outcome::OutOfTime(format!("the subject's timer ended the session: {}", difference.text))
@@ -102,9 +102,12 @@ pub fn examine(machine: &Machine, sequence: &[ServerInput], trace: &Trace, optio
 /// The shortest time that the specification allows the timer before `config`, in milliseconds.
 const SHORTEST_CONFIG_TIMEOUT_MS: u64 = 1_000;
 
-/// Whether this is the ending by a timer that the client's silence starts, at a time at which it may well have fired: with less than half of
-/// its time gone since the upgrade, no line explains it.
-fn is_by_timer(trace: &Trace, seen: &Seen, options: &Options) -> bool {
+/// The longest time that a line may hold an input and what crosses it: so much later it was surely read, and not answered.
+const LONGEST_CROSSING_MS: u64 = 2_500;
+
+/// Whether this is the ending by a timer that the client's silence starts, and one that the line explains: it did not come before half
+/// of the timer's time had gone since the upgrade, and crossed the input that it leaves unanswered.
+fn is_by_timer(trace: &Trace, asked: usize, seen: &Seen, options: &Options) -> bool {
     let timer_ms = match &seen.output {
         Output::Fatal(code) if code == "config_timeout" => SHORTEST_CONFIG_TIMEOUT_MS,
         Output::Fatal(code) if code == "idle_timeout" => {
@@ -114,8 +117,11 @@ fn is_by_timer(trace: &Trace, seen: &Seen, options: &Options) -> bool {
         }
         _ => return false,
     };
-    let opened_us = trace.events.iter().find(|event| event.conn == CONN).map_or(0, |event| event.t_us);
-    trace.events[seen.event].t_us.saturating_sub(opened_us) >= timer_ms * 1_000 / 2
+    let ended_us = trace.events[seen.event].t_us;
+    let since_us = |event: Option<&Event>| event.map_or(u64::MAX, |event| ended_us.saturating_sub(event.t_us));
+    let opened = trace.events.iter().find(|event| event.conn == CONN);
+    let crossed_us = LONGEST_CROSSING_MS.max(timer_ms / 2) * 1_000;
+    since_us(opened) >= timer_ms * 1_000 / 2 && since_us(trace.events.get(asked)) < crossed_us
 }
 
 enum Compared {
@@ -134,6 +140,8 @@ struct Difference {
     requirement: RequirementId,
     /// The event of the output that fits nowhere, or of the input that was not answered.
     event: usize,
+    /// The event of the input.
+    asked: usize,
     /// The output that fits nowhere; `None` where something did not come.
     output: Option<Seen>,
 }
@@ -252,6 +260,7 @@ fn difference(sent: &[Sent<'_>], dues: &[Due<'_>], seen: &[Seen], alignment: &Al
         kind,
         requirement,
         event: output.map_or(asked, |seen| seen.event),
+        asked,
         output: output.cloned(),
     }
 }

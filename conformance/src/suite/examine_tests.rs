@@ -7,7 +7,7 @@ use lastword_spec::table::ServerInput::{
     self, Audio, BadMessage, BrokenAudio, Close, Config, EndOfStream, Flush, Keepalive, KeepaliveSeq,
 };
 use lastword_spec::table::Side;
-use lastword_spec::trace::{Eof, Event, Header, Open};
+use lastword_spec::trace::{Eof, Header, Open};
 use serde_json::json;
 
 use super::*;
@@ -225,6 +225,11 @@ fn a_timer_of_the_subject_that_fires_on_a_slow_line_decides_nothing_where_the_ju
     }
     let close = EventKind::Close { from: Side::Server, code: Some(CloseCode(4_408)), reason: String::new() };
     script.trace.events.push(Event { t_us: sent_us + 3, conn: CONN, kind: close });
-    let outcome = script.examined(&[Config, BrokenAudio, EndOfStream]);
+    let sequence = [Config, BrokenAudio, EndOfStream];
+    let outcome = script.examined(&sequence);
     assert!(matches!(outcome, Outcome::OutOfTime(_)), "{outcome:?}");
+    // The same frame half a minute before the timer fires was read, and not answered.
+    script.trace.events[3].t_us = 1_000_000;
+    let outcome = script.examined(&sequence);
+    assert!(matches!(outcome, Outcome::Mismatch(_)), "{outcome:?}");
 }

@@ -60,7 +60,8 @@ fn a_fault_in_one_state_is_found_there_with_its_requirement() {
         ("late-keepalive-acknowledged", "KA-S5"),
         ("late-flush-served", "STA-S1"),
         ("broken-frame-answered-each", "AUD-S2"),
-        ("acknowledgement-of-other", "KA-S6"),
+        ("acknowledgement-unsaid", "KA-S6"),
+        ("broken-frame-unanswered", "AUD-S2"),
         ("client-close-drops", "CLO-S3"),
     ] {
         let summary = mutant(name);
