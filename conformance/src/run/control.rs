@@ -28,6 +28,8 @@ pub(crate) struct Control {
     pub(crate) ok: bool,
     /// The subject answered at all: `ready` or an overload answer.
     pub(crate) answered: bool,
+    /// The upgrade was answered, by whatever: somebody is there.
+    pub(crate) reached: bool,
     /// It was turned away for want of capacity.
     pub(crate) overloaded: bool,
     /// Why it is not ok.
@@ -79,7 +81,7 @@ struct State {
     last: Option<Control>,
     usual_ms: Option<u64>,
     broken: Option<String>,
-    /// Control sessions in a row that got no answer at all.
+    /// Control sessions in a row whose upgrade got no answer at all.
     unanswered: u32,
 }
 
@@ -87,7 +89,7 @@ struct State {
 const SILENCE: Duration = Duration::from_secs(5);
 /// How long it waits where calibration has shown that none completes: then it only asks whether the subject still answers.
 const SHORT_SILENCE: Duration = Duration::from_secs(2);
-/// So many unanswered control sessions in a row make a subject dead, until one is answered.
+/// So many control sessions in a row without an answer to the upgrade make a subject dead, until one is answered.
 const DEAD: u32 = 3;
 /// For so long a dead subject is not asked again whether it still is.
 const STILL_DEAD: Duration = Duration::from_secs(30);
@@ -201,7 +203,7 @@ impl Controls {
         let mut state = self.lock();
         state.running = false;
         if let Some(control) = &control {
-            state.unanswered = if control.answered { 0 } else { state.unanswered + 1 };
+            state.unanswered = if control.reached { 0 } else { state.unanswered + 1 };
         }
         if control.is_some() {
             state.last = control;
@@ -243,6 +245,7 @@ async fn session(env: &Arc<Env>, permit: SessionPermit) -> Control {
     Control {
         ok: why.is_none(),
         answered: overloaded || recorder.ready(0).is_some(),
+        reached: trace.events.iter().any(|event| matches!(event.kind, EventKind::Open(_) | EventKind::Refused { .. })),
         overloaded,
         why,
         took_ms,

@@ -42,7 +42,7 @@ pub(super) async fn run_unless_dead(env: &Arc<Env>, case: &'static Case) -> Unit
     }
     if env.controls.is_dead()
         && let Some(control) = env.controls.fresh().await
-        && !control.answered
+        && !control.reached
     {
         let why =
             format!("control failed: {}", control.why.unwrap_or_else(|| "the subject answers nothing".to_owned()));

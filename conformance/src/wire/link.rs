@@ -1,6 +1,7 @@
 //! Owns one open connection: a writer that the case drives and a reader that always runs, so that neither side ever waits
 //! for the harness to read. Every frame is noted before it is sent and as soon as it is received.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_util::stream::{SplitSink, SplitStream};
@@ -14,6 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use super::connect::Socket;
+use super::pipe::Handle;
 use crate::record::Recorder;
 
 /// One thing to send.
@@ -34,6 +36,7 @@ pub struct Link {
     conn: u32,
     recorder: Arc<Recorder>,
     writer: SplitSink<Socket, Message>,
+    pipe: Handle,
     reader: JoinHandle<()>,
 }
 
@@ -41,9 +44,10 @@ impl Link {
     /// Starts to read; what is received is noted under this number.
     #[must_use]
     pub fn new(conn: u32, socket: Socket, recorder: Arc<Recorder>) -> Self {
+        let pipe = socket.get_ref().handle();
         let (writer, stream) = socket.split();
         let reader = tokio::spawn(read(conn, stream, Arc::clone(&recorder)));
-        Self { conn, recorder, writer, reader }
+        Self { conn, recorder, writer, pipe, reader }
     }
 
     /// The number of the connection in the record.
@@ -62,6 +66,26 @@ impl Link {
             }
         }
         self.writer.flush().await.is_ok()
+    }
+
+    /// Sends a Ping. `false`: the transport took no more.
+    pub async fn ping(&mut self) -> bool {
+        self.recorder.note(self.conn, EventKind::Ping { from: Side::Client });
+        self.writer.send(Message::Ping(Bytes::new())).await.is_ok()
+    }
+
+    /// Ends the harness's half of the transport, without a Close; what the server still sends is received.
+    pub async fn half_close(&mut self) {
+        self.recorder.note_half_close(self.conn);
+        self.pipe.half_close_at_next_flush();
+        // A server that has gone by now is seen by the reader.
+        let _ = self.writer.flush().await;
+    }
+
+    /// The harness's and the subject's address, where the connection is one of TCP.
+    #[must_use]
+    pub fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+        self.pipe.addresses
     }
 
     /// Cuts the transport and notes it.

@@ -29,7 +29,6 @@ const OPEN: &[(&str, &str)] = &[
     ("wrong-header-served", "the case does not show that the server demands credentials at all"),
     ("header-not-enough", "undecided: a refusal of a good header is not blamed"),
     ("depth-crashes-process", "the process is gone when the failure is looked at again"),
-    ("depth-hangs-process", "found as HUNG, and blamed on the rules about answers"),
 ];
 
 /// Cases that kill nothing alone, and why they stay.
