@@ -103,7 +103,14 @@ impl Monitor {
     /// What is owed on a connection now, by either side, oldest first.
     #[must_use]
     pub fn owed(&self, conn: u32) -> Vec<Obligation> {
-        self.conns.get(&conn).map_or_else(Vec::new, ledger::owed)
+        let mut owed = self.conns.get(&conn).map_or_else(Vec::new, ledger::owed);
+        if let Some(clients) = &self.clients {
+            // The client's own book, in the place of what a harness that is a client notes of itself.
+            owed.retain(|debt| debt.debtor == Side::Server);
+            owed.extend(clients.get(&conn).and_then(Client::owed));
+            owed.sort_by_key(|one| (one.since_us, one.event));
+        }
+        owed
     }
 
     /// What the server will owe if the client stays silent: the endings by the config timer and the idle timer.

@@ -1,8 +1,8 @@
 //! A client as the subject: what is held against it and what is not. The connection is told as the harness, its server, notes it.
 
-use lastword_judge::{Options, judge};
+use lastword_judge::{Monitor, Options, judge};
 use lastword_spec::finding::Culprit;
-use lastword_spec::trace;
+use lastword_spec::trace::{self, Side, Trace};
 
 const CONFIG: &str = r#"{"type":"config"}"#;
 /// With members missing, as a harness sends it on purpose; keepalives are due every 10 s then.
@@ -14,7 +14,7 @@ const FATAL: &str = r#"{"type":"error","code":"internal","message":"m","fatal":t
 const ENDED: &str = r#"{"type":"session_ended","reason":"completed","complete":true,"audio_received_ms":0,"audio_processed_ms":0,"rejected_frames":0,"finals":0}"#;
 
 /// A trace of (milliseconds, what): `>` before a text is the client's, `<` the server's, the rest are words of this file.
-fn findings(events: &[(u64, &str)]) -> Vec<(String, String)> {
+fn trace_of(events: &[(u64, &str)]) -> Trace {
     let mut text = String::from("{\"lastword_trace\":1,\"subject\":\"client\"}\n");
     for (ms, what) in events {
         let t_us = ms * 1_000;
@@ -30,8 +30,11 @@ fn findings(events: &[(u64, &str)]) -> Vec<(String, String)> {
         };
         text.push_str(&format!("{{\"t_us\":{t_us},\"conn\":0,{member}}}\n"));
     }
-    let trace = trace::read(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    let judgement = judge(&trace, &Options::default());
+    trace::read(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn findings(events: &[(u64, &str)]) -> Vec<(String, String)> {
+    let judgement = judge(&trace_of(events), &Options::default());
     assert!(judgement.findings.iter().all(|finding| finding.culprit == Culprit::Client));
     let found = judgement.findings.iter();
     found.map(|finding| (finding.requirement.as_str().to_owned(), finding.message.clone())).collect()
@@ -139,4 +142,28 @@ fn a_client_that_was_told_the_end_owes_its_close() {
 fn a_text_that_is_no_message_is_malformed_and_one_of_a_later_version_is_not() {
     assert_eq!(after_ready(&[(3, ">[]")]), ["MSG-2"]);
     assert_eq!(after_ready(&[(3, r#">{"type":"x_later"}"#)]), [""; 0]);
+}
+
+#[test]
+fn the_ledger_holds_what_either_side_owes() {
+    let (config, ready, flush) = (format!(">{CONFIG}"), format!("<{READY}"), format!(">{FLUSH}"));
+    let trace = trace_of(&[(0, "open"), (1, &config), (2, &ready), (100, "audio"), (200, &flush)]);
+    let mut monitor = Monitor::new(&trace.header, &Options::default());
+    let mut books = Vec::new();
+    for event in &trace.events {
+        monitor.observe(event);
+        let book = monitor
+            .owed(0)
+            .into_iter()
+            .map(|debt| (debt.debtor, debt.what, debt.since_us / 1_000, debt.due_us / 1_000));
+        books.push(book.collect::<Vec<_>>());
+    }
+    let client = |what: &str, since_ms, due_ms| (Side::Client, what.to_owned(), since_ms, due_ms);
+    let speaks = "audio, keepalive or end_of_stream";
+    assert_eq!(books[0], [client("config", 0, 11_000)]);
+    assert!(books[1].iter().all(|(debtor, what, ..)| *debtor == Side::Server && what == "ready or a fatal error"));
+    assert_eq!(books[2], [client(speaks, 2, 11_002)]);
+    assert_eq!(books[3], [client(speaks, 100, 11_100)]);
+    assert_eq!(books[4].len(), 2);
+    assert_eq!((books[4][0].clone(), &books[4][1].1[..]), (client(speaks, 100, 11_100), "flushed"));
 }

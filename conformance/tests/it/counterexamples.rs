@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use lastword_judge::{Options, judge, render};
-use lastword_spec::trace;
+use lastword_judge::{Monitor, Options, judge, render};
+use lastword_spec::trace::{self, Side};
 
 #[test]
 fn the_judge_finds_in_each_counterexample_what_its_header_says() {
@@ -29,4 +29,26 @@ fn the_judge_finds_in_each_counterexample_what_its_header_says() {
     }
     assert!(wrong.is_empty(), "{wrong}");
     assert!(count >= 25, "only {count} counterexamples that show something");
+}
+
+#[test]
+fn the_ledger_names_the_debtor_and_the_debt_of_a_silence() {
+    for (name, debtor, what) in [
+        ("no-sentinel", Side::Client, "audio, keepalive or end_of_stream"),
+        ("no-sentinel-keepalive", Side::Client, "audio, keepalive or end_of_stream"),
+        ("receiver-gone", Side::Client, "Close"),
+        ("waits-for-audio", Side::Server, "session_ended"),
+        ("both-wait-for-close", Side::Server, "Close"),
+        ("flushed-never-awaited", Side::Server, "flushed"),
+        ("ready-never", Side::Server, "ready or a fatal error"),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../check/traces/{name}.jsonl"));
+        let trace = trace::read(&std::fs::read_to_string(path).expect("a trace is text")).expect("a trace");
+        let mut monitor = Monitor::new(&trace.header, &Options::default());
+        for event in &trace.events {
+            monitor.observe(event);
+        }
+        let owed = monitor.owed(0);
+        assert!(owed.iter().any(|debt| debt.debtor == debtor && debt.what == what), "{name}: {owed:?}");
+    }
 }

@@ -14,6 +14,7 @@ use lastword_spec::trace::{EventKind, Side};
 
 use crate::bounds::Scale;
 use crate::conn::At;
+use crate::ledger::Obligation;
 use crate::report::Finding;
 
 /// One connection of a client under test.
@@ -147,29 +148,37 @@ impl Client {
         }
     }
 
-    /// The harness stopped waiting: does the client owe something for too long?
-    fn given_up(&mut self, at: At) {
-        let Some(since) = self.owes_since.filter(|_| !self.closed) else { return };
-        let (what, within_ms, clause) = match self.state {
+    /// What the client owes now.
+    pub(crate) fn owed(&self) -> Option<Obligation> {
+        let since = self.owes_since.filter(|_| !self.closed)?;
+        let (what, within_ms, requirement) = match self.state {
             State::AwaitConfig => ("config", CONFIG_MS, req::CFG_C1),
             State::Streaming => ("audio, keepalive or end_of_stream", self.limits.keepalive_interval_ms, req::KA_C1),
             State::Ended => ("Close", END_MS.max(self.limits.close_ms), req::END_C3),
-            State::Configuring | State::Draining | State::Failing | State::Closed => return,
+            State::Configuring | State::Draining | State::Failing | State::Closed => return None,
         };
-        let silent_us = at.t_us.saturating_sub(since.t_us);
-        if silent_us <= self.scale.patience_us(within_ms) {
-            return;
-        }
+        Some(Obligation {
+            debtor: Side::Client,
+            what: what.to_owned(),
+            state: self.state,
+            since_us: since.t_us,
+            due_us: since.t_us.saturating_add(self.scale.patience_us(within_ms)),
+            requirement,
+            conn: self.conn,
+            event: since.event,
+        })
+    }
+
+    /// The harness stopped waiting: does the client owe something for too long?
+    fn given_up(&mut self, at: At) {
+        let Some(debt) = self.owed().filter(|debt| at.t_us > debt.due_us) else { return };
         let seconds = |us: u64| us as f64 / 1_000_000.0;
-        let message = format!(
-            "owes {what} since t={:.2} s ({}), silent for {:.2} s",
-            seconds(since.t_us),
-            self.state.as_str(),
-            seconds(silent_us)
-        );
-        self.convict(FindingKind::Stalled, clause, at, message);
+        let (what, state) = (&debt.what, debt.state.as_str());
+        let (since, silent) = (seconds(debt.since_us), seconds(at.t_us.saturating_sub(debt.since_us)));
+        let message = format!("owes {what} since t={since:.2} s ({state}), silent for {silent:.2} s");
+        self.convict(FindingKind::Stalled, debt.requirement, at, message);
         if let Some(finding) = self.findings.last_mut() {
-            finding.frames.insert(0, since.event);
+            finding.frames.insert(0, debt.event);
         }
     }
 
