@@ -104,14 +104,14 @@ fn a_trace_that_is_played_to_the_server_that_broke_it_is_found_again_every_time_
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("new.jsonl");
     let file = path.to_str().expect("a plain path");
-    let faulty = Setup { fault: Fault::SecondSessionEnded, ..Setup::default() };
-    let (exit_code, said) = against(faulty, &["END-S5--second-end"], &["--times", "3", "--record", file]);
+    let faulty = Setup { fault: Fault::FinalAfterEnd, ..Setup::default() };
+    let (exit_code, said) = against(faulty, &["END-S3--final-after-end"], &["--times", "3", "--record", file]);
     assert_eq!(exit_code, exit::VIOLATION, "{said:#}");
-    assert_eq!(said["against"][0]["repeats"]["always"], serde_json::json!(["END-S5"]), "{said:#}");
+    assert_eq!(said["against"][0]["repeats"]["always"], serde_json::json!(["END-S3"]), "{said:#}");
     assert_eq!(said["against"][0]["rounds"].as_array().map(Vec::len), Some(3));
     let recorded = replay(&[file]);
     assert_eq!(code(&recorded), exit::VIOLATION);
-    assert!(text(&recorded).contains("as expected: END-S5"), "{}", text(&recorded));
+    assert!(text(&recorded).contains("as expected: END-S3"), "{}", text(&recorded));
 }
 
 #[test]
