@@ -68,7 +68,13 @@ pub(crate) fn owed(conn: &Conn) -> Vec<Obligation> {
     }
     let mut owed = Vec::new();
     if let Some(client) = conn.client_close {
-        let due_us = client.at.t_us.saturating_add(conn.scale.patience_us(conn.limits.close_ms));
+        // Who configures, or whose audio buffer is full, reads no Close yet; his progress shows that he gets there.
+        let reads = conn.ready.is_some() && conn.audio.backlog_ms <= conn.limits.max_buffered_audio_ms;
+        let due_us = if reads {
+            client.at.t_us.saturating_add(conn.scale.patience_us(conn.limits.close_ms))
+        } else {
+            conn.extended_due_us(client.at.t_us, conn.limits.close_ms)
+        };
         owed.push(Obligation::new(conn, "Close", client.at, client.at.t_us, due_us, req::CLO_S3));
         return owed;
     }

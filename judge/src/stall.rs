@@ -73,7 +73,9 @@ pub(crate) fn gave_up(conn: &mut Conn, at: At, quiescent: bool) {
     let moved_us = conn.progress.moved_us.map_or(since_us, |moved| moved.max(since_us));
     let is_work = debt.as_ref().is_some_and(|debt| WORK.iter().any(|work| debt.what.starts_with(work)));
     let unmoved = at.t_us.saturating_sub(moved_us) > two_intervals_us || at.t_us >= due_us;
-    let flows = stood_still_us.is_none() && heard_of_late && is_work && unmoved;
+    // A flood is not read to its end; that it stops is the harness's doing.
+    let is_flood = conn.progress.idle_talk >= FLOOD;
+    let flows = stood_still_us.is_none() && is_work && (is_flood || (heard_of_late && unmoved));
     let long_enough =
         stood_still_us.is_some() || flows || at.t_us >= due_us || (must_speak && silent_us > two_intervals_us);
     let silent_for_two = silent_us > conn.interval_ms().saturating_mul(2_000);
@@ -89,6 +91,10 @@ pub(crate) fn gave_up(conn: &mut Conn, at: At, quiescent: bool) {
         answered: false,
     });
 }
+
+/// So many messages without work between them are a flood: a server that tells progress ten times a second and stands still for
+/// the default `max_step_ms` sends fewer.
+const FLOOD: usize = 400;
 
 /// What only work can bring; anything else is the answer to one message, and a session goes on without it.
 const WORK: &[&str] = &["session_ended", "flushed", "ready"];

@@ -127,6 +127,8 @@ fn encode(message: Outgoing) -> Message {
 /// More than this on one connection is a flood: it is not read to its end, for it may have none.
 const MAX_MESSAGES: u32 = 10_000;
 const MAX_BYTES: usize = 32 << 20;
+/// The same before `ready`, when there is nothing to tell but that the server works.
+const MAX_BEFORE_READY: u32 = 500;
 
 async fn read(conn: u32, mut stream: SplitStream<Socket>, recorder: Arc<Recorder>) {
     let from = Side::Server;
@@ -135,7 +137,8 @@ async fn read(conn: u32, mut stream: SplitStream<Socket>, recorder: Arc<Recorder
         let next = stream.next().await;
         messages += 1;
         bytes += next.as_ref().and_then(|read| read.as_ref().ok()).map_or(0, Message::len);
-        if messages > MAX_MESSAGES || bytes > MAX_BYTES {
+        let is_flood = messages > MAX_MESSAGES || bytes > MAX_BYTES;
+        if is_flood || (messages > MAX_BEFORE_READY && recorder.ready(conn).is_none()) {
             let text = format!("the server sent {messages} messages with {bytes} bytes: the harness reads no further");
             recorder.note(conn, EventKind::Note(text));
             recorder.note(conn, EventKind::Eof { from: Side::Client, how: Eof::Fin });

@@ -53,8 +53,16 @@ fn on_message(conn: &mut Conn, context: &Context<'_>, at: At, message: &ServerMe
     if let Some(given_up) = &mut conn.given_up {
         given_up.heard(message);
     }
-    if !matches!(message, ServerMessage::KeepaliveAck(_) | ServerMessage::Warning(_)) {
-        conn.progress.moved_us = Some(at.t_us);
+    match message {
+        ServerMessage::KeepaliveAck(_) | ServerMessage::Warning(_) => conn.progress.idle_talk += 1,
+        ServerMessage::Progress(progress) if progress.audio_processed_ms <= conn.progress.worked_off_ms => {
+            conn.progress.idle_talk += 1;
+            conn.progress.moved_us = Some(at.t_us);
+        }
+        _ => {
+            conn.progress.idle_talk = 0;
+            conn.progress.moved_us = Some(at.t_us);
+        }
     }
     let unasked_end = conn.end.sentinel.is_none()
         && matches!(message, ServerMessage::SessionEnded(ended) if ended.reason == EndReason::COMPLETED);

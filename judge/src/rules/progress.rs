@@ -28,6 +28,8 @@ pub(crate) struct Tracker {
     pub(crate) told_us: Option<u64>,
     /// When a message last came that can be the fruit of work.
     pub(crate) moved_us: Option<u64>,
+    /// How many messages came since then that are none: acknowledgements, warnings, the same progress again.
+    pub(crate) idle_talk: usize,
     blamed: bool,
 }
 

@@ -241,12 +241,15 @@ pub(crate) fn conclude(rows: &[ProbeRow], debt: &Obligation, limits: &Limits, sc
     let (shortest_us, gap_us) = (totals[0], gaps[gaps.len() / 2]);
     let spread_us = gaps[gaps.len() - 1].saturating_sub(gaps[0]);
     let constant = spread_us <= scale.us(SPREAD_MS).max(gap_us / 10);
-    let timer = control.by_itself() >= ROUNDS && constant && gap_us >= scale.us(LEAST_TIMER_MS) && debt.what != "Close";
+    // Nothing is told and nothing comes for almost the whole of the time: who works in between is no timer.
+    let silent = gap_us >= middle_us / 4 * 3;
+    let may = control.by_itself() >= ROUNDS && debt.what != "Close";
+    let timer = may && silent && constant && gap_us >= scale.us(LEAST_TIMER_MS);
     if timer {
         // A fifth earlier than the earliest without it: more than chance and the jitter of a machine give five times.
         let forward: Vec<Stimulus> =
             others().filter(|row| full(row) && longest_us(row) < shortest_us / 5 * 4).map(|row| row.stimulus).collect();
-        let limit = followed(gap_us, limits).or_else(|| followed(middle_us, limits));
+        let limit = followed(gap_us, debt, limits).or_else(|| followed(middle_us, debt, limits));
         // Whoever works says so within the interval; who is silent for longer, and for just as long as a timer, waits for it.
         let too_silent = gap_us > scale.us(limits.progress_interval_ms) / 4 * 5;
         if !forward.is_empty() || (too_silent && limit.is_some()) {
@@ -256,16 +259,16 @@ pub(crate) fn conclude(rows: &[ProbeRow], debt: &Obligation, limits: &Limits, sc
     Some(Conclusion::Slow { middle_us })
 }
 
-/// The announced limit whose length this is.
-fn followed(us: u64, limits: &Limits) -> Option<&'static str> {
-    let known = [
-        ("idle_timeout_ms", limits.idle_timeout_ms),
-        ("keepalive_interval_ms", limits.keepalive_interval_ms),
-        ("ready_ms", limits.ready_ms),
-        ("flush_ms", limits.flush_ms),
-        ("drain_ms", limits.drain_ms),
-        ("close_ms", limits.close_ms),
-    ];
-    let near = |limit_ms: u64| us.abs_diff(limit_ms.saturating_mul(1_000)) <= FOLLOWS_MS * 1_000 + us / 100;
+/// The announced limit whose length this is, of those that can have to do with the debt: a line that stalls for as long as some other
+/// limit is nobody's timer.
+fn followed(us: u64, debt: &Obligation, limits: &Limits) -> Option<&'static str> {
+    let own = match debt.state {
+        State::Configuring => ("ready_ms", limits.ready_ms),
+        State::Streaming => ("flush_ms", limits.flush_ms),
+        _ => ("drain_ms", limits.drain_ms),
+    };
+    let known =
+        [("idle_timeout_ms", limits.idle_timeout_ms), ("keepalive_interval_ms", limits.keepalive_interval_ms), own];
+    let near = |limit_ms: u64| us.abs_diff(limit_ms.saturating_mul(1_000)) <= FOLLOWS_MS * 1_000 + us / 50;
     known.into_iter().find(|(_, limit_ms)| near(*limit_ms)).map(|(name, _)| name)
 }

@@ -15,7 +15,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         Fault::SentinelIgnored,
         "sentinel-ignored",
-        "KA-S4",
+        "END-S2",
         "server/end/plain",
         "ignores the sentinel, and ends the session as idle",
     ),
@@ -191,7 +191,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
         Fault::CompleteUnlessRejected,
         "complete-unless-rejected",
         "END-S8",
-        "server/end/audio-after-end",
+        "server/end/frame-between-sentinels",
         "takes completeness back for audio behind the sentinel",
     ),
     mutant(Fault::ReceivedOneMore, "received-one-more", "END-S9", "server/end/plain", "counts a millisecond too much"),
@@ -297,7 +297,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         Fault::SecondConfigTaken,
         "second-config-taken",
-        "FIN-S6",
+        "STA-S1",
         "server/order/second-config-widens",
         "refuses a second config and takes its options",
     ),
