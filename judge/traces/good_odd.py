@@ -361,3 +361,23 @@ def _(t):
 @trace("upgrade-seen-late", "A client sees the upgrade 200 ms late, and the config timer takes its shortest time, a second.")
 def _(t):
     t.open().wait(800).error("config_timeout", True, True).hang_up(4408)
+
+
+@trace("a-line-that-stalls", "Work of 8 s with progress, on a line that stands still for 2 s each time, as long as an announced limit.")
+def _(t):
+    limits = {**SMALL, "progress_interval_ms": 1000, "idle_timeout_ms": 3000}
+
+    def loading(t):
+        t.open().config()
+        for seq in range(1, 4):
+            t.wait(950).progress(seq, 0)
+        t.wait(3000).progress(4, 0)
+        return t.wait(950).progress(5, 0).wait(950)
+    loading(t).server(ready(limits=limits)).close(1000).close(1000, by="server")
+
+    def answer(t, kind, round):
+        for seq in range(1, 4):
+            t.wait(900).progress(seq, 0)
+        t.wait(3000).progress(4, 0).wait(900).server(ready(limits=limits))
+        return True
+    probes(t, lambda t, round: t.open().config(), answer)

@@ -81,6 +81,8 @@ struct State {
     last: Option<Control>,
     usual_ms: Option<u64>,
     broken: Option<String>,
+    /// Control sessions in a row in which nothing was answered.
+    mute: u32,
     /// Control sessions in a row whose upgrade got no answer at all.
     unanswered: u32,
 }
@@ -139,6 +141,11 @@ impl Controls {
     /// Whether the subject has stopped to answer altogether.
     pub(crate) fn is_dead(&self) -> bool {
         self.lock().unanswered >= DEAD
+    }
+
+    /// Whether the subject answers upgrades at most.
+    pub(crate) fn is_mute(&self) -> bool {
+        self.lock().mute >= DEAD
     }
 
     /// Why nothing need be asked of a subject that has stopped to answer: it was asked only just now.
@@ -204,6 +211,7 @@ impl Controls {
         state.running = false;
         if let Some(control) = &control {
             state.unanswered = if control.reached { 0 } else { state.unanswered + 1 };
+            state.mute = if control.answered { 0 } else { state.mute + 1 };
         }
         if control.is_some() {
             state.last = control;

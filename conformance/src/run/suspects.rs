@@ -85,6 +85,12 @@ impl Suspects {
         self.lock().get(key) == Some(&Known::NeverCame)
     }
 
+    /// Whether somebody has waited for `ready` for the whole bound in vain.
+    pub(super) fn never_becomes_ready(&self) -> bool {
+        let known = self.lock();
+        known.iter().any(|(key, known)| key.state == State::Configuring && *known == Known::NeverCame)
+    }
+
     /// Whether whoever asks is the first to ask whether a timer hides this.
     pub(super) fn claim_mask(&self, key: &Key) -> bool {
         self.masked.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), ()).is_none()

@@ -40,6 +40,11 @@ pub(super) async fn run_unless_dead(env: &Arc<Env>, case: &'static Case) -> Unit
     if let Some(why) = env.controls.dead_just_now() {
         return Unit::Done(Box::new(skipped(case, Verdict::Inconclusive, &format!("control failed: {why}"))));
     }
+    // Without `ready` every case is the same case.
+    if env.controls.is_mute() && env.suspects.never_becomes_ready() {
+        let why = "control failed: the subject answers upgrades and nothing else, as other cases show";
+        return Unit::Done(Box::new(skipped(case, Verdict::Inconclusive, why)));
+    }
     if env.controls.is_dead()
         && let Some(control) = env.controls.fresh().await
         && !control.reached
