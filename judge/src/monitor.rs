@@ -229,6 +229,11 @@ fn on_event(conn: &mut Conn, context: &Context<'_>, at: At, kind: &EventKind) {
         | EventKind::Stimulus(_)
         | EventKind::Transport { .. }
         | EventKind::Cpu { .. }
+        | EventKind::InputEnded(_)
+        | EventKind::Called(_)
+        | EventKind::Returned(_)
+        | EventKind::Told(_)
+        | EventKind::Exited(_)
         | EventKind::Note(_) => {}
     }
 }

@@ -3,7 +3,8 @@
 use lastword_spec::close::CloseCode;
 use lastword_spec::ijson::MAX_INTEGER;
 use lastword_spec::trace::{
-    self, ControlOutcome, Eof, Event, EventKind, Header, Open, Probe, Shown, Side, Stimulus, Trace,
+    self, Call, Called, ClientOutcome, ControlOutcome, Eof, Event, EventKind, Exited, Header, InputEnd, Open, Probe,
+    Returned, Shown, Side, Stimulus, Told, ToldWhat, Trace,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -60,7 +61,39 @@ fn kind() -> impl Strategy<Value = EventKind> {
         }),
         (0..=MAX_INTEGER, option::of(any::<bool>()))
             .prop_map(|(after_ms, quiescent)| EventKind::GaveUp { after_ms, quiescent }),
+        client_app(),
         text().prop_map(EventKind::Note),
+    ]
+}
+
+fn client_app() -> impl Strategy<Value = EventKind> {
+    let call = || prop::sample::select(Call::ALL);
+    let told = (text(), option::of(0..9_u64), option::of(any::<bool>()), option::of(any::<u32>()));
+    prop_oneof![
+        prop::sample::select(vec![InputEnd::File, InputEnd::Stated, InputEnd::Stdin, InputEnd::Driver])
+            .prop_map(EventKind::InputEnded),
+        (any::<u32>(), call(), option::of(0..=MAX_INTEGER))
+            .prop_map(|(number, what, audio_ms)| EventKind::Called(Called { number, what, audio_ms })),
+        (any::<u32>(), call(), option::of(text())).prop_map(|(number, what, failed)| EventKind::Returned(Returned {
+            number,
+            what,
+            failed
+        })),
+        told.prop_map(|(text, id, flag, number)| EventKind::Told(Told {
+            segment_id: id,
+            text: Some(text.clone()),
+            start_ms: id,
+            end_ms: id,
+            number,
+            code: Some(text),
+            fatal: flag,
+            retryable: flag,
+            outcome: flag.map(|flag| if flag { ClientOutcome::Complete } else { ClientOutcome::Incomplete }),
+            count: id,
+            ..Told::new(ToldWhat::Final)
+        })),
+        (option::of(any::<i32>()), option::of(0..64_i32))
+            .prop_map(|(code, signal)| EventKind::Exited(Exited { code, signal })),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lastword_spec::trace::{ControlOutcome, Event, EventKind, Side, Trace};
+use lastword_spec::trace::{Called, ControlOutcome, Event, EventKind, Exited, Returned, Side, Told, Trace};
 
 use super::model::WireLine;
 use crate::redact::Redactor;
@@ -106,8 +106,37 @@ fn line(event: &Event, redactor: &Redactor) -> String {
             format!("the subject's processes: {busy_ms} ms of CPU in {over_ms} ms")
         }
         EventKind::GaveUp { after_ms, .. } => format!("the harness waits no longer ({after_ms} ms of silence)"),
+        EventKind::InputEnded(known_by) => format!("the client's input ended ({known_by:?})"),
+        EventKind::Called(Called { number, what, audio_ms }) => {
+            let audio = audio_ms.map_or_else(String::new, |ms| format!(" ({ms} ms of audio)"));
+            format!("call {number}: {}{audio}", what.as_str())
+        }
+        EventKind::Returned(Returned { number, what, failed: None }) => {
+            format!("call {number}: {} returned", what.as_str())
+        }
+        EventKind::Returned(Returned { number, what, failed: Some(why) }) => {
+            format!("call {number}: {} failed: {}", what.as_str(), shorten(&redactor.redact(why)))
+        }
+        EventKind::Told(told) => format!("the application was told: {}", shorten(&redactor.redact(&told_words(told)))),
+        EventKind::Exited(Exited { code, signal }) => match (code, signal) {
+            (Some(code), _) => format!("the client's process exited with {code}"),
+            (None, Some(signal)) => format!("signal {signal} ended the client's process"),
+            (None, None) => "the client's process ended".to_owned(),
+        },
         EventKind::Note(note) => format!("note: {}", shorten(&redactor.redact(note))),
     }
+}
+
+/// What a client told its application, in a few words.
+fn told_words(told: &Told) -> String {
+    let mut words = vec![told.what.as_str().to_owned()];
+    words.extend(told.outcome.map(|outcome| outcome.as_str().to_owned()));
+    words.extend(told.code.clone());
+    words.extend(told.number.map(|number| format!("call {number}")));
+    words.extend(told.segment_id.map(|id| format!("segment {id}")));
+    words.extend(told.text.as_ref().map(|text| format!("\"{text}\"")));
+    words.extend(told.count.map(|count| format!("{count} left")));
+    words.join(" ")
 }
 
 fn arrow(from: Side) -> &'static str {

@@ -234,7 +234,22 @@ pub(crate) fn no_audio_at_top_level(schema: &mut Schema) {
 /// Demands of an event exactly one thing that happened, and `from` with those that a side did.
 pub(crate) fn exactly_one_thing(schema: &mut Schema) {
     let by_a_side = ["text", "audio", "close", "eof", "ping", "pong"];
-    let others = ["open", "refused", "connect_failed", "control", "gave_up", "note"];
+    let others = [
+        "open",
+        "refused",
+        "connect_failed",
+        "control",
+        "stimulus",
+        "transport",
+        "cpu",
+        "gave_up",
+        "input_ended",
+        "called",
+        "returned",
+        "told",
+        "exited",
+        "note",
+    ];
     let things = by_a_side.iter().chain(&others).map(|thing| json!({ "required": [thing] }));
     schema.insert("oneOf".into(), things.collect());
     let needs_from: Map<String, Value> = by_a_side.iter().map(|thing| ((*thing).into(), json!(["from"]))).collect();

@@ -114,6 +114,11 @@ impl EventLine {
             EventKind::GaveUp { after_ms, quiescent } => {
                 Self { gave_up: Some(GaveUpMember { after_ms, quiescent }), ..line }
             }
+            EventKind::InputEnded(known_by) => Self { input_ended: Some(known_by), ..line },
+            EventKind::Called(called) => Self { called: Some(called), ..line },
+            EventKind::Returned(returned) => Self { returned: Some(returned), ..line },
+            EventKind::Told(told) => Self { told: Some(told), ..line },
+            EventKind::Exited(exited) => Self { exited: Some(exited), ..line },
             EventKind::Note(note) => Self { note: Some(note), ..line },
         }
     }
@@ -180,6 +185,14 @@ impl EventLine {
         if let Some(GaveUpMember { after_ms, quiescent }) = self.gave_up {
             kinds.push(others.then_some(EventKind::GaveUp { after_ms, quiescent }));
         }
+        let of_a_client = [
+            self.input_ended.map(EventKind::InputEnded),
+            self.called.map(EventKind::Called),
+            self.returned.map(EventKind::Returned),
+            self.told.map(EventKind::Told),
+            self.exited.map(EventKind::Exited),
+        ];
+        kinds.extend(of_a_client.into_iter().flatten().map(|kind| others.then_some(kind)));
         if let Some(note) = self.note {
             kinds.push(others.then_some(EventKind::Note(note)));
         }

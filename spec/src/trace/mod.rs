@@ -1,12 +1,14 @@
 //! The trace format: what happened on the connections of one case, as the judge reads it. Owns the types and the file
 //! format (JSON lines, version 1); it knows nothing of what is right or wrong in a trace, and does no I/O.
 
+mod app;
 mod line;
 mod shape;
 
 use serde::{Deserialize, Serialize};
 
 pub use crate::table::Side;
+pub use app::{Call, Called, ClientOutcome, Exited, InputEnd, Returned, Told, ToldWhat};
 pub use line::{read, write, write_event, write_header};
 #[cfg(feature = "schema")]
 pub(crate) use shape::{EventLine, HeaderLine};
@@ -66,7 +68,8 @@ impl Header {
 pub struct Event {
     /// Microseconds since the start of the trace, on the clock of the harness: when it sent, or when it received.
     pub t_us: u64,
-    /// The connection, by a number the harness gave it. Numbers need not start at 0 or be dense.
+    /// The connection, by a number the harness gave it. Numbers need not start at 0 or be dense. What is known of a client
+    /// apart from its connections stands with the one that it opened last, or with 0 before.
     pub conn: u32,
     /// What happened.
     pub kind: EventKind,
@@ -170,6 +173,16 @@ pub enum EventKind {
         /// where that cannot be seen.
         quiescent: Option<bool>,
     },
+    /// Where a client is the subject: its input ended, as far as the harness can know.
+    InputEnded(InputEnd),
+    /// Where a client is the subject: the harness made a call of its public interface.
+    Called(Called),
+    /// Such a call came back.
+    Returned(Returned),
+    /// Where a client is the subject: what it told its application.
+    Told(Told),
+    /// Where a client is the subject: its process ended.
+    Exited(Exited),
     /// A remark for a person; it means nothing to a judge.
     Note(String),
 }
@@ -193,6 +206,11 @@ impl EventKind {
             | Self::Transport { .. }
             | Self::Cpu { .. }
             | Self::GaveUp { .. }
+            | Self::InputEnded(_)
+            | Self::Called(_)
+            | Self::Returned(_)
+            | Self::Told(_)
+            | Self::Exited(_)
             | Self::Note(_) => None,
         }
     }

@@ -4,6 +4,7 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::app::{Called, Exited, InputEnd, Returned, Told};
 use super::{ControlOutcome, Eof, MAX_HEAD_BYTES, Probe, Shown, Side, Stimulus, TRACE_VERSION};
 use crate::message::strict::{BAD_VALUE, object_only};
 
@@ -112,6 +113,26 @@ pub(crate) struct EventLine {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "GaveUpMember"))]
     pub(super) gave_up: Option<GaveUpMember>,
+    /// The input of a client under test ended; by what that is known.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "InputEnd"))]
+    pub(super) input_ended: Option<InputEnd>,
+    /// The harness made a call of the client's public interface.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Called"))]
+    pub(super) called: Option<Called>,
+    /// Such a call came back.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Returned"))]
+    pub(super) returned: Option<Returned>,
+    /// What the client told its application.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Told"))]
+    pub(super) told: Option<Told>,
+    /// The client's process ended.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Exited"))]
+    pub(super) exited: Option<Exited>,
     /// A remark for a person.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
