@@ -67,6 +67,8 @@ mod tests {
         assert!(Oddity::of(r#"{"type": "flush","id":"a"}"#, false).form);
         assert!(Oddity::of(r#"{"id":"a","type":"flush"}"#, false).form);
         assert!(Oddity::of(r#"{"type":"fl\u0075sh","id":"a"}"#, false).form);
+        assert!(Oddity::of(r#"{"type":"flush","id":"a\\" }"#, false).form, "the string ends behind its backslash");
+        assert!(!Oddity::of(r#"{"type":"flush","id":"a\" b"}"#, false).form, "the string goes on behind its quote");
         assert!(Oddity::of(r#"{"type":"flush","id":"a","x_trace":1}"#, false).extension);
         assert!(Oddity::of(r#"{"type":"config","colour":"red"}"#, true).unknown_member);
         assert!(!Oddity::of(r#"{"type":"config","x_colour":"red"}"#, true).unknown_member);

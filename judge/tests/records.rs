@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use lastword_judge::{Connection, Options, judge};
+use lastword_judge::{Connection, Monitor, Options, judge};
 use lastword_spec::trace::{self, Event, EventKind, Side, Trace};
 
 fn read(name: &str) -> Trace {
@@ -103,4 +103,25 @@ fn who_closed_first_is_who_sent_the_first_close() {
     assert_eq!(by(&trace), Some(Side::Client));
     trace.events.truncate(server);
     assert_eq!(by(&trace), None);
+}
+
+#[test]
+fn a_text_of_the_longest_length_is_legal_and_a_longer_one_is_not() {
+    let trace = read("plain");
+    let mut monitor = Monitor::new(&trace.header, &Options::default());
+    trace.events.iter().for_each(|event| monitor.observe(event));
+    assert_eq!(monitor.ready(0).map(|ready| ready.protocol.as_str()), Some("lastword.v1"));
+    let longest = usize::try_from(monitor.limits(0).max_text_bytes).expect("a length");
+    for (bytes, ids) in [(longest, vec![]), (longest + 1, vec!["LIM-S3"])] {
+        let mut trace = trace.clone();
+        let at = trace.events.iter().position(|event| matches!(&event.kind, EventKind::Audio { .. })).expect("audio");
+        let (head, tail) = (r#"{"type":"flush","id":"f","x_pad":""#, r#""}"#);
+        let asked = format!("{head}{}{tail}", "a".repeat(bytes - head.len() - tail.len()));
+        let event = |from, text: String| Event { kind: EventKind::Text { from, text }, ..trace.events[at].clone() };
+        let exchange = [event(Side::Client, asked), event(Side::Server, r#"{"type":"flushed","id":"f"}"#.to_owned())];
+        trace.events.splice(at..at, exchange);
+        let judgement = judge(&trace, &Options::default());
+        let found: Vec<&str> = judgement.findings.iter().map(|finding| finding.requirement.as_str()).collect();
+        assert_eq!(found, ids, "{bytes} bytes");
+    }
 }
