@@ -135,10 +135,20 @@ impl Tree {
         for member in MEMBERS {
             mirror(&workspace.root.join(member), &tree.root.join(member))?;
         }
+        tree.join_tests()?;
         copy_changed(&workspace.root.join("Cargo.lock"), &tree.root.join("Cargo.lock"))?;
         let manifest = fs::read_to_string(workspace.root.join("Cargo.toml")).context("cannot read Cargo.toml")?;
         write_changed(&tree.root.join("Cargo.toml"), small_manifest(&manifest).as_bytes())?;
         Ok(tree)
+    }
+
+    /// Makes the integration tests a module of the judge itself: each mutant is then compiled and linked once, not three times,
+    /// and the first test that fails ends the run.
+    fn join_tests(&self) -> Result<()> {
+        let lib = self.root.join("judge/src/lib.rs");
+        let text = fs::read_to_string(&lib).with_context(|| format!("cannot read {}", lib.display()))?;
+        fs::write(&lib, format!("{text}{JOINED}")).with_context(|| format!("cannot write {}", lib.display()))?;
+        rename_snapshots(&self.root.join("judge/tests"))
     }
 
     fn list(&self, workspace: &Workspace, program: &Path) -> Result<Vec<Mutant>> {
@@ -154,7 +164,7 @@ impl Tree {
 
     fn run_baseline(&self, workspace: &Workspace) -> Result<()> {
         let mut command = workspace.cargo();
-        command.current_dir(&self.root).args(["test", "--quiet", "--package", PACKAGE, "--lib", "--tests"]);
+        command.current_dir(&self.root).args(["test", "--quiet", "--package", PACKAGE, "--lib"]);
         command.stdout(Stdio::null());
         let status = self.prepare(command).status().context("cannot start cargo")?;
         if !status.success() {
@@ -178,7 +188,7 @@ impl Tree {
         command.current_dir(&self.root).args(["mutants", "--in-place", "--no-shuffle", "--baseline", "skip"]);
         command.args(["--package", PACKAGE, "--colors", "never", "--timeout", TIMEOUT_S, "--config"]).arg(config);
         command.arg("--output").arg(&self.output);
-        command.args(["--cargo-test-arg=--lib", "--cargo-test-arg=--tests"]);
+        command.arg("--cargo-arg=--lib");
         command.stdin(Stdio::null()).stdout(Stdio::null());
         Ok(self.prepare(command))
     }
@@ -187,6 +197,8 @@ impl Tree {
     fn prepare(&self, mut command: Command) -> Command {
         command.env("CARGO_TARGET_DIR", &self.build).env("INSTA_UPDATE", "no").env("RUST_BACKTRACE", "0");
         command.env_remove("INSTA_FORCE_PASS").env_remove("RUSTFLAGS").env_remove("CARGO_MUTANTS_JOBS");
+        // In their order, so that the broad tests, whose names come last, run only where no other fails.
+        command.env("RUST_TEST_THREADS", "1");
         for (name, value) in [("RNG_SEED", "1"), ("DISABLE_FAILURE_PERSISTENCE", "true"), ("MAX_SHRINK_ITERS", "0")] {
             command.env(format!("PROPTEST_{name}"), value);
         }
@@ -236,6 +248,21 @@ fn mirror(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Gives the snapshots the names that insta looks for where the tests are a module of the judge.
+fn rename_snapshots(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            rename_snapshots(&path)?;
+        } else if path.extension().is_some_and(|extension| extension == "snap") {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let renamed = folder.join(format!("{JOINED_PREFIX}{name}"));
+            fs::rename(&path, renamed).with_context(|| format!("cannot rename {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
 fn copy_changed(from: &Path, to: &Path) -> Result<()> {
     let bytes = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
     write_changed(to, &bytes)
@@ -273,7 +300,30 @@ const MEMBERS: [&str; 2] = ["spec", "judge"];
 /// Texts for people decide no verdict.
 const NOT_MUTATED: &str = r"impl (fmt::)?(Display|Debug) for";
 /// Many times what the tests take, for the machine may be busy; a mutant that loops must not take the shard with it.
-const TIMEOUT_S: &str = "45";
+const TIMEOUT_S: &str = "90";
+/// What the judge's tests are as one module of it. The name of the first module makes its test the first.
+const JOINED: &str = r#"
+#[cfg(test)]
+extern crate self as lastword_judge;
+
+#[cfg(test)]
+mod a_failure {
+    #[test]
+    fn ends_the_run() {
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            hook(panic);
+            std::process::exit(101);
+        }));
+    }
+}
+
+#[cfg(test)]
+#[path = "../tests/it/main.rs"]
+mod it;
+"#;
+/// What insta puts before the names of snapshots there.
+const JOINED_PREFIX: &str = "lastword_judge__";
 const BATCH: usize = 40;
 const EXPECTED_BATCH: Duration = Duration::from_secs(150);
 const UNFINISHED: u8 = 3;
@@ -321,6 +371,18 @@ mod tests {
         mirror(&from, &to).unwrap();
         assert!(!to.join("gone").exists() && !to.join("in").join("strange").exists());
         assert_eq!(fs::metadata(to.join("in").join("same")).unwrap().modified().unwrap(), age);
+    }
+
+    #[test]
+    fn snapshots_get_the_names_that_the_joined_tests_look_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let snapshots = dir.path().join("it").join("snapshots");
+        fs::create_dir_all(&snapshots).unwrap();
+        fs::write(snapshots.join("it__traces__findings.snap"), "").unwrap();
+        fs::write(dir.path().join("it").join("traces.rs"), "").unwrap();
+        rename_snapshots(dir.path()).unwrap();
+        assert!(snapshots.join("lastword_judge__it__traces__findings.snap").exists());
+        assert!(dir.path().join("it").join("traces.rs").exists());
     }
 
     #[test]
