@@ -183,7 +183,7 @@ impl ProbeRow {
 /// What one release probe showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// What was owed came at once.
+    /// What was owed came by the stimulus: at once, or after the work that was left, and not without it.
     Released {
         /// So long after the stimulus, in microseconds.
         after_us: u64,

@@ -97,9 +97,15 @@ pub(super) const PROBE_CONN: u32 = 2_000;
 const PAUSES_MS: [u64; ROUNDS as usize] = [300, 900, 600, 1_400, 1_100];
 /// The same in percent of the delay, where it is known.
 const PAUSES_PERCENT: [u64; ROUNDS as usize] = [15, 45, 30, 60, 50];
-/// A stimulus is watched for as long: longer than the judge takes for prompt.
+/// A stimulus is watched for at least as long: longer than the judge takes for prompt.
 const WATCH: Duration = Duration::from_millis(700);
-/// The control is watched for at least as long: longer than the longest pause and its watch.
+/// What a stimulus releases may be work, which is waited for: this long where it is not known how long it takes.
+const WORK: Duration = Duration::from_millis(3_000);
+/// The same where the probes are held one after the other.
+const WORK_IN_TURN: Duration = Duration::from_millis(1_500);
+/// The longest work that is waited for, unless the server goes on talking of it.
+const LONGEST_WORK: Duration = Duration::from_secs(10);
+/// The control is watched for at least as long, and longer than the longest pause and its watch.
 const WATCH_CONTROL: Duration = Duration::from_millis(2_800);
 /// How long a replay waits for an answer that came on the suspect.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -250,8 +256,8 @@ impl Probes {
             self.watch_control(conn, before).await;
             return;
         }
-        let pause = Instant::now() + self.pause(stimulus, round);
-        wait::quietly(&self.recorder, pause, |recorder| self.is_settled(recorder, conn, before)).await;
+        let pause = self.pause(stimulus, round);
+        wait::quietly(&self.recorder, Instant::now() + pause, |recorder| self.is_settled(recorder, conn, before)).await;
         if self.is_settled(&self.recorder, conn, before) {
             return;
         }
@@ -273,16 +279,49 @@ impl Probes {
             }
             Stimulus::Nothing => {}
         }
-        let until = Instant::now() + self.scaled(WATCH);
+        self.watch_stimulus(conn, before, pause).await;
+    }
+
+    /// Watches what comes of a stimulus; for longer as long as the server says something.
+    async fn watch_stimulus(&self, conn: u32, before: usize, pause: Duration) {
         let came =
             |recorder: &Recorder| recorder.is_closed(conn) || recorder.count_said(conn, &self.suspect.what) > before;
-        wait::quietly(&self.recorder, until, came).await;
+        let stimulated = Instant::now();
+        let at_most = stimulated + self.scaled(LONGEST_WORK);
+        let mut until = stimulated + self.watch(pause);
+        loop {
+            wait::quietly(&self.recorder, until, came).await;
+            let heard = self.recorder.instant(self.recorder.last_us(conn));
+            let extended = (heard + self.scaled(WATCH)).min(at_most);
+            if came(&self.recorder) || self.suspect.came_after.is_some() || extended <= until {
+                return;
+            }
+            until = extended;
+        }
+    }
+
+    /// For how long a stimulus is watched that was given after this pause: what it releases may have to be worked for first. Where
+    /// it is known when what is owed comes by itself, only what comes well before that shows anything.
+    fn watch(&self, pause: Duration) -> Duration {
+        let least = self.scaled(WATCH);
+        match self.suspect.came_after {
+            Some(after) => (after * 4 / 5).saturating_sub(pause).max(least),
+            None => self.work().max(least),
+        }
+    }
+
+    /// How long the work may take that is left when a server waits for something: a whole session takes longer.
+    fn work(&self) -> Duration {
+        let unknown = if self.env.is_serial() { WORK_IN_TURN } else { WORK };
+        let known = Duration::from_millis(self.env.controls.usual_ms()) * 3 / 2 + WATCH;
+        self.scaled(if self.env.controls.usual_ms() == 0 { unknown } else { known.min(LONGEST_WORK) })
     }
 
     /// Watches the control: until it comes, or the suspect itself shows how long is long enough.
     async fn watch_control(&self, conn: u32, before: usize) {
         let started = Instant::now();
-        let at_least = started + self.scaled(WATCH_CONTROL);
+        let longest_pause = self.scaled(Duration::from_millis(PAUSES_MS.into_iter().max().unwrap_or(0)));
+        let at_least = started + self.scaled(WATCH_CONTROL).max(longest_pause + self.work());
         let mut fate = self.fate.clone();
         let mut changes = self.recorder.changes();
         while !self.is_settled(&self.recorder, conn, before) {

@@ -16,9 +16,10 @@ use crate::suspicion::{Conclusion, Outcome, ProbeRow};
 
 /// How often a stimulus must have done it, and the control not.
 pub(crate) const ROUNDS: usize = 5;
-/// How soon after a stimulus what it releases comes, in milliseconds of an unhurried machine; most take one.
+/// How soon after a stimulus what it releases comes, in milliseconds of an unhurried machine, where no work is left; most take one.
+/// Where work is left, that comes first: see [`promote`].
 const PROMPT_MS: u64 = 500;
-/// Delays this close together are one timer.
+/// Delays this close together are one timer, or the same work.
 const SPREAD_MS: u64 = 250;
 /// A silence shorter than this is nobody's timer.
 const LEAST_TIMER_MS: u64 = 300;
@@ -121,14 +122,16 @@ fn said(text: &str) -> Said {
     }
 }
 
-/// What the probe showed about a debt.
-fn outcome(record: &Record, what: &str, scale: Scale) -> Outcome {
+/// What the probe showed about a debt, and how long after the stimulus it came where it came after one.
+fn outcome(record: &Record, what: &str, scale: Scale) -> (Outcome, Option<u64>) {
     let paid_before = |upto: usize| record.acts[..upto].iter().rev().find(|act| record.pays(act, what));
+    let unasked =
+        |paid: Option<&Act>| (paid.map_or(Outcome::Missing, |act| by_itself(record, record.sent_us, act)), None);
     let Some((stimulus, heard)) = record.stimulated else {
-        return paid_before(record.acts.len()).map_or(Outcome::Missing, |act| by_itself(record, record.sent_us, act));
+        return unasked(paid_before(record.acts.len()));
     };
     let Some(debt) = record.owed.iter().find(|debt| debt.what == what) else {
-        return paid_before(heard).map_or(Outcome::Missing, |act| by_itself(record, record.sent_us, act));
+        return unasked(paid_before(heard));
     };
     let later = &record.acts[heard..];
     let paid = later.iter().position(|act| record.pays(act, what));
@@ -138,16 +141,17 @@ fn outcome(record: &Record, what: &str, scale: Scale) -> Outcome {
         (Some(paid), over) if over.is_none_or(|over| paid <= over) => {
             let act = &later[paid];
             let after_us = since_stimulus(act);
-            let prompt = after_us <= scale.us(PROMPT_MS);
-            if record.probe.stimulus != Stimulus::Nothing && prompt {
+            if record.probe.stimulus == Stimulus::Nothing {
+                (by_itself(record, debt.since_us, act), None)
+            } else if after_us <= scale.us(PROMPT_MS) {
                 let total_us = act.at.t_us.saturating_sub(debt.since_us);
-                Outcome::Released { after_us, total_us }
+                (Outcome::Released { after_us, total_us }, Some(after_us))
             } else {
-                by_itself(record, debt.since_us, act)
+                (by_itself(record, debt.since_us, act), Some(after_us))
             }
         }
-        (_, Some(over)) => Outcome::Ended { after_us: since_stimulus(&later[over]) },
-        (_, None) => Outcome::Nothing { watched_us: record.last_us.saturating_sub(debt.since_us) },
+        (_, Some(over)) => (Outcome::Ended { after_us: since_stimulus(&later[over]) }, None),
+        (_, None) => (Outcome::Nothing { watched_us: record.last_us.saturating_sub(debt.since_us) }, None),
     }
 }
 
@@ -184,10 +188,50 @@ pub(crate) fn rows(probes: &[&Conn], what: &str) -> Vec<ProbeRow> {
             .filter(|(_, record)| record.probe.stimulus == stimulus)
             .collect();
         records.sort_by_key(|(_, record)| record.probe.round);
-        let outcomes: Vec<Outcome> = records.iter().map(|(conn, record)| outcome(record, what, conn.scale)).collect();
-        ProbeRow { stimulus, outcomes }
+        let slowest = records.iter().map(|(conn, _)| conn.scale).max_by_key(|scale| scale.us(1));
+        let shown = records.iter().map(|(conn, record)| outcome(record, what, conn.scale));
+        let (outcomes, delays): (Vec<Outcome>, Vec<Option<u64>>) = shown.unzip();
+        (ProbeRow { stimulus, outcomes }, delays, slowest)
     };
-    Stimulus::ALL.iter().map(|stimulus| row(*stimulus)).filter(|row| !row.outcomes.is_empty()).collect()
+    let (control, ..) = row(Stimulus::Nothing);
+    let mut rows = Vec::new();
+    for stimulus in Stimulus::ALL {
+        let (mut row, delays, scale) = row(*stimulus);
+        let Some(scale) = scale else { continue };
+        if *stimulus != Stimulus::Nothing {
+            promote(&mut row, &delays, &control, scale);
+        }
+        rows.push(row);
+    }
+    rows
+}
+
+/// What is released may be work: a last segment is decoded before its final comes, and that takes as long as it takes. A stimulus
+/// released what followed it not at once if it followed in every repetition, and without the stimulus it came in none, or later
+/// than in all of these; then the delay since the stimulus must be the same too, whenever the stimulus was given.
+fn promote(row: &mut ProbeRow, delays: &[Option<u64>], control: &ProbeRow, scale: Scale) {
+    let total_of = |outcome: &Outcome| match outcome {
+        Outcome::Released { total_us, .. } | Outcome::ByItself { total_us, .. } => Some(*total_us),
+        _ => None,
+    };
+    let tried = || row.outcomes.iter().zip(delays).filter(|(outcome, _)| **outcome != Outcome::Missing);
+    let slow = || row.outcomes.iter().any(|outcome| matches!(outcome, Outcome::ByItself { .. }));
+    let Some(followed) = tried().map(|(_, delay)| *delay).collect::<Option<Vec<u64>>>() else { return };
+    if !slow() || control.tried() == 0 {
+        return;
+    }
+    if let Some(shortest_us) = control.outcomes.iter().filter_map(total_of).min() {
+        let earlier = tried().filter_map(|(outcome, _)| total_of(outcome)).all(|us| us < shortest_us / 5 * 4);
+        let (least, most) = (followed.iter().min().unwrap_or(&0), followed.iter().max().unwrap_or(&0));
+        if !earlier || most - least > scale.us(SPREAD_MS).max(most / 4) {
+            return;
+        }
+    }
+    for (outcome, delay) in row.outcomes.iter_mut().zip(delays) {
+        if let (Outcome::ByItself { total_us, .. }, Some(after_us)) = (&*outcome, delay) {
+            *outcome = Outcome::Released { after_us: *after_us, total_us: *total_us };
+        }
+    }
 }
 
 /// The events of the probes that show a conclusion: of each stimulus named the first, with what came of it.

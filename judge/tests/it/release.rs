@@ -84,6 +84,44 @@ fn one_repetition_that_the_stimulus_did_not_release_takes_the_proof_away() {
     assert_eq!(kinds(&cut), [FindingKind::Stalled]);
 }
 
+/// The trace with everything later by so many milliseconds that the probes of a stimulus show after it.
+fn later_after(trace: &Trace, stimulus: Stimulus, later_ms: impl Fn(u32) -> u64) -> Trace {
+    let mut delays: Vec<(u32, u64)> = Vec::new();
+    let mut stimulated: Vec<u32> = Vec::new();
+    let mut changed = trace.clone();
+    for event in &mut changed.events {
+        match &event.kind {
+            EventKind::Open(open) => {
+                let probe = open.probe.filter(|probe| probe.stimulus == stimulus);
+                delays.extend(probe.map(|probe| (event.conn, later_ms(probe.round))));
+            }
+            EventKind::Stimulus(_) => stimulated.push(event.conn),
+            _ if stimulated.contains(&event.conn) => {
+                let later_ms = delays.iter().find(|(conn, _)| *conn == event.conn).map_or(0, |(_, ms)| *ms);
+                event.t_us += later_ms * 1_000;
+            }
+            _ => {}
+        }
+    }
+    changed.events.sort_by_key(|event| event.t_us);
+    changed
+}
+
+#[test]
+fn what_a_stimulus_releases_may_be_work_and_takes_its_time() {
+    let waits = later_after(&read("END-S2--waits-for-audio"), Stimulus::Audio, |_| 900);
+    assert_eq!(kinds(&waits), [FindingKind::UnboundedWait]);
+    let masked = later_after(&read("END-S7--masked-by-a-timer"), Stimulus::Audio, |_| 900);
+    assert_eq!(kinds(&masked), [FindingKind::MaskedByTimer]);
+}
+
+#[test]
+fn what_comes_without_a_stimulus_too_was_not_released_after_a_delay_that_differs() {
+    let trace = later_after(&read("END-S7--masked-by-a-timer"), Stimulus::Audio, |round| u64::from(round) * 330);
+    assert_eq!(kinds(&trace), []);
+    assert!(matches!(suspicion(&trace).conclusion, Conclusion::Slow { .. }));
+}
+
 #[test]
 fn a_control_in_which_it_comes_too_takes_the_proof_away() {
     let trace = read("END-S2--waits-for-audio");
