@@ -282,21 +282,23 @@ impl Probes {
         self.watch_stimulus(conn, before, pause).await;
     }
 
-    /// Watches what comes of a stimulus; for longer as long as the server says something.
+    /// Watches what comes of a stimulus; for longer as long as the server tells of work.
     async fn watch_stimulus(&self, conn: u32, before: usize, pause: Duration) {
         let came =
             |recorder: &Recorder| recorder.is_closed(conn) || recorder.count_said(conn, &self.suspect.what) > before;
+        let told = || self.recorder.count_said(conn, "progress") + self.recorder.count_said(conn, "final");
         let stimulated = Instant::now();
         let at_most = stimulated + self.scaled(LONGEST_WORK);
         let mut until = stimulated + self.watch(pause);
+        let mut known = told();
         loop {
             wait::quietly(&self.recorder, until, came).await;
-            let heard = self.recorder.instant(self.recorder.last_us(conn));
-            let extended = (heard + self.scaled(WATCH)).min(at_most);
-            if came(&self.recorder) || self.suspect.came_after.is_some() || extended <= until {
+            let works = told() > known;
+            known = told();
+            if came(&self.recorder) || self.suspect.came_after.is_some() || !works || until >= at_most {
                 return;
             }
-            until = extended;
+            until = (Instant::now() + self.scaled(WATCH)).min(at_most);
         }
     }
 
