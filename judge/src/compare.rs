@@ -125,18 +125,19 @@ fn missing(short: &[String], long: &[String]) -> Vec<String> {
             };
         }
     }
-    let (mut i, mut j) = (0, 0);
+    let mut i = 0;
     let (mut lost, mut gap, mut replaced) = (Vec::new(), Vec::new(), false);
-    while i < short.len() || j < long.len() {
-        if i < short.len() && j < long.len() && short[i] == long[j] {
-            close_gap(&mut lost, &mut gap, &mut replaced);
-            (i, j) = (i + 1, j + 1);
-        } else if j == long.len() || (i < short.len() && table[(i + 1) * width + j] >= table[i * width + j + 1]) {
+    for (j, word) in long.iter().enumerate() {
+        // Words of `short` that no longest common subsequence needs stand in the place of words of `long`.
+        while i < short.len() && short[i] != *word && table[(i + 1) * width + j] == table[i * width + j] {
             replaced = true;
             i += 1;
+        }
+        if i < short.len() && short[i] == *word {
+            close_gap(&mut lost, &mut gap, &mut replaced);
+            i += 1;
         } else {
-            gap.push(long[j].clone());
-            j += 1;
+            gap.push(word.clone());
         }
     }
     close_gap(&mut lost, &mut gap, &mut replaced);

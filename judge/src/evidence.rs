@@ -288,3 +288,34 @@ pub(crate) fn release_times(suspicion: &Suspicion, stimuli: &[Stimulus]) -> Opti
     times.sort_unstable();
     Some((*times.first()?, *times.last()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_waits_for_has_a_name_for_each_set_of_stimuli() {
+        use Stimulus::{Audio, Close, EndOfStream, HalfClose, Keepalive};
+        let (streaming, draining) = (State::Streaming, State::Draining);
+        for (stimuli, before_the_end, after_it) in [
+            (&[Audio, EndOfStream, Keepalive][..], "another message of the client", "another message of the client"),
+            (&[Audio, EndOfStream], "more audio or end_of_stream", "more audio or a second end_of_stream"),
+            (&[Audio, Keepalive], "more audio or a keepalive", "more audio or a keepalive"),
+            (&[Audio], "more audio", "more audio"),
+            (&[EndOfStream, Keepalive], "end_of_stream or a keepalive", "a second end_of_stream or a keepalive"),
+            (&[EndOfStream], "end_of_stream", "a second end_of_stream"),
+            (&[Keepalive, Close], "a keepalive", "a keepalive"),
+            (&[HalfClose, Close], "the end of the connection", "the end of the connection"),
+            (
+                &[HalfClose],
+                "the end of the client's half of the transport",
+                "the end of the client's half of the transport",
+            ),
+            (&[Close], "the client's Close", "the client's Close"),
+            (&[], "nothing known", "nothing known"),
+        ] {
+            assert_eq!((thing(stimuli, streaming), thing(stimuli, draining)), (before_the_end, after_it));
+        }
+        assert_eq!(thing(&[Audio], State::Configuring), "audio");
+    }
+}

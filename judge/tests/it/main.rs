@@ -1,9 +1,11 @@
 //! The tests of the judge as a whole: traces in, findings out.
 
+mod bounds;
 mod client;
 mod ledger;
 mod records;
 mod release;
+mod scene;
 mod traces;
 mod visited;
 mod wide;
