@@ -209,12 +209,10 @@ fn owe(conn: &mut Conn, at: At, row: &'static Row<ServerInput>, id: Option<Strin
         _ => return,
     };
     let clause = if param.is_some() && row.state != State::AwaitConfig { req::MSG_S6 } else { row.ids[0] };
-    let early = conn.is_early();
     conn.answers.pending.push_back(Pending {
         id,
         param,
         optional,
-        early,
         input: Some(row.input),
         ..Pending::new(at, code, clause, row.state)
     });

@@ -29,8 +29,6 @@ pub(crate) struct Pending {
     pub(crate) phase: State,
     /// The error may come or not.
     pub(crate) optional: bool,
-    /// Sent between `config` and `ready`.
-    pub(crate) early: bool,
     /// The message was too long: several answers will do.
     pub(crate) oversize: bool,
     pub(crate) input: Option<ServerInput>,
@@ -61,7 +59,6 @@ impl Pending {
             clause,
             phase,
             optional: false,
-            early: false,
             oversize: false,
             input: None,
             hostile: false,

@@ -216,7 +216,7 @@ fn suspect(
     let sent = |at: Option<At>| at.is_some_and(|at| at.event > since);
     let kept_alive = sent(conn.keepalive.after_end.last().copied());
     let early_end = conn.end.sentinel_early;
-    let early = conn.answers.pending.iter().any(|one| one.early) || audio.early_bytes > 0 || conn.flush.any_early;
+    let early = audio.early_bytes > 0 || conn.flush.any_early;
     Some(match code {
         "audio_after_end" if audio.empty_after_end > 0 && audio.after_end.is_empty() => (WronglyRefused, req::AUD_S3),
         "audio_after_end" if repeated => (DuplicateAnswer, req::END_S4),

@@ -115,3 +115,43 @@ fn giving_up_is_a_fault_only_once_the_bound_has_passed_and_where_a_control_sessi
     assert_eq!(scene(10 + 11_000, 1), ["KA-S6"]);
     assert_eq!(scene(10 + 11_000, 0), [""; 0]);
 }
+
+#[test]
+fn who_must_speak_may_be_silent_for_two_intervals() {
+    let draining = |ms| broken_after_ready(&[(0, "audio 32000"), (10, END), (ms, "gave_up 1"), (ms + 1, "control 10")]);
+    holds_until(4_000, "END-S2", draining);
+    let flushing =
+        |ms| broken_after_ready(&[(0, "audio 32000"), (10, FLUSH), (ms, "gave_up 1"), (ms + 1, "control 10")]);
+    holds_until(4_000, "FLU-S2", flushing);
+    // Where nobody is answered, so little is enough for any debt.
+    let nobody = |ms| broken_after_ready(&[(10, KEEPALIVE), (ms, "gave_up 1"), (ms + 1, "unanswered 10")]);
+    holds_until(4_000, "KA-S6", nobody);
+}
+
+#[test]
+fn a_silence_is_too_long_from_two_intervals_on_and_longer_where_the_control_session_was_slow() {
+    let progress = r#"<{"type":"progress","seq":1,"audio_processed_ms":10}"#;
+    let silent_until = |ms, took: &str| {
+        broken_after_ready(&[(0, "audio 32000"), (10, END), (11, took), (ms, progress), (ms + 1, &ended(1_000, 0, 0))])
+    };
+    holds_until(4_000, "PRG-S1", |ms| silent_until(ms, "control 0"));
+    holds_until(4_700, "PRG-S1", |ms| silent_until(ms, "control 700"));
+    assert_eq!(silent_until(6_000, "unanswered 0"), [""; 0], "nobody could speak");
+}
+
+#[test]
+fn work_may_stand_still_for_the_step_that_was_announced() {
+    let told: Vec<(u64, String)> = (1..=18)
+        .map(|seq| (10 + 1_900 * seq, format!(r#"<{{"type":"progress","seq":{seq},"audio_processed_ms":0}}"#)))
+        .filter(|(ms, _)| *ms < 33_000)
+        .collect();
+    let stands_still_until = |ms| {
+        let mut events = vec![(0, "audio 32000"), (10, END)];
+        events.extend(told.iter().map(|(ms, text)| (*ms, text.as_str())));
+        let (seq, at) = (told.len() + 1, ms);
+        let last = format!(r#"<{{"type":"progress","seq":{seq},"audio_processed_ms":0}}"#);
+        events.push((at, last.as_str()));
+        broken_after_ready(&events)
+    };
+    holds_until(33_000, "PRG-S4", stands_still_until);
+}

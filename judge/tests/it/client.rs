@@ -167,3 +167,9 @@ fn the_ledger_holds_what_either_side_owes() {
     assert_eq!(books[4].len(), 2);
     assert_eq!((books[4][0].clone(), &books[4][1].1[..]), (client(speaks, 100, 11_100), "flushed"));
 }
+
+#[test]
+fn the_connections_of_a_client_are_in_the_record() {
+    let judgement = judge(&trace_of(&[(0, "open"), (1, &format!(">{CONFIG}"))]), &Options::default());
+    assert_eq!(judgement.connections.iter().map(|one| one.opened_us).collect::<Vec<_>>(), [Some(0)]);
+}

@@ -6,6 +6,7 @@ mod ledger;
 mod records;
 mod release;
 mod scene;
+mod single;
 mod suspicion;
 mod traces;
 mod visited;

@@ -61,6 +61,7 @@ fn kind_of(what: &str) -> EventKind {
         "closed" => EventKind::Close { from: Side::Server, code: code(), reason: String::new() },
         "dropped" => EventKind::Eof { from: Side::Server, how: Eof::Reset },
         "control" => EventKind::Control { outcome: ControlOutcome::Completed, took_ms: number() },
+        "unanswered" => EventKind::Control { outcome: ControlOutcome::Unanswered, took_ms: number() },
         "gave_up" => EventKind::GaveUp { after_ms: number(), quiescent: None },
         _ if what.starts_with('>') => EventKind::Text { from: Side::Client, text: what[1..].to_owned() },
         _ if what.starts_with('<') => EventKind::Text { from: Side::Server, text: what[1..].to_owned() },

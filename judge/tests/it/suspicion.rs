@@ -169,3 +169,19 @@ fn a_control_session_counts_from_the_moment_after_which_nothing_came() {
         assert_eq!((suspicion.during.spoke(), suspicion.afterwards.spoke()), (during, afterwards), "{control_us}");
     }
 }
+
+#[test]
+fn an_end_that_was_asked_for_before_ready_is_owed_from_ready_on() {
+    let mut trace = traces("traces/good").remove("constant-hangover").expect("the trace");
+    let says = |event: &Event, what: &str| {
+        event.conn == 0 && matches!(&event.kind, EventKind::Text { text, .. } if text.contains(what))
+    };
+    let ready = trace.events.iter().position(|event| says(event, "\"ready\"")).expect("ready");
+    let mut event = trace.events.remove(ready);
+    let end = trace.events.iter().position(|event| says(event, "end_of_stream")).expect("the sentinel");
+    event.t_us = trace.events[end].t_us + 5_000;
+    let ready_us = event.t_us;
+    trace.events.insert(end + 1, event);
+    let suspicion = suspicions(&trace).into_iter().next().expect("a suspicion");
+    assert_eq!((suspicion.what.as_str(), suspicion.since_us), ("session_ended", ready_us));
+}
