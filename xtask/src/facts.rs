@@ -20,6 +20,7 @@ const SETS_HEAD: &str = "\
 # `cargo xtask gen` adds a draft where their text changed; nothing here is ever changed or taken away. A release is added by hand.
 ";
 const CASES: &str = "conformance/cases";
+const MANUAL: &str = "docs/dialects.md";
 const TRACES: &str = "judge/traces";
 
 /// The typed constants of the requirements.
@@ -72,6 +73,19 @@ pub(crate) fn prose_tables(root: &Path) -> Result<Files> {
 /// JSON Schemas and the AsyncAPI document.
 pub(crate) fn schemas(_root: &Path) -> Result<Files> {
     let files = lastword_spec::schema::generate();
+    Ok(files.into_iter().map(|(path, content)| (PathBuf::from(path), content)).collect())
+}
+
+/// The table of capabilities in the manual of dialects.
+pub(crate) fn dialect_manual(root: &Path) -> Result<Files> {
+    let manual = fs::read_to_string(root.join(MANUAL)).with_context(|| format!("cannot read {MANUAL}"))?;
+    let filled = lastword_dialects::schema::fill_manual(&manual.replace("\r\n", "\n"));
+    Ok(vec![(PathBuf::from(MANUAL), filled.map_err(|why| anyhow!("{MANUAL}: {why}"))?)])
+}
+
+/// The JSON Schema of a dialect file.
+pub(crate) fn dialect_schema(_root: &Path) -> Result<Files> {
+    let files = lastword_dialects::schema::generate();
     Ok(files.into_iter().map(|(path, content)| (PathBuf::from(path), content)).collect())
 }
 

@@ -21,6 +21,8 @@ const GENERATORS: &[Generator] = &[
     Generator { name: "requirement sets", owns: &[], files: facts::requirement_sets },
     Generator { name: "prose tables", owns: &[], files: facts::prose_tables },
     Generator { name: "schemas", owns: &["schemas/v1"], files: facts::schemas },
+    Generator { name: "dialect schema", owns: &[], files: facts::dialect_schema },
+    Generator { name: "manual of dialects", owns: &[], files: facts::dialect_manual },
 ];
 
 /// What needs more of the repository to compile than the generators above need: written after their files, which it may depend on.

@@ -1,0 +1,332 @@
+//! A dialect as it is used: rules, ending, and what follows for the requirements. Owns the lookups; translating is the business of
+//! [`crate::ClientSide`] and [`crate::ServerSide`].
+
+use std::collections::BTreeSet;
+
+use lastword_spec::close::CloseCode;
+use lastword_spec::limits::Limits;
+use lastword_spec::registry::RequirementId;
+use serde_json::Value;
+
+use crate::builtin;
+use crate::capability::{self, Capability, Told};
+use crate::compile;
+use crate::condition::{NO_CODE, Shape};
+use crate::error::DialectErrors;
+use crate::field::{Kind, Unit};
+use crate::file::{ClosedBy, EndedBy, Finals, WireEncoding};
+use crate::pointer::Pointer;
+use crate::rule::Rule;
+use crate::template::{Json, Leaf, Text, Values};
+
+/// How one service's wire maps to Lastword's messages, in both directions. Immutable; one serves any number of sessions.
+#[derive(Clone, Debug)]
+pub struct Dialect {
+    pub(crate) name: String,
+    pub(crate) title: String,
+    pub(crate) native: bool,
+    pub(crate) unsupported: BTreeSet<Capability>,
+    pub(crate) finals: Finals,
+    pub(crate) connect: Connect,
+    pub(crate) wire_encoding: Option<WireEncoding>,
+    pub(crate) sample_rate_hz: Option<u32>,
+    pub(crate) end: End,
+    pub(crate) limits: Limits,
+    pub(crate) values: Values,
+    pub(crate) client: Vec<Rule>,
+    pub(crate) server: Vec<Rule>,
+}
+
+/// How a client gets in.
+#[derive(Clone, Debug)]
+pub(crate) struct Connect {
+    pub(crate) path: Text,
+    pub(crate) query: Vec<(String, Text)>,
+    pub(crate) headers: Vec<(String, Text)>,
+    pub(crate) subprotocols: Vec<Text>,
+    pub(crate) config_is_optional: bool,
+    pub(crate) http: Option<PreRequest>,
+}
+
+/// An HTTP request before the upgrade.
+#[derive(Clone, Debug)]
+pub(crate) struct PreRequest {
+    pub(crate) method: String,
+    pub(crate) path: Text,
+    pub(crate) headers: Vec<(String, Text)>,
+    pub(crate) json: Option<Json>,
+    pub(crate) socket_url: Option<Pointer>,
+    pub(crate) token: Option<Pointer>,
+    pub(crate) status: u16,
+}
+
+/// How a session ends.
+#[derive(Clone, Debug)]
+pub(crate) struct End {
+    pub(crate) by: EndedBy,
+    pub(crate) closed_by: ClosedBy,
+    pub(crate) codes: Vec<u16>,
+    pub(crate) idle_codes: Vec<u16>,
+}
+
+/// Who closes the connection after an ending in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Closer {
+    /// The server.
+    Server,
+    /// The client.
+    Client,
+    /// Nobody: it stays open until somebody leaves.
+    Nobody,
+}
+
+impl Dialect {
+    /// Reads a dialect file. `file_name` is for the errors only; nothing is opened.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, each with its line and what to do. Nothing of the file is used then.
+    pub fn from_toml(file_name: &str, text: &str) -> Result<Self, DialectErrors> {
+        compile::compile(file_name, text)
+    }
+
+    /// The dialect of that name that comes with this crate.
+    #[must_use]
+    pub fn builtin(name: &str) -> Option<&'static Self> {
+        builtin::find(name)
+    }
+
+    /// The dialects that come with this crate, the identity first.
+    pub fn builtins() -> impl Iterator<Item = &'static Self> {
+        builtin::all()
+    }
+
+    /// The identity: protocol v1 as it is.
+    #[must_use]
+    pub fn lastword() -> &'static Self {
+        builtin::lastword()
+    }
+
+    /// The name by which it is chosen.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it is, in a line.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Whether it is the identity: frames pass unchanged, whatever they are, and every requirement binds.
+    #[must_use]
+    pub fn is_native(&self) -> bool {
+        self.native
+    }
+
+    /// Everything of v1 that the service lacks: what the file declares, what follows from the rest of the file, and what only the
+    /// wire of v1 has. Empty for the identity.
+    #[must_use]
+    pub fn lacking(&self) -> BTreeSet<Capability> {
+        let lacks = |one: &Capability| match one.told() {
+            Told::Declared => self.unsupported.contains(one),
+            Told::Native => !self.native,
+            Told::Derived => !self.native && self.evidence(*one).0.is_none(),
+        };
+        Capability::ALL.iter().copied().filter(lacks).collect()
+    }
+
+    /// What the file itself lists as `unsupported`: for a report.
+    #[must_use]
+    pub fn unsupported(&self) -> &BTreeSet<Capability> {
+        &self.unsupported
+    }
+
+    /// Whether the service lacks this.
+    #[must_use]
+    pub fn lacks(&self, capability: Capability) -> bool {
+        self.lacking().contains(&capability)
+    }
+
+    /// The requirements that are NOT_APPLICABLE under this dialect. A finding against one of them is none.
+    #[must_use]
+    pub fn not_applicable(&self) -> BTreeSet<RequirementId> {
+        capability::requirements_of(&self.lacking())
+    }
+
+    /// Who closes the connection after an ending in order.
+    #[must_use]
+    pub fn closer(&self) -> Closer {
+        match self.end.closed_by {
+            ClosedBy::Server => Closer::Server,
+            ClosedBy::Client => Closer::Client,
+            ClosedBy::Nobody => Closer::Nobody,
+        }
+    }
+
+    /// Whether nothing on the wire but the server's Close tells a client that it has everything.
+    #[must_use]
+    pub fn ends_by_close(&self) -> bool {
+        self.end.by == EndedBy::Close
+    }
+
+    /// The close code that v1 would have for a code of this service: 1000 for an ending in order, 4408 for an idle session, any other
+    /// unchanged. `ended` says whether the client had ended its stream: some services close idle sessions with 1000.
+    #[must_use]
+    pub fn v1_close_code(&self, code: Option<CloseCode>, ended: bool) -> CloseCode {
+        let code = code.map_or(NO_CODE, |code| code.0);
+        let (in_order, idle) = (self.end.codes.contains(&code), self.end.idle_codes.contains(&code));
+        match () {
+            () if self.native => CloseCode(code),
+            () if idle && !(in_order && ended) => CloseCode::TIMEOUT,
+            () if in_order => CloseCode::NORMAL,
+            () => CloseCode(code),
+        }
+    }
+
+    /// The close code of this service for a code of v1: what a server in this dialect closes with. `None` for a Close without code.
+    #[must_use]
+    pub fn wire_close_code(&self, code: CloseCode) -> Option<CloseCode> {
+        let theirs = match code {
+            _ if self.native => code.0,
+            CloseCode::NORMAL => self.end.codes.first().copied().unwrap_or(code.0),
+            CloseCode::TIMEOUT => self.end.idle_codes.first().copied().unwrap_or(code.0),
+            other => other.0,
+        };
+        Some(CloseCode(theirs)).filter(|code| code.0 != NO_CODE)
+    }
+
+    /// The line that shows that a capability is there, and whether a file can show it at all.
+    pub(crate) fn evidence(&self, one: Capability) -> (Option<usize>, bool) {
+        let (client, server) = (&self.client, &self.server);
+        let kind = |rules: &[Rule], kind: Kind| rules.iter().find(|rule| rule.kind == kind).map(|rule| rule.line);
+        let reads = |wanted: &dyn Fn(&str) -> bool| {
+            let told = |rule: &&Rule| {
+                let of_rule = rule.take.iter().map(|(field, _)| field);
+                let of_pieces =
+                    rule.window.iter().flat_map(|w| &w.take).chain(rule.tokens.iter().flat_map(|t| &t.take));
+                of_rule.chain(of_pieces.map(|(field, _)| field)).any(|field| wanted(field.member))
+            };
+            let results = |rule: &&Rule| matches!(rule.kind, Kind::Final | Kind::Window | Kind::Tokens);
+            server.iter().filter(results).find(told).map(|rule| rule.line)
+        };
+        let here = |is: bool| is.then_some(1);
+        let tokens = || server.iter().filter(|rule| rule.tokens.is_some());
+        let line = match one {
+            Capability::Ready => kind(server, Kind::Ready),
+            Capability::Keepalive => kind(client, Kind::Keepalive),
+            Capability::KeepaliveAck => kind(server, Kind::KeepaliveAck),
+            Capability::Progress => kind(server, Kind::Progress),
+            Capability::Flush => kind(client, Kind::Flush),
+            Capability::Flushed => {
+                let by_token =
+                    tokens().find(|rule| rule.tokens.as_ref().is_some_and(|tokens| tokens.flushed.is_some()));
+                kind(server, Kind::Flushed).or(by_token.map(|rule| rule.line))
+            }
+            Capability::Update => kind(client, Kind::Update),
+            Capability::EndOfStream => kind(client, Kind::EndOfStream),
+            Capability::SessionEnded => kind(server, Kind::SessionEnded),
+            Capability::ServerClose => here(self.end.closed_by == ClosedBy::Server),
+            Capability::Partials => {
+                let by_token = tokens().find(|rule| rule.tokens.as_ref().is_some_and(|tokens| tokens.flag.is_some()));
+                kind(server, Kind::Partial).or(kind(server, Kind::Window)).or(by_token.map(|rule| rule.line))
+            }
+            Capability::Timestamps => reads(&|member| matches!(member, "/start_ms" | "/end_ms" | "/duration_ms")),
+            Capability::Words => reads(&|member| member == "/words"),
+            Capability::Confidence => reads(&|member| member == "/confidence"),
+            Capability::SpeechEvents => kind(server, Kind::SpeechStarted),
+            Capability::Warnings => kind(server, Kind::Warning),
+            Capability::Errors => kind(server, Kind::Error),
+            Capability::ErrorCodes => {
+                let coded = |rule: &&Rule| {
+                    rule.kind == Kind::Error && rule.take.iter().any(|(f, _)| matches!(f.member, "/code" | "/fatal"))
+                };
+                server.iter().find(coded).map(|rule| rule.line)
+            }
+            Capability::Auth => here(self.tells_token()),
+            Capability::IdleTimeout | Capability::Rejections => return (None, false),
+            Capability::Config => kind(client, Kind::Config).filter(|_| !self.connect.config_is_optional),
+            Capability::IncrementalFinals => here(matches!(self.finals, Finals::Incremental)),
+            Capability::BinaryAudio => {
+                let binary = |rule: &&Rule| rule.kind == Kind::Audio && rule.when.shape == Some(Shape::Binary);
+                client.iter().find(binary).map(|rule| rule.line)
+            }
+            Capability::OpaqueAudio => {
+                let meant = |rule: &Rule| {
+                    rule.kind != Kind::Audio
+                        && matches!(rule.when.shape, Some(Shape::ExactBinary(_) | Shape::Empty | Shape::Binary))
+                };
+                here(!client.iter().any(meant))
+            }
+            Capability::PrivateCredentials => here(!self.token_in_url()),
+            Capability::Subprotocol
+            | Capability::MessageForm
+            | Capability::Negotiation
+            | Capability::Limits
+            | Capability::Segments
+            | Capability::Counters
+            | Capability::CloseCodes
+            | Capability::AnnouncedEndings => return (here(self.native), false),
+        };
+        (line, true)
+    }
+
+    fn tells_token(&self) -> bool {
+        let connect = &self.connect;
+        let http = connect.http.iter().flat_map(|http| &http.headers);
+        let in_header = connect.headers.iter().chain(http).any(|(_, text)| names_token(text));
+        let config = self.client.iter().filter(|rule| rule.kind == Kind::Config);
+        let in_config = config.flat_map(|rule| &rule.take).any(|(field, _)| field.name == "token");
+        let in_body = connect.http.iter().filter_map(|http| http.json.as_ref()).any(|json| {
+            json.leaves().iter().any(|(_, leaf)| matches!(leaf, Leaf::Slot(slot) if slot.field.name == "token"))
+        });
+        in_header || in_config || in_body || self.token_in_url() || connect.subprotocols.iter().any(names_token)
+    }
+
+    fn token_in_url(&self) -> bool {
+        // One that an HTTP request has just given is no standing credential.
+        let lent = self.connect.http.as_ref().is_some_and(|http| http.token.is_some());
+        !lent && (names_token(&self.connect.path) || self.connect.query.iter().any(|(_, text)| names_token(text)))
+    }
+
+    /// The v1 members of a server's message that the wire carries, as JSON pointers: what a round trip brings back. A message that no
+    /// rule carries has none and does not come back at all; `flushed` and the like may come back without any.
+    #[must_use]
+    pub fn carried(&self, message_type: &str) -> Option<BTreeSet<String>> {
+        let of_client = Kind::find(message_type, true).is_some();
+        let kind = Kind::find(message_type, of_client)?;
+        let rules = if of_client { &self.client } else { &self.server };
+        let mut found: Option<BTreeSet<String>> = None;
+        for rule in rules.iter().filter(|rule| rule.reads && rule.writes) {
+            let pieces = rule.window.iter().flat_map(|w| &w.take).chain(rule.tokens.iter().flat_map(|t| &t.take));
+            let by_pieces =
+                matches!(rule.kind, Kind::Window | Kind::Tokens) && matches!(kind, Kind::Partial | Kind::Final);
+            let own = rule.take.iter().filter(|_| rule.kind == kind).map(|(field, _)| field);
+            if rule.kind == kind || by_pieces {
+                let of_pieces = pieces.filter(|_| by_pieces).map(|(field, _)| field);
+                let fields = own.chain(of_pieces).filter(|field| field.unit != Unit::Key || field.name != "segment");
+                found.get_or_insert_default().extend(fields.map(|field| match field.member {
+                    "/duration_ms" => "/end_ms".to_owned(),
+                    member => member.to_owned(),
+                }));
+            }
+        }
+        if let Some(found) = found.as_mut().filter(|_| kind == Kind::Config) {
+            let query = self.connect.query.iter().map(|(_, text)| text);
+            let texts = query.chain(self.connect.headers.iter().map(|(_, text)| text));
+            found
+                .extend(texts.flat_map(Text::slots).map(|slot| slot.field.member.to_owned()).filter(|m| !m.is_empty()));
+        }
+        found
+    }
+
+    /// A rule for writing, of this kind, that admits the message.
+    pub(crate) fn writer(&self, kind: Kind, of_client: bool, message: &Value) -> Option<&Rule> {
+        let rules = if of_client { &self.client } else { &self.server };
+        rules.iter().find(|rule| rule.writes && rule.kind == kind && rule.admits(message))
+    }
+}
+
+fn names_token(text: &Text) -> bool {
+    text.slots().any(|slot| slot.field.name == "token")
+}

@@ -1,0 +1,5 @@
+//! Everything about dialects that can be shown from outside: documented exchanges, round trips, errors, and how far the grammar reaches.
+
+mod errors;
+mod exchange;
+mod fixtures;
