@@ -2,6 +2,7 @@
 
 mod bounds;
 mod client;
+mod edges;
 mod ledger;
 mod records;
 mod release;

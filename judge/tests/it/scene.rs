@@ -37,7 +37,7 @@ pub(crate) fn error(code: &str, fatal: bool, rest: &str) -> String {
 /// A final of two words.
 pub(crate) fn heard(segment_id: u64, start_ms: u64, end_ms: u64) -> String {
     format!(
-        r#"<{{"type":"final","segment_id":{segment_id},"text":"word number {segment_id}","start_ms":{start_ms},"end_ms":{end_ms},"channel":0}}"#
+        r#"<{{"type":"final","segment_id":{segment_id},"text":"word {segment_id}","start_ms":{start_ms},"end_ms":{end_ms},"channel":0}}"#
     )
 }
 
