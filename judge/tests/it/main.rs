@@ -4,6 +4,8 @@ mod bounds;
 mod client;
 mod edges;
 mod ledger;
+mod options;
+mod probes;
 mod records;
 mod release;
 mod scene;

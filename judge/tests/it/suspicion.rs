@@ -3,8 +3,8 @@
 
 use std::fmt::Write as _;
 
-use lastword_judge::{Cpu, Outcome, Ping, ProbeRow, Suspicion, judge};
-use lastword_spec::trace::{Event, EventKind, Side, Stimulus, Trace};
+use lastword_judge::{Conclusion, Cpu, Outcome, Ping, ProbeRow, Suspicion, judge};
+use lastword_spec::trace::{ControlOutcome, Event, EventKind, Side, Stimulus, Trace};
 
 use super::traces::{options, traces};
 
@@ -184,4 +184,21 @@ fn an_end_that_was_asked_for_before_ready_is_owed_from_ready_on() {
     trace.events.insert(end + 1, event);
     let suspicion = suspicions(&trace).into_iter().next().expect("a suspicion");
     assert_eq!((suspicion.what.as_str(), suspicion.since_us), ("session_ended", ready_us));
+}
+
+#[test]
+fn who_answers_nobody_hangs_as_a_whole_and_only_what_was_tried_since_the_silence_tells() {
+    let unanswered_at = |t_us: u64| {
+        changed("END-S2--stuck", |event| {
+            if let EventKind::Control { outcome, .. } = &mut event.kind {
+                *outcome = ControlOutcome::Unanswered;
+                event.t_us = t_us;
+            }
+            true
+        })
+        .conclusion
+    };
+    let silent_from_us = 2_011_000;
+    assert!(matches!(unanswered_at(silent_from_us), Conclusion::Open(_)));
+    assert_eq!(unanswered_at(silent_from_us + 1), Conclusion::Hung);
 }

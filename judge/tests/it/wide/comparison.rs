@@ -159,6 +159,22 @@ fn only_three_whole_sessions_of_the_same_speech_are_compared() {
     }
 }
 
+#[test]
+fn a_final_that_comes_with_flushed_was_heard_before_the_flush() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/traces/FLU-1--unheard-after-flush.jsonl");
+    let mut trace = trace::read(&std::fs::read_to_string(path).expect("the trace is there")).expect("a trace");
+    let flushed = trace
+        .events
+        .iter()
+        .find(|event| matches!(&event.kind, EventKind::Text { text, .. } if text.contains("flushed")));
+    let flushed_us = flushed.expect("a `flushed`").t_us;
+    for event in trace.events.iter_mut().filter(|event| event.conn == 1 && is_final(event)) {
+        event.t_us = flushed_us;
+    }
+    let judgement = judge(&trace, &Options::default());
+    assert_eq!(judgement.findings.iter().map(|one| one.requirement.as_str()).collect::<Vec<_>>(), ["FLU-1"]);
+}
+
 fn is_final(event: &trace::Event) -> bool {
     matches!(&event.kind, EventKind::Text { text, .. } if text.contains(r#""type":"final""#))
 }

@@ -1,0 +1,159 @@
+//! Where the release probes stop being a proof: delays that are one step apart. The debt is a `session_ended`, five probes of each
+//! sort, and the suspect itself does what the control does.
+
+use lastword_judge::{Conclusion, Options, judge};
+use lastword_spec::trace::{Event, EventKind, Open, Probe, Side, Stimulus, Trace};
+
+use super::scene::{CONFIG, END, READY, ended, scene};
+
+/// What one connection does after the sentinel, in milliseconds after it.
+#[derive(Clone, Copy, Default)]
+struct Course {
+    stimulus_ms: u64,
+    /// A progress that tells of no work.
+    progress_ms: Option<u64>,
+    ends_ms: Option<u64>,
+    watched_ms: u64,
+}
+
+fn ends(ms: u64) -> Course {
+    Course { ends_ms: Some(ms), watched_ms: ms + 10, ..Course::default() }
+}
+
+fn stuck(watched_ms: u64) -> Course {
+    Course { watched_ms, ..Course::default() }
+}
+
+/// It ends so long after the stimulus.
+fn released(stimulus_ms: u64, after_ms: u64) -> Course {
+    Course { stimulus_ms, ..ends(stimulus_ms + after_ms) }
+}
+
+/// A trace of a suspect and of its probes.
+struct Bench {
+    trace: Trace,
+    next_ms: u64,
+}
+
+impl Bench {
+    fn of(suspect: Course) -> Self {
+        let mut bench = Self { trace: scene(&[]), next_ms: 0 };
+        bench.play(0, None, suspect);
+        bench
+    }
+
+    fn probes(mut self, stimulus: Stimulus, courses: &[Course]) -> Self {
+        for (index, course) in courses.iter().enumerate() {
+            let round = u32::try_from(index + 1).expect("few rounds");
+            let conn = self.trace.events.last().map_or(0, |event| event.conn).max(1_999) + 1;
+            self.play(conn, Some(Probe { of: 0, stimulus, round }), *course);
+        }
+        self
+    }
+
+    fn play(&mut self, conn: u32, probe: Option<Probe>, course: Course) {
+        let (progress, last) = (r#"<{"type":"progress","seq":1,"audio_processed_ms":0}"#, ended(1_000, 0, 0));
+        let mut plan = vec![(0, "open"), (0, CONFIG), (0, READY), (0, "audio 32000"), (10, END)];
+        plan.extend(course.progress_ms.map(|ms| (10 + ms, progress)));
+        if let Some(ms) = course.ends_ms {
+            plan.push((10 + ms, &last));
+        }
+        match probe {
+            None if course.ends_ms.is_some() => plan.push((11 + course.watched_ms, "closed 1000")),
+            _ => plan.push((10 + course.watched_ms, "gave_up 1")),
+        }
+        let mut events = scene(&plan).events;
+        if let Some(probe) = probe {
+            events[0].kind = EventKind::Open(Open { probe: Some(probe), ..Open::default() });
+            let stimulus =
+                Event { t_us: (10 + course.stimulus_ms) * 1_000, conn, kind: EventKind::Stimulus(probe.stimulus) };
+            let index = events.iter().position(|event| event.t_us > stimulus.t_us).unwrap_or(events.len());
+            events.insert(index, stimulus);
+        }
+        for event in &mut events {
+            event.conn = conn;
+            event.t_us += self.next_ms * 1_000;
+        }
+        self.trace.events.append(&mut events);
+        self.next_ms += course.watched_ms + 20;
+    }
+
+    fn says(self) -> String {
+        assert_eq!(self.trace.header.subject, Side::Server);
+        let judgement = judge(&self.trace, &Options::default());
+        match judgement.suspicions.first().map(|one| &one.conclusion) {
+            Some(Conclusion::WaitsFor(stimuli)) => format!("waits for {stimuli:?}"),
+            Some(Conclusion::Masked { limit, forward, .. }) => format!("masked {limit:?} {forward:?}"),
+            Some(Conclusion::Slow { .. }) => "slow".to_owned(),
+            other => format!("{other:?}"),
+        }
+    }
+}
+
+/// A stuck suspect, controls that show nothing for so long, and frames of audio at these times.
+fn frames_release(controls: usize, watched_ms: u64, frames: &[(u64, u64)]) -> bool {
+    let frames: Vec<Course> = frames.iter().map(|(at_ms, after_ms)| released(*at_ms, *after_ms)).collect();
+    let bench = Bench::of(stuck(20_000)).probes(Stimulus::Nothing, &vec![stuck(watched_ms); controls]);
+    bench.probes(Stimulus::Audio, &frames).says() == "waits for [Audio]"
+}
+
+#[test]
+fn five_releases_and_five_controls_are_a_proof_and_four_are_not() {
+    let frames = [(200, 5), (400, 5), (600, 5), (800, 5), (1_000, 5)];
+    assert!(frames_release(5, 4_000, &frames));
+    assert!(!frames_release(4, 4_000, &frames));
+    assert!(!frames_release(5, 4_000, &frames[1..]));
+}
+
+#[test]
+fn the_control_is_watched_for_as_long_as_the_longest_release_took() {
+    let frames = [(200, 5), (400, 5), (600, 5), (800, 5), (1_000, 5)];
+    assert!(frames_release(5, 1_005, &frames));
+    assert!(!frames_release(5, 1_004, &frames));
+}
+
+/// A server that ends by itself after these times, and with audio after that time in all five.
+fn by_a_timer(controls: [u64; 5], with_audio_ms: u64) -> String {
+    let bench = Bench::of(ends(controls[2])).probes(Stimulus::Nothing, &controls.map(ends));
+    bench.probes(Stimulus::Audio, &[released(with_audio_ms - 1, 1); 5]).says()
+}
+
+#[test]
+fn what_a_stimulus_brings_a_fifth_earlier_is_held_back_by_a_timer() {
+    assert_eq!(by_a_timer([2_000; 5], 1_599), "masked None [Audio]");
+    assert_eq!(by_a_timer([2_000; 5], 1_600), "slow");
+    assert_eq!(by_a_timer([300; 5], 239), "masked None [Audio]");
+    assert_eq!(by_a_timer([299; 5], 200), "slow", "so short a silence is no timer");
+}
+
+#[test]
+fn a_timer_is_constant() {
+    assert_eq!(by_a_timer([2_000, 2_000, 2_000, 2_250, 2_250], 1_000), "masked None [Audio]");
+    assert_eq!(by_a_timer([2_000, 2_000, 2_000, 2_251, 2_251], 1_000), "slow");
+    assert_eq!(by_a_timer([3_500, 3_500, 3_500, 3_850, 3_850], 1_000), "masked None [Audio]", "to a tenth");
+    assert_eq!(by_a_timer([3_500, 3_500, 3_500, 3_851, 3_851], 1_000), "slow");
+}
+
+#[test]
+fn who_says_something_before_three_quarters_of_the_time_are_left_works() {
+    let says = |progress_ms| {
+        let course = Course { progress_ms: Some(progress_ms), ..ends(2_000) };
+        let bench = Bench::of(course).probes(Stimulus::Nothing, &[course; 5]);
+        bench.probes(Stimulus::Audio, &[released(499, 1); 5]).says()
+    };
+    assert_eq!(says(500), "masked None [Audio]");
+    assert_eq!(says(501), "slow");
+}
+
+#[test]
+fn a_long_silence_that_is_as_long_as_an_announced_limit_follows_it() {
+    let alone = |ms| Bench::of(ends(ms)).probes(Stimulus::Nothing, &[ends(ms); 5]).says();
+    for (ms, limit) in [(10_000, "keepalive_interval_ms"), (15_000, "drain_ms")] {
+        assert_eq!(alone(ms), format!("masked Some({limit:?}) []"));
+    }
+    // 120 ms and a fiftieth of it.
+    assert_eq!(alone(10_326), r#"masked Some("keepalive_interval_ms") []"#);
+    assert_eq!(alone(10_327), "slow");
+    assert_eq!(alone(9_687), r#"masked Some("keepalive_interval_ms") []"#);
+    assert_eq!(alone(9_686), "slow");
+}
