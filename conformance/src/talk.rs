@@ -10,7 +10,8 @@ use tokio::time::{Instant, timeout};
 use crate::case::Open;
 use crate::record::Recorder;
 use crate::run::control::{self, Control};
-use crate::run::env::{Env, Session};
+use crate::run::env::Env;
+use crate::run::player::Opened;
 use crate::run::wait::{self, Wait, Waited};
 use crate::wire::Outgoing;
 
@@ -24,7 +25,9 @@ const LEAVE: Duration = Duration::from_millis(300);
 pub(crate) struct Talk {
     env: Arc<Env>,
     recorder: Arc<Recorder>,
-    session: Option<Session>,
+    opened: Opened,
+    /// Whether a stall is looked into, with release probes.
+    probing: bool,
     controls: Vec<Control>,
     gave_up: bool,
 }
@@ -46,7 +49,13 @@ impl Talk {
             recorder.note(wait::CONTROL_BEFORE, before.event());
         }
         let session = env.open(CONN, &Open::default(), None, &recorder, permit).await;
-        Self { env: Arc::clone(env), recorder, session, controls: Vec::new(), gave_up: false }
+        let opened = Opened::new(Open::default(), session);
+        Self { env: Arc::clone(env), recorder, opened, probing: false, controls: Vec::new(), gave_up: false }
+    }
+
+    /// The same, and if it is the first to stall in its way, release probes are held.
+    pub(crate) fn probing(self) -> Self {
+        Self { probing: true, ..self }
     }
 
     pub(crate) fn record(&self) -> &Recorder {
@@ -55,7 +64,7 @@ impl Talk {
 
     /// Whether it is still worth saying something.
     pub(crate) fn goes_on(&self) -> bool {
-        self.session.is_some() && !self.gave_up && !self.recorder.is_closed(CONN)
+        self.opened.session.is_some() && !self.gave_up && !self.recorder.is_closed(CONN)
     }
 
     /// Sends these in one write, as far as they fit. A server that does not read is waited for as long as one that owes.
@@ -63,7 +72,8 @@ impl Talk {
         if messages.is_empty() || !self.goes_on() {
             return;
         }
-        let Some(session) = self.session.as_mut() else { return };
+        self.opened.keep(&messages, self.recorder.milestones(CONN));
+        let Some(session) = self.opened.session.as_mut() else { return };
         let bound = wait::write_bound(&self.env, &self.recorder, CONN);
         let sent = wait::sending(&self.recorder, CONN, bound, session.link.send(messages)).await;
         if sent == Waited::GaveUp {
@@ -74,7 +84,7 @@ impl Talk {
 
     /// Waits until `done`, the end of the connection, or the end of patience.
     pub(crate) async fn until(&mut self, done: impl Fn(&Recorder) -> bool) -> Waited {
-        if self.session.is_none() {
+        if self.opened.session.is_none() {
             return Waited::Over;
         }
         if self.gave_up {
@@ -91,12 +101,13 @@ impl Talk {
     }
 
     fn waiting(&mut self) -> Wait<'_> {
-        Wait::new(&self.env, &self.recorder, CONN, None, &mut self.controls, None)
+        let opened = self.probing.then_some(&mut self.opened);
+        Wait::new(&self.env, &self.recorder, CONN, None, &mut self.controls, opened)
     }
 
     /// Leaves: what still stands is cancelled. Hands over the record.
     pub(crate) async fn leave(mut self) -> Said {
-        if let Some(mut session) = self.session.take()
+        if let Some(mut session) = self.opened.session.take()
             && !self.recorder.is_over(CONN)
         {
             if !self.recorder.is_closed(CONN) && !self.recorder.client_has_closed(CONN) {
@@ -107,6 +118,7 @@ impl Talk {
                 self.recorder.note(CONN, EventKind::Note("left without waiting for the end".to_owned()));
             }
         }
+        self.opened.probe_afterwards(&self.env, &self.recorder).await;
         // Where no control session could be held beside the suspect, one is held now that it has been let go.
         if self.gave_up
             && self.controls.is_empty()
@@ -115,6 +127,8 @@ impl Talk {
             self.recorder.note(wait::CONTROL_AFTER, control.event());
         }
         let trace = self.recorder.trace();
-        Said { overloaded: control::is_overload(trace.events.iter()), trace }
+        // A probe for which there was no room is missing evidence; the session itself was served.
+        let overloaded = control::is_overload(trace.events.iter().filter(|event| event.conn == CONN));
+        Said { overloaded, trace }
     }
 }

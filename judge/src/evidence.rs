@@ -196,7 +196,7 @@ fn unreleasable(given_up: &GivenUp, debt: &Obligation, suspicion: &Suspicion) ->
 
 /// The wait-for graph, as far as it is known.
 fn waits(suspicion: &Suspicion) -> Vec<WaitsFor> {
-    use Node::{ClientRecv, ClientSend, ServerRecv, ServerSend, ServerWork};
+    use Node::{ClientRecv, ClientSend, ServerRecv, ServerSend, ServerTimer, ServerWork};
     let edge = |who: Node, whom: Node, why: String| WaitsFor { who, whom, why };
     let what = short(&suspicion.what);
     let mut edges = vec![edge(ClientRecv, ServerSend, format!("the client waits for {what}"))];
@@ -231,6 +231,16 @@ fn waits(suspicion: &Suspicion) -> Vec<WaitsFor> {
             edges.push(edge(ServerWork, ServerWork, why));
         }
         _ => {}
+    }
+    if let Conclusion::Masked { timer_us, limit, forward } = &suspicion.conclusion {
+        let named = limit.map(|limit| format!(" (`{limit}`)")).unwrap_or_default();
+        let seconds = *timer_us as f64 / 1e6;
+        let why = if forward.is_empty() {
+            format!("nothing but a timer of {seconds:.1} s{named} ends the wait")
+        } else {
+            format!("without it a timer of {seconds:.1} s{named} ends the wait, and hides the circle")
+        };
+        edges.push(edge(ServerWork, ServerTimer, why));
     }
     edges
 }

@@ -124,6 +124,8 @@ pub enum Node {
     ServerRecv,
     /// The recogniser and what drives it.
     ServerWork,
+    /// A timer of the server that ends a wait for something else.
+    ServerTimer,
     /// The server's sending half.
     ServerSend,
 }
@@ -135,6 +137,7 @@ impl fmt::Display for Node {
             Self::ClientRecv => "client.recv",
             Self::ServerRecv => "server.recv",
             Self::ServerWork => "server.work",
+            Self::ServerTimer => "server.timer",
             Self::ServerSend => "server.send",
         })
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lastword_judge::{Finding, Judgement, judge};
+use lastword_judge::{Finding, Judgement, Suspicion, judge};
 use lastword_spec::finding::{Culprit, FindingKind};
 use lastword_spec::registry::RequirementId;
 use lastword_spec::trace::{EventKind, Trace};
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::model::draw;
-use super::play::play;
+use super::play::{Probing, play};
 use super::shrink::shrink;
 use super::step::Sequence;
 use crate::run::env::Env;
@@ -69,6 +69,8 @@ pub struct Failure {
     pub repeats: usize,
     /// What the judge says of it.
     pub findings: Vec<Finding>,
+    /// What was found out about a stall.
+    pub suspicions: Vec<Suspicion>,
     /// What happened when it failed last.
     pub trace: Trace,
 }
@@ -267,6 +269,14 @@ async fn minimise(
             last = outcome;
         }
     }
+    if wanted.contains(&Key::Silence) {
+        observer.note("holding release probes: what does it wait for?");
+        env.look_anew();
+        let outcome = of(env, &shrunk.sequence, Probing::Yes).await;
+        if keys(&outcome.judgement).contains(&Key::Silence) {
+            last = outcome;
+        }
+    }
     let mut failure = Failure {
         seed,
         drawn,
@@ -274,6 +284,7 @@ async fn minimise(
         executions: shrunk.executions,
         repeats,
         findings: last.judgement.findings,
+        suspicions: last.judgement.suspicions,
         trace: last.trace,
     };
     label(&mut failure);
@@ -296,7 +307,11 @@ fn label(failure: &mut Failure) {
 }
 
 async fn once(env: &Arc<Env>, sequence: &Sequence) -> Outcome {
-    let played = play(env, sequence).await;
+    of(env, sequence, Probing::No).await
+}
+
+async fn of(env: &Arc<Env>, sequence: &Sequence, probing: Probing) -> Outcome {
+    let played = play(env, sequence, probing).await;
     let trace = played.said.trace;
     let judgement = judge(&trace, &env.options());
     Outcome { trace, judgement, executed: played.executed, overloaded: played.said.overloaded }
@@ -324,7 +339,7 @@ fn open_question(outcome: &Outcome) -> Option<String> {
         EventKind::GaveUp { after_ms, .. } => {
             let undecided = outcome.judgement.undecided.iter().next();
             let about = undecided.map(|(id, why)| format!(": {why} [{id}]")).unwrap_or_default();
-            Some(format!("the harness gave up a wait after {after_ms} ms of silence{about}"))
+            Some(format!("the harness gave up a wait after {after_ms} ms in which nothing moved the session{about}"))
         }
         EventKind::Refused { status, .. } => Some(format!("the upgrade was refused with HTTP {status}")),
         EventKind::ConnectFailed { error } => Some(format!("no connection: {error}")),

@@ -21,9 +21,17 @@ pub(super) struct Played {
     pub(super) executed: usize,
 }
 
+/// Whether a stall is looked into with release probes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Probing {
+    Yes,
+    No,
+}
+
 /// Carries out a sequence. Where it leaves the session open, the session is brought to its end as a client would.
-pub(super) async fn play(env: &Arc<Env>, sequence: &Sequence) -> Played {
-    let mut talk = Talk::open(env, NAME).await;
+pub(super) async fn play(env: &Arc<Env>, sequence: &Sequence, probing: Probing) -> Played {
+    let talk = Talk::open(env, NAME).await;
+    let mut talk = if probing == Probing::Yes { talk.probing() } else { talk };
     let mut unsent: Vec<Outgoing> = Vec::new();
     let (mut offset, mut executed) = (0, 0);
     let token = env.dialler.target().token.clone();

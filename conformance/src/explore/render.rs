@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
+use lastword_spec::finding::Verdict;
 use lastword_spec::requirements;
 
 use super::conduct::{Exploration, Failure, REPETITIONS};
 use crate::redact::Redactor;
 use crate::report::{self, visible};
+use crate::verdict;
 
 /// What came of it. `again` is the command line without seed, number of cases and the `command` behind the subject; `saved` the
 /// file of the transcript.
@@ -48,9 +50,15 @@ pub fn render(
 
 fn failed(text: &mut String, failure: &Failure, again: &str, saved: Option<&str>, redactor: &Redactor) {
     let flaky = if failure.is_flaky() { " (flaky)" } else { "" };
+    let findings: Vec<_> = failure.findings.iter().map(|finding| report::finding_report(finding, redactor)).collect();
+    let suspicions: Vec<_> =
+        failure.suspicions.iter().map(|suspicion| report::suspicion_report(suspicion, &failure.trace)).collect();
+    let worst = verdict::worst(&failure.findings).map_or("FAIL", Verdict::as_str);
+    let stall = findings.iter().map(|finding| report::headline(finding, &suspicions)).max_by_key(String::len);
+    let stall = stall.unwrap_or_default();
     let _ = writeln!(
         text,
-        "\nFAIL{flaky} with seed {}: {} steps, shrunk to {} in {} executions; fails {} of {REPETITIONS} times",
+        "\n{worst}{stall}{flaky} with seed {}: {} steps, shrunk to {} in {} executions; fails {} of {REPETITIONS} times",
         failure.seed,
         failure.drawn.steps.len(),
         failure.minimal.steps.len(),
@@ -63,8 +71,9 @@ fn failed(text: &mut String, failure: &Failure, again: &str, saved: Option<&str>
         let _ = writeln!(text, "    {:>2}  {step}", number + 1);
     }
     let mut told = Vec::new();
-    for finding in &failure.findings {
+    for (finding, told_as) in failure.findings.iter().zip(&findings) {
         let _ = writeln!(text, "  {}", redactor.redact(&lastword_judge::render(finding)));
+        text.push_str(&report::ladder(told_as, &suspicions, "    "));
         if !told.contains(&finding.requirement)
             && let Some(requirement) = requirements::find(finding.requirement.as_str())
         {
@@ -73,7 +82,8 @@ fn failed(text: &mut String, failure: &Failure, again: &str, saved: Option<&str>
         }
     }
     text.push_str("  wire log:\n");
-    for line in report::all(&failure.trace, redactor) {
+    let probes = report::probes(&failure.trace);
+    for line in report::all(&failure.trace, redactor).iter().filter(|line| !probes.contains(&line.conn)) {
         let seconds = line.t_us as f64 / 1_000_000.0;
         let _ = writeln!(text, "    {:>4} {seconds:>8.3} s {}", line.event, line.text);
     }

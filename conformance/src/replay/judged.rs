@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use lastword_judge::{Judgement, Monitor, Obligation, Options};
 use lastword_spec::finding::{Culprit, Verdict};
 use lastword_spec::table::Side;
-use lastword_spec::trace::{ControlOutcome, Event, EventKind, Trace};
+use lastword_spec::trace::{ControlOutcome, EventKind, Trace};
 use serde::{Deserialize, Serialize};
 
 use crate::case::catalogue;
 use crate::exit;
 use crate::redact::{HIDDEN, Redactor};
-use crate::report::{FindingReport, finding_report};
+use crate::report::{FindingReport, SuspicionReport, finding_report, probes, suspicion_report};
 use crate::verdict::{self, Circumstances};
 
 /// The version of the JSON form of a replay, the value of `lastword_replay`.
@@ -41,6 +41,9 @@ pub struct Replayed {
     pub reason: Option<String>,
     /// What was found, against either side.
     pub findings: Vec<FindingReport>,
+    /// Where the server owed something for too long, or suspiciously long: the evidence, and what it comes to.
+    #[serde(default)]
+    pub suspicions: Vec<SuspicionReport>,
     /// The requirements whose stimulus and response were both seen.
     pub exercised: Vec<String>,
     /// Suspicions that the trace does not decide, by requirement.
@@ -119,6 +122,7 @@ pub fn replay(name: &str, trace: &Trace, secrets: &[String]) -> Replayed {
         verdict: verdict.as_str().to_owned(),
         reason: reason.map(|reason| redactor.redact(&reason)),
         findings: judgement.findings.iter().map(|finding| finding_report(finding, &redactor)).collect(),
+        suspicions: judgement.suspicions.iter().map(|one| suspicion_report(one, trace)).collect(),
         exercised: judgement.exercised.iter().map(ToString::to_string).collect(),
         undecided: judgement.undecided.iter().map(|(id, why)| (id.to_string(), why.clone())).collect(),
         open,
@@ -148,6 +152,10 @@ fn verdict_of(trace: &Trace, judgement: &Judgement) -> (Verdict, Option<String>)
     if let Some((id, why)) = judgement.undecided.iter().next() {
         return (Verdict::Inconclusive, Some(format!("{why} [{id}]")));
     }
+    // Also a trace of no case never passes if it ends by a wait that was given up.
+    if let Some(why) = circumstances(trace).unmet.into_iter().next() {
+        return (Verdict::Inconclusive, Some(why));
+    }
     if judgement.exercised.is_empty() {
         return (Verdict::NotTested, Some("nothing in it exercises a requirement".to_owned()));
     }
@@ -161,7 +169,9 @@ fn circumstances(trace: &Trace) -> Circumstances {
     for event in trace.events.iter().filter(|event| !probes.contains(&event.conn)) {
         match &event.kind {
             EventKind::GaveUp { after_ms, .. } => {
-                circumstances.unmet.push(format!("the harness stopped waiting after {after_ms} ms of silence"));
+                circumstances.unmet.push(format!(
+                    "the harness stopped waiting after {after_ms} ms in which nothing moved the session"
+                ));
             }
             EventKind::Control { outcome: ControlOutcome::Answered | ControlOutcome::Unanswered, .. } => {
                 circumstances.control_failed = Some("a control session of the trace did not complete".to_owned());
@@ -170,12 +180,6 @@ fn circumstances(trace: &Trace) -> Circumstances {
         }
     }
     circumstances
-}
-
-/// The connections that are release probes: evidence about another one, and not judged for themselves.
-fn probes(trace: &Trace) -> BTreeSet<u32> {
-    let probe = |event: &Event| matches!(&event.kind, EventKind::Open(open) if open.probe.is_some());
-    trace.events.iter().filter(|event| probe(event)).map(|event| event.conn).collect()
 }
 
 /// Where the credential of a `config` was hidden, the mark in its place is what must not be repeated.
@@ -232,6 +236,13 @@ mod tests {
         assert_eq!((empty.verdict.as_str(), empty.exit_code), ("NOT_TESTED", exit::UNDECIDED));
         let failed = of(&format!("{HEADER}\n{}\n", r#"{"t_us":0,"conn":0,"connect_failed":{"error":"refused"}}"#));
         assert_eq!(failed.exit_code, exit::UNDECIDED);
+    }
+
+    #[test]
+    fn a_trace_that_ends_by_the_end_of_patience_never_passes() {
+        let gave_up = r#"{"t_us":9000000,"conn":0,"gave_up":{"after_ms":9000}}"#;
+        let one = of(&format!("{HEADER}\n{OPEN}\n{gave_up}\n"));
+        assert_eq!((one.verdict.as_str(), one.exit_code), ("INCONCLUSIVE", exit::UNDECIDED));
     }
 
     #[test]

@@ -21,6 +21,13 @@ pub fn render(replayed: &Replayed, trace: &Trace, secrets: &[String]) -> String 
     head(&mut text, replayed);
     for finding in &replayed.findings {
         finding_with_frames(&mut text, finding, &lines);
+        text.push_str(&report::ladder(finding, &replayed.suspicions, "  "));
+    }
+    // What no finding came of is told as well: slow and not stuck, or not decided.
+    for suspicion in
+        replayed.suspicions.iter().filter(|one| replayed.findings.iter().all(|found| found.conn != one.conn))
+    {
+        report::stall_lines(suspicion).iter().for_each(|line| text.push_str(&format!("  {line}\n")));
     }
     if let Some(reason) = &replayed.reason {
         let _ = writeln!(text, "  {reason}");
@@ -41,9 +48,11 @@ fn head(text: &mut String, replayed: &Replayed) {
         1 => "1 connection".to_owned(),
         count => format!("{count} connections"),
     };
+    let stall = replayed.findings.iter().map(|finding| report::headline(finding, &replayed.suspicions));
+    let stall = stall.max_by_key(String::len).unwrap_or_default();
     let _ = writeln!(
         text,
-        "{} {} ({connections}, {} events, {})",
+        "{}{stall} {} ({connections}, {} events, {})",
         replayed.verdict,
         replayed.name,
         replayed.events,

@@ -11,7 +11,7 @@ use super::model::{
     Announced, CaseReport, Counts, FindingReport, KnownReport, Measured, REPORT_VERSION, Report, RequirementReport,
     SubjectReport, TranscriptReport, TranscriptsReport,
 };
-use super::{stall, wirelog};
+use super::{latency, stall, wirelog};
 use crate::certificate::conclude;
 use crate::exit;
 use crate::known::KnownFailures;
@@ -133,6 +133,7 @@ fn case_report(result: &CaseResult, context: &Context) -> CaseReport {
     let redactor = &context.redactor;
     let failed = result.verdict.is_failure();
     let open = failed || matches!(result.verdict, Verdict::Inconclusive | Verdict::HarnessError | Verdict::NonStrict);
+    let passed = matches!(result.verdict, Verdict::Pass | Verdict::NonStrict);
     let pointed: Vec<usize> = result.findings().flat_map(|finding| finding.frames.iter().copied()).collect();
     let log = |trace| wirelog::tail(trace, &pointed, redactor);
     let known = context.known.entry_of(&result.case.id).map(|known| KnownReport {
@@ -154,10 +155,11 @@ fn case_report(result: &CaseResult, context: &Context) -> CaseReport {
         suspicions: result
             .evidence
             .iter()
-            .flat_map(|evidence| &evidence.judgement.suspicions)
-            .filter(|suspicion| failed || !suspicion.probes.is_empty())
-            .map(stall::report)
+            .flat_map(|evidence| evidence.judgement.suspicions.iter().map(|one| (one, &evidence.trace)))
+            .filter(|(suspicion, _)| open || !suspicion.probes.is_empty())
+            .map(|(suspicion, trace)| stall::report(suspicion, trace))
             .collect(),
+        latency: result.evidence.as_ref().filter(|_| passed).and_then(|evidence| latency::longest(&evidence.trace)),
         known: known.filter(|_| failed),
         confirmed: result.confirmation.word(),
         attempts: result.attempts,

@@ -6,8 +6,7 @@ use std::fmt::Write as _;
 
 use super::level::level_lines;
 use super::model::{CaseReport, FindingReport, Report, TranscriptsReport, WireLine};
-use super::stall;
-use super::suspicion::SuspicionReport;
+use super::{latency, stall};
 use crate::suite;
 
 /// The whole report as text.
@@ -16,6 +15,7 @@ pub fn render(report: &Report) -> String {
     let mut text = String::new();
     head(&mut text, report);
     areas(&mut text, report);
+    slow(&mut text, report);
     breaches(&mut text, report);
     unsettled(&mut text, report);
     match &report.suite {
@@ -41,9 +41,9 @@ pub(super) fn case_in_full(report: &Report, case: &CaseReport) -> String {
     let _ = writeln!(text, "{} {}: {}", case.verdict, case.id, case.title);
     for finding in &case.findings {
         finding_in_full(&mut text, finding);
-        ladder(&mut text, case, finding);
+        text.push_str(&stall::ladder(finding, &case.suspicions, "  "));
     }
-    latency(&mut text, case);
+    shown_slow(&mut text, case);
     if let Some(reason) = &case.reason {
         let _ = writeln!(text, "  {reason}");
     }
@@ -105,11 +105,20 @@ fn areas(text: &mut String, report: &Report) {
         for case in cases.iter().filter(|case| matches!(case.verdict.as_str(), "NOT_TESTED" | "NOT_APPLICABLE")) {
             let _ = writeln!(text, "  {} {}: {}", case.verdict, case.id, case.reason.as_deref().unwrap_or(""));
         }
-        for case in cases.iter().filter(|case| !case.failed) {
-            latency(text, case);
-        }
     }
     text.push('\n');
+}
+
+/// What was slow and not stuck, once for all cases.
+fn slow(text: &mut String, report: &Report) {
+    let mut notes = latency::lines(&report.cases);
+    for case in report.cases.iter().filter(|case| !case.failed) {
+        shown_slow(&mut notes, case);
+    }
+    if !notes.is_empty() {
+        text.push_str(&notes);
+        text.push('\n');
+    }
 }
 
 /// The distinct breaches, each with the case that shows it best.
@@ -128,13 +137,16 @@ fn breaches(text: &mut String, report: &Report) {
             by_breach.entry((requirement, kind)).or_default().extend(same);
         }
     }
-    for ((requirement, _), shown) in &by_breach {
+    let is_masked = by_breach.keys().any(|(_, kind)| kind == "MASKED_BY_TIMER");
+    for ((requirement, kind), shown) in &by_breach {
         // The case that is about the requirement tells it; known failures only where nobody else does.
         let best = shown.iter().min_by_key(|(case, finding)| {
             let seen_alone = matches!(case.confirmed.as_deref(), Some("alone" | "release probes"));
             (
                 case.known.is_some(),
                 !PROVED.contains(&finding.kind.as_str()),
+                // Of equal stalls the one that was looked into most closely.
+                stall::is_stall(finding) && !case.suspicions.iter().any(|suspicion| suspicion.transport.is_some()),
                 !case.covers.contains(requirement),
                 !seen_alone,
                 case.findings.len(),
@@ -145,7 +157,7 @@ fn breaches(text: &mut String, report: &Report) {
         let headline = stall::headline(finding, &case.suspicions);
         let _ = writeln!(text, "{verdict}{headline} {requirement}: {}", case.id);
         finding_in_full(text, finding);
-        ladder(text, case, finding);
+        text.push_str(&stall::ladder(finding, &case.suspicions, "  "));
         if let Some(known) = &case.known {
             let issue = known.issue.as_ref().map(|issue| format!(" ({issue})")).unwrap_or_default();
             let _ = writeln!(text, "  known: {}{issue}", known.reason);
@@ -153,6 +165,9 @@ fn breaches(text: &mut String, report: &Report) {
         let mut others: Vec<&str> =
             shown.iter().map(|(case, _)| case.id.as_str()).filter(|id| *id != case.id).collect();
         others.dedup();
+        if (requirement.as_str(), kind.as_str()) == ("PRG-S1", "LATE") && is_masked {
+            text.push_str("  this is the silence that the timer above ends\n");
+        }
         if !others.is_empty() {
             let some: Vec<&str> = others.iter().take(4).copied().collect();
             let more = if others.len() > some.len() { ", ..." } else { "" };
@@ -177,27 +192,14 @@ pub(crate) fn finding_in_full(text: &mut String, finding: &FindingReport) {
     let _ = writeln!(text, "  [{}] ({}) {}", finding.requirement, finding.level, finding.clause);
 }
 
-/// The evidence behind a finding about a stall.
-fn ladder(text: &mut String, case: &CaseReport, finding: &FindingReport) {
-    let about = |suspicion: &&SuspicionReport| suspicion.conn == finding.conn && !suspicion.is_slow;
-    if !STALLS.contains(&finding.kind.as_str()) {
-        return;
-    }
-    for line in case.suspicions.iter().find(about).map(stall::lines).unwrap_or_default() {
-        let _ = writeln!(text, "  {line}");
-    }
-}
-
-/// The kinds of finding that the evidence about a stall belongs to.
-const STALLS: &[&str] = &["STALLED", "STUCK", "UNBOUNDED_WAIT", "MASKED_BY_TIMER", "NO_PROGRESS", "UNRESPONSIVE"];
 /// Those of them that say more than that a message never came.
 const PROVED: &[&str] = &["STUCK", "UNBOUNDED_WAIT"];
 
-/// What is slow and not stuck.
-fn latency(text: &mut String, case: &CaseReport) {
+/// What release probes have shown to be slow and not stuck.
+fn shown_slow(text: &mut String, case: &CaseReport) {
     for suspicion in case.suspicions.iter().filter(|suspicion| suspicion.is_slow) {
         let (owes, conclusion) = (&suspicion.owes, &suspicion.conclusion);
-        let _ = writeln!(text, "  latency {}: {owes} {conclusion} (shown by release probes)", case.id);
+        let _ = writeln!(text, "latency: {owes} {conclusion} ({}, shown by release probes)", case.id);
     }
 }
 
@@ -232,16 +234,38 @@ fn wire(text: &mut String, title: &str, lines: &[WireLine]) {
     }
 }
 
+/// What was not decided, by the reason. Where no session completes at all, that is the reason, and the wire logs tell nothing more.
 fn unsettled(text: &mut String, report: &Report) {
+    let mut by_reason: BTreeMap<(&str, &str), Vec<&CaseReport>> = BTreeMap::new();
     for case in report.cases.iter().filter(|case| matches!(case.verdict.as_str(), "INCONCLUSIVE" | "HARNESS_ERROR")) {
-        let _ = writeln!(text, "{} {}: {}", case.verdict, case.id, case.reason.as_deref().unwrap_or(""));
-        let told_elsewhere = report.measured.broken.is_some();
-        if !told_elsewhere {
+        by_reason.entry((&case.verdict, case.reason.as_deref().unwrap_or(""))).or_default().push(case);
+    }
+    let told_elsewhere = report.measured.broken.is_some();
+    for ((verdict, reason), cases) in by_reason {
+        match cases[..] {
+            [case] => {
+                let _ = writeln!(text, "{verdict} {}: {reason}", case.id);
+            }
+            _ => {
+                let ids: Vec<&str> = cases.iter().map(|case| case.id.as_str()).collect();
+                let _ = writeln!(text, "{verdict} in {} cases: {reason}\n  {}", cases.len(), ids.join(", "));
+            }
+        }
+        for case in cases.iter().take(if told_elsewhere { 0 } else { MOST_OPEN }) {
+            if cases.len() > 1 {
+                let _ = writeln!(text, "  {}:", case.id);
+            }
+            for line in case.suspicions.iter().filter(|suspicion| !suspicion.is_slow).flat_map(stall::lines) {
+                let _ = writeln!(text, "  {line}");
+            }
             evidence(text, case);
             text.push('\n');
         }
     }
 }
+
+/// Of cases that are open for the same reason so many are told in full.
+const MOST_OPEN: usize = 2;
 
 /// A word error rate from which on a subject is taken for one with made-up words.
 const STUB_PERCENT: f64 = 80.0;

@@ -4,6 +4,7 @@
 mod build;
 mod human;
 mod junit;
+mod latency;
 mod level;
 mod model;
 mod progress;
@@ -17,6 +18,7 @@ pub(crate) use build::{finding_report, requirement_reports};
 pub use human::render;
 pub(crate) use human::{finding_in_full, seconds, visible};
 pub use junit::to_junit;
+pub use latency::LatencyReport;
 pub(crate) use level::level_lines;
 pub use level::unvisited;
 pub use model::{
@@ -25,5 +27,7 @@ pub use model::{
 };
 pub use progress::Progress;
 pub use sinks::{SinkError, Sinks, write_all};
+pub(crate) use stall::{headline, ladder, lines as stall_lines, report as suspicion_report};
 pub use suspicion::{ControlsReport, CpuReport, ProbeReport, SuspicionReport, TransportReport, WaitsForReport};
+pub(crate) use wirelog::probes;
 pub use wirelog::{all, tail};

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::latency::LatencyReport;
 use super::suspicion::SuspicionReport;
 use crate::certificate::LevelReport;
 use crate::coverage::Coverage;
@@ -134,6 +135,9 @@ pub struct CaseReport {
     /// show a server to be slow and not stuck stand here too.
     #[serde(default)]
     pub suspicions: Vec<SuspicionReport>,
+    /// The longest wait for work, where it was a long one and the case passed: a note, and no fault.
+    #[serde(default)]
+    pub latency: Option<LatencyReport>,
     /// The entry of the known-failure list that covers it.
     pub known: Option<KnownReport>,
     /// `alone`, `release probes` or the name of the case by which the failure was seen again; `not repeated`; absent where there was no failure.

@@ -1,15 +1,19 @@
 //! Owns how a suspicion is told: the ladder of evidence, who waits for whom, and the table of the release probes, as data and as
 //! lines for a person. What it comes to is the judge's.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
 use lastword_judge::{Conclusion, Controls, Outcome, Ping, ProbeRow, Suspicion, WaitsFor};
-use lastword_spec::trace::Stimulus;
+use lastword_spec::trace::{EventKind, Side, Stimulus, Trace};
+use serde_json::Value;
 
 use super::model::FindingReport;
 use super::suspicion::{ControlsReport, CpuReport, ProbeReport, SuspicionReport, TransportReport, WaitsForReport};
 
-/// The report of a suspicion.
+/// The report of a suspicion that was found in this trace.
 #[must_use]
-pub(super) fn report(suspicion: &Suspicion) -> SuspicionReport {
+pub(crate) fn report(suspicion: &Suspicion, trace: &Trace) -> SuspicionReport {
     SuspicionReport {
         conn: suspicion.conn,
         requirement: suspicion.requirement.to_string(),
@@ -19,6 +23,7 @@ pub(super) fn report(suspicion: &Suspicion) -> SuspicionReport {
         since_us: suspicion.since_us,
         silent_us: suspicion.silent_us,
         paid_us: suspicion.paid_us,
+        said: said(suspicion, trace),
         controls: controls(&suspicion.during),
         controls_afterwards: controls(&suspicion.afterwards),
         transport: suspicion.transport.map(|transport| TransportReport {
@@ -37,9 +42,31 @@ pub(super) fn report(suspicion: &Suspicion) -> SuspicionReport {
         probes: suspicion.probes.iter().map(row).collect(),
         conclusion: conclusion(&suspicion.conclusion),
         is_proved: suspicion.conclusion.is_proved(),
+        is_livelock: suspicion.conclusion == Conclusion::Livelock,
         is_slow: matches!(suspicion.conclusion, Conclusion::Slow { .. }),
     }
 }
+
+/// What the server said from the moment on that made the debt, until it paid or the harness gave up.
+fn said(suspicion: &Suspicion, trace: &Trace) -> BTreeMap<String, usize> {
+    let own = trace.events.iter().skip(suspicion.event).filter(|event| event.conn == suspicion.conn);
+    let meanwhile = own
+        .take_while(|event| !matches!(event.kind, EventKind::GaveUp { .. }))
+        .take_while(|event| suspicion.paid_us.is_none_or(|paid_us| event.t_us < paid_us));
+    let mut said = BTreeMap::new();
+    for event in meanwhile {
+        if let EventKind::Text { from: Side::Server, text } = &event.kind {
+            let message: Option<Value> = serde_json::from_str(text).ok();
+            let kind = message.as_ref().and_then(|message| message.get("type")).and_then(Value::as_str);
+            let shown = kind.unwrap_or("no message of the protocol").chars().take(LONGEST_TYPE).collect();
+            *said.entry(shown).or_default() += 1;
+        }
+    }
+    said
+}
+
+/// No type of the protocol is longer.
+const LONGEST_TYPE: usize = 40;
 
 fn controls(controls: &Controls) -> ControlsReport {
     ControlsReport {
@@ -136,10 +163,10 @@ fn outcomes(row: &ProbeRow) -> String {
         parts.push(format!("came {} after it", span(&released)));
     }
     if !by_itself.is_empty() {
-        parts.push(format!("came by itself {} after it was owed ({} times)", span(&by_itself), by_itself.len()));
+        parts.push(format!("came by itself {} after it was owed{}", span(&by_itself), times(by_itself.len())));
     }
     if !ended.is_empty() {
-        parts.push(format!("the session ended without it ({} times)", ended.len()));
+        parts.push(format!("the session ended without it{}", times(ended.len())));
     }
     if !nothing.is_empty() {
         parts.push(format!("nothing in {}", span(&nothing)));
@@ -150,9 +177,13 @@ fn outcomes(row: &ProbeRow) -> String {
     parts.join("; ")
 }
 
+fn times(count: usize) -> String {
+    if count == 1 { String::new() } else { format!(" ({count} times)") }
+}
+
 /// What stands behind the verdict in the first line of a breach: ` (waits for more audio after end_of_stream)`.
 #[must_use]
-pub(super) fn headline(finding: &FindingReport, suspicions: &[SuspicionReport]) -> String {
+pub(crate) fn headline(finding: &FindingReport, suspicions: &[SuspicionReport]) -> String {
     let about = suspicions.iter().find(|suspicion| suspicion.conn == finding.conn && suspicion.is_proved);
     let Some(suspicion) = about.filter(|_| finding.verdict == "DEADLOCK") else { return String::new() };
     match finding.kind.as_str() {
@@ -170,7 +201,7 @@ pub(super) fn headline(finding: &FindingReport, suspicions: &[SuspicionReport]) 
 
 /// The ladder as lines, without indent.
 #[must_use]
-pub(super) fn lines(report: &SuspicionReport) -> Vec<String> {
+pub(crate) fn lines(report: &SuspicionReport) -> Vec<String> {
     let mut lines = Vec::new();
     let owed = format!(
         "{}: the server owes {} since {} (event {})",
@@ -180,10 +211,13 @@ pub(super) fn lines(report: &SuspicionReport) -> Vec<String> {
         report.event
     );
     lines.push(match report.paid_us {
+        None if report.is_livelock => format!("{owed} and spoke without getting on"),
         None => format!("{owed} and was silent for {}", s(report.silent_us)),
         Some(paid_us) => format!("{owed}; it came after {}", s(paid_us.saturating_sub(report.since_us))),
     });
+    lines.push(format!("meanwhile it said: {}", said_in_words(&report.said)));
     lines.push(match &report.transport {
+        None if report.paid_us.is_some() => "E1 own bytes: not looked at, for it came".to_owned(),
         None => "E1 own bytes: not known whether they were acknowledged".to_owned(),
         Some(transport) => {
             let own = match transport.unacknowledged_bytes {
@@ -201,20 +235,22 @@ pub(super) fn lines(report: &SuspicionReport) -> Vec<String> {
     });
     lines.push(format!("E2 {}", control_line(report)));
     let cpu = match &report.cpu {
+        None if report.paid_us.is_some() => "the CPU time of its processes was not measured".to_owned(),
         None => "the CPU time of its processes is not known".to_owned(),
         Some(cpu) => {
             let others = if cpu.alone { "" } else { " (other sessions ran meanwhile)" };
             format!("its processes used {} ms of CPU in {} ms{others}", cpu.busy_ms, cpu.over_ms)
         }
     };
-    lines.push(format!("E3 Ping {} (no proof of life); {cpu}", report.ping));
+    let worth = if report.ping.starts_with("answered") { " (no proof of life)" } else { "" };
+    lines.push(format!("E3 Ping {}{worth}; {cpu}", report.ping));
     if !report.cycle.is_empty() {
         lines.push(format!("E4 waiting in a circle: {}", report.cycle.join(" -> ")));
     } else {
         lines.push("E4 who waits for whom:".to_owned());
     }
     for edge in &report.waits {
-        lines.push(format!("   {:<11} -> {:<11} {}", edge.who, edge.whom, edge.why));
+        lines.push(format!("   {:<11} -> {:<12} {}", edge.who, edge.whom, edge.why));
     }
     if report.probes.is_empty() {
         lines.push("release probes: none were held for this case".to_owned());
@@ -228,6 +264,35 @@ pub(super) fn lines(report: &SuspicionReport) -> Vec<String> {
     lines.push(format!("so: {}", report.conclusion));
     lines
 }
+
+fn said_in_words(said: &BTreeMap<String, usize>) -> String {
+    if said.is_empty() {
+        return "nothing".to_owned();
+    }
+    let mut words = String::new();
+    for (kind, count) in said {
+        let comma = if words.is_empty() { "" } else { ", " };
+        let _ = write!(words, "{comma}{kind} ({count})");
+    }
+    words
+}
+
+/// The evidence behind a finding, as lines after this indent; nothing where the finding is no stall.
+#[must_use]
+pub(crate) fn ladder(finding: &FindingReport, suspicions: &[SuspicionReport], indent: &str) -> String {
+    let about = |suspicion: &&SuspicionReport| suspicion.conn == finding.conn && !suspicion.is_slow;
+    let suspicion = suspicions.iter().find(about).filter(|_| is_stall(finding));
+    suspicion.map(lines).unwrap_or_default().iter().fold(String::new(), |text, line| text + indent + line + "\n")
+}
+
+/// Whether the finding is about a debt that was not paid, or not by work.
+#[must_use]
+pub(super) fn is_stall(finding: &FindingReport) -> bool {
+    STALLS.contains(&finding.kind.as_str())
+}
+
+/// The kinds of finding that the evidence about a stall belongs to.
+const STALLS: &[&str] = &["STALLED", "STUCK", "UNBOUNDED_WAIT", "MASKED_BY_TIMER", "NO_PROGRESS", "UNRESPONSIVE"];
 
 fn control_line(report: &SuspicionReport) -> String {
     let told = |controls: &ControlsReport| {
@@ -249,7 +314,9 @@ fn control_line(report: &SuspicionReport) -> String {
         (0, 0) => "control sessions: none".to_owned(),
         (0, _) => {
             let after = told(&report.controls_afterwards);
-            format!("control sessions beside it: none, there was no room for a second session; afterwards: {after}")
+            format!(
+                "control sessions beside it: missing (none was held, or there was no room for one); afterwards: {after}"
+            )
         }
         (_, 0) => format!("control sessions that it outlived: {}", told(&report.controls)),
         (_, _) => {

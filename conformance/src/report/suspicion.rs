@@ -1,5 +1,7 @@
 //! Owns the form in which a suspicion stands in the JSON report: the ladder of evidence, the wait-for graph, the release table.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// A debt of the server under suspicion, with the evidence.
@@ -21,6 +23,9 @@ pub struct SuspicionReport {
     pub silent_us: u64,
     /// When it was paid after all.
     pub paid_us: Option<u64>,
+    /// What the server said while it owed this, by type.
+    #[serde(default)]
+    pub said: BTreeMap<String, usize>,
     /// E2: the control sessions that it outlived.
     pub controls: ControlsReport,
     /// Control sessions after it was let go.
@@ -41,6 +46,9 @@ pub struct SuspicionReport {
     pub conclusion: String,
     /// Whether that is proof of a deadlock, be it one that a timer hides.
     pub is_proved: bool,
+    /// Whether messages came all the time, and none of them was work.
+    #[serde(default)]
+    pub is_livelock: bool,
     /// Whether what was owed comes whatever the client does: a latency, and no fault.
     pub is_slow: bool,
 }

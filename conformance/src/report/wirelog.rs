@@ -28,8 +28,9 @@ pub fn tail(trace: &Trace, pointed: &[usize], redactor: &Redactor) -> Vec<WireLi
     lines.iter().enumerate().filter(|(index, line)| is_shown(*index, line)).map(|(_, line)| line.clone()).collect()
 }
 
-/// The connections that are release probes.
-fn probes(trace: &Trace) -> BTreeSet<u32> {
+/// The connections that are release probes: evidence about another one, and not judged for themselves.
+#[must_use]
+pub(crate) fn probes(trace: &Trace) -> BTreeSet<u32> {
     let is_probe = |event: &&Event| matches!(&event.kind, EventKind::Open(open) if open.probe.is_some());
     trace.events.iter().filter(is_probe).map(|event| event.conn).collect()
 }
@@ -105,7 +106,9 @@ fn line(event: &Event, redactor: &Redactor) -> String {
         EventKind::Cpu { busy_ms, over_ms, .. } => {
             format!("the subject's processes: {busy_ms} ms of CPU in {over_ms} ms")
         }
-        EventKind::GaveUp { after_ms, .. } => format!("the harness waits no longer ({after_ms} ms of silence)"),
+        EventKind::GaveUp { after_ms, .. } => {
+            format!("the harness waits no longer (for {after_ms} ms nothing moved the session)")
+        }
         EventKind::InputEnded(known_by) => format!("the client's input ended ({known_by:?})"),
         EventKind::Called(Called { number, what, audio_ms }) => {
             let audio = audio_ms.map_or_else(String::new, |ms| format!(" ({ms} ms of audio)"));

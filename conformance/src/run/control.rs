@@ -274,7 +274,7 @@ async fn converse(env: &Arc<Env>, mut session: Session, recorder: &Arc<Recorder>
     wait(recorder, "ready", &limits).await?;
     if let Some(why) = broken {
         session.link.cut();
-        return Err(why);
+        return Err(format!("it was taken as far as ready only, since none completes on this subject: {why}"));
     }
     let audio = Audio { speech: Some("word".to_owned()), ..Audio::default() };
     let mut messages = audio_frames::frames(&audio, &env.speech, 1, |_| None);
@@ -319,7 +319,7 @@ async fn wait(recorder: &Arc<Recorder>, wanted: &str, limits: &Limits) -> Result
         Some(ending) => format!("the control session got no {wanted}, but {ending}"),
         None => {
             let silent_s = recorder.now_us().saturating_sub(recorder.last_us(0)) / 1_000_000;
-            format!("the control session got no {wanted}, and for {silent_s} s nothing at all")
+            format!("the control session got no {wanted}, and for {silent_s} s nothing that moved it")
         }
     })
 }

@@ -104,6 +104,11 @@ impl Env {
         self.open_for(conn, open, None, Some(probe), recorder, permit).await
     }
 
+    /// Lets the next stall of each kind be looked into anew, with all the evidence.
+    pub(crate) fn look_anew(&self) {
+        self.suspects.forget();
+    }
+
     /// Whether the subject has no room for a second session beside a suspect.
     pub(super) fn is_serial(&self) -> bool {
         self.lanes.load(Ordering::Relaxed) <= 1 || self.gate.is_for_one()

@@ -10,7 +10,7 @@ mod expected;
 mod gate;
 mod knowledge;
 mod patience;
-mod player;
+pub(crate) mod player;
 mod pool;
 mod probe;
 mod result;

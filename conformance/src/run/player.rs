@@ -49,11 +49,31 @@ pub(crate) struct Player {
 /// A connection that was opened in this case, whether it still is or not.
 pub(crate) struct Opened {
     label: Option<String>,
-    pub(super) session: Option<Session>,
+    pub(crate) session: Option<Session>,
     /// What was sent on it.
     pub(super) script: Script,
     /// Whom release probes are to be held about when the steps are over.
     pub(super) probe_later: Vec<Suspect>,
+}
+
+impl Opened {
+    pub(crate) fn new(open: Open, session: Option<Session>) -> Self {
+        Self { label: open.label.clone(), session, script: Script::new(open), probe_later: Vec::new() }
+    }
+
+    /// Keeps messages that are about to be sent, so that release probes can send them again.
+    pub(crate) fn keep(&mut self, messages: &[Outgoing], milestones: usize) {
+        self.script.keep(messages, milestones);
+    }
+
+    /// Holds the release probes that could not be held beside the suspect, and those about what came after a conspicuous silence.
+    pub(crate) async fn probe_afterwards(&mut self, env: &Arc<Env>, recorder: &Arc<Recorder>) {
+        for suspect in std::mem::take(&mut self.probe_later) {
+            let fate = suspect.came_after.map_or(Fate::GaveUp, Fate::Came);
+            let (_alive, seen) = watch::channel(fate);
+            Probes::new(env, recorder, suspect, seen).hold().await;
+        }
+    }
 }
 
 /// Whether the steps go on.
@@ -186,8 +206,7 @@ impl Player {
         let permit = self.env.gate.session().await;
         let session = self.env.open(conn_number(conn), open, speech, &self.recorder, permit).await;
         let opened = session.is_some();
-        let script = Script::new(open.clone());
-        self.sessions.push(Opened { label: open.label.clone(), session, script, probe_later: Vec::new() });
+        self.sessions.push(Opened::new(open.clone(), session));
         self.current = conn;
         if opened { Flow::Go } else { Flow::Skip }
     }
@@ -327,8 +346,11 @@ impl Player {
             return Flow::Skip;
         }
         let Some(opened) = self.sessions.get_mut(self.current) else { return Flow::Skip };
+        if opened.session.is_none() {
+            return Flow::Skip;
+        }
+        opened.keep(&messages, self.recorder.milestones(conn));
         let Some(session) = opened.session.as_mut() else { return Flow::Skip };
-        opened.script.keep(&messages, self.recorder.milestones(conn));
         let bound = wait::write_bound(&self.env, &self.recorder, conn);
         match wait::sending(&self.recorder, conn, bound, session.link.send(messages)).await {
             Waited::Came => Flow::Go,
@@ -345,12 +367,9 @@ impl Player {
         }
     }
 
-    /// The release probes that could not be held beside the suspect, and those about what came after a conspicuous silence.
     async fn probe_afterwards(&mut self) {
-        for suspect in self.sessions.iter_mut().flat_map(|opened| std::mem::take(&mut opened.probe_later)) {
-            let fate = suspect.came_after.map_or(Fate::GaveUp, Fate::Came);
-            let (_alive, seen) = watch::channel(fate);
-            Probes::new(&self.env, &self.recorder, suspect, seen).hold().await;
+        for opened in &mut self.sessions {
+            opened.probe_afterwards(&self.env, &self.recorder).await;
         }
     }
 

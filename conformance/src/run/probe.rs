@@ -76,6 +76,8 @@ pub(super) struct Suspect {
     pub(super) milestones: usize,
     /// How long it took to come, where it came.
     pub(super) came_after: Option<Duration>,
+    /// The subject was seen to have no room for probes side by side.
+    pub(super) one_by_one: bool,
 }
 
 /// What has become of the suspect itself while the probes run.
@@ -122,27 +124,37 @@ pub(super) struct Probes {
     recorder: Arc<Recorder>,
     suspect: Suspect,
     fate: watch::Receiver<Fate>,
+    first_conn: u32,
     next_conn: AtomicU32,
+    turned_away: AtomicU32,
 }
 
 impl Probes {
     pub(super) fn new(env: &Arc<Env>, recorder: &Arc<Recorder>, suspect: Suspect, fate: watch::Receiver<Fate>) -> Self {
         let first = recorder.free_conn(PROBE_CONN);
         let (env, recorder) = (Arc::clone(env), Arc::clone(recorder));
-        Self { env, recorder, suspect, fate, next_conn: AtomicU32::new(first) }
+        let (next_conn, turned_away) = (AtomicU32::new(first), AtomicU32::new(0));
+        Self { env, recorder, suspect, fate, first_conn: first, next_conn, turned_away }
     }
 
     /// The control five times, each stimulus once, and then again those that may still prove something: five of five is out of
     /// reach for a stimulus that failed once. Where nothing released a suspect that never came, all are repeated: that nothing
     /// does is the finding then.
-    pub(super) async fn hold(self) {
+    ///
+    /// `false` where the subject had no room for most of them: beside the suspect, that is.
+    pub(super) async fn hold(self) -> bool {
         let control = [Stimulus::Nothing];
-        if self.env.is_serial() {
+        if self.is_serial() {
             self.stimuli().await;
             self.round(&control, 1..=ROUNDS).await;
         } else {
             join(self.stimuli(), self.round(&control, 1..=ROUNDS)).await;
         }
+        2 * self.turned_away.load(Ordering::Relaxed) < self.next_conn.load(Ordering::Relaxed) - self.first_conn
+    }
+
+    fn is_serial(&self) -> bool {
+        self.suspect.one_by_one || self.env.is_serial()
     }
 
     async fn stimuli(&self) {
@@ -175,7 +187,7 @@ impl Probes {
     async fn round(&self, stimuli: &[Stimulus], rounds: std::ops::RangeInclusive<u32>) {
         let all = rounds.flat_map(|round| stimuli.iter().map(move |stimulus| (*stimulus, round)));
         let mut turned_away: Vec<(Stimulus, u32)> = Vec::new();
-        if self.env.is_serial() {
+        if self.is_serial() {
             turned_away.extend(all);
         } else {
             let held = join_all(
@@ -205,7 +217,11 @@ impl Probes {
         let conn = self.next_conn.fetch_add(1, Ordering::Relaxed);
         let probe = Probe { of: self.suspect.conn, stimulus, round };
         let opened = self.env.open_probe(conn, &self.suspect.script.open, probe, &self.recorder, permit).await;
-        let had_room = || !control::is_overload(self.recorder.events_of(conn).iter());
+        let had_room = || {
+            let had_room = !control::is_overload(self.recorder.events_of(conn).iter());
+            self.turned_away.fetch_add(u32::from(!had_room), Ordering::Relaxed);
+            had_room
+        };
         let Some(mut session) = opened else { return had_room() };
         let replayed = self.replay(conn, &mut session, round).await;
         if replayed {

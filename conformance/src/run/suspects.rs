@@ -96,6 +96,12 @@ impl Suspects {
         self.masked.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), ()).is_none()
     }
 
+    /// Forgets all: the next of each kind is looked into anew.
+    pub(super) fn forget(&self) {
+        self.lock().clear();
+        self.masked.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Something to wait on: it changes when one more kind is known.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()

@@ -181,7 +181,7 @@ impl<'a> Wait<'a> {
             self.state.parked = Some(self.env.parking.park());
             let leads = self.within.is_none();
             if let (true, Some(watched), Some(opened)) = (leads, &self.state.watched, self.opened.as_deref()) {
-                self.state.lead = Lead::claim(self.env, self.recorder, self.conn, watched, &opened.script);
+                self.state.lead = Lead::claim(self.env, self.recorder, self.conn, watched, opened);
             }
         }
         if self.state.witness.is_none() && !self.has_all_witnesses() {
@@ -225,7 +225,7 @@ impl<'a> Wait<'a> {
         match (self.state.lead.take(), watched) {
             (Some(lead), Some(watched)) => {
                 let after = watched.age(self.recorder.now_us());
-                lead.came(self.env, after, self.opened.as_deref_mut()).await;
+                lead.came(self.env, self.recorder, after, self.opened.as_deref_mut()).await;
             }
             (None, Some(watched)) if waited == Waited::Came => {
                 let scale = self.env.controls.current_scale_percent();

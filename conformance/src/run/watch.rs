@@ -67,7 +67,7 @@ impl Watched {
 
     fn suspect(&self, conn: u32, script: &Script, came_after: Option<Duration>) -> Suspect {
         let (what, milestones) = (self.what.clone(), self.milestones);
-        Suspect { conn, script: script.clone(), what, milestones, came_after }
+        Suspect { conn, script: script.clone(), what, milestones, came_after, one_by_one: false }
     }
 
     /// It has come, after a conspicuous silence, and nobody has asked yet whether a timer brought it: whom to probe.
@@ -97,8 +97,10 @@ pub(super) struct Lead {
     key: Key,
     suspect: Suspect,
     fate: watch::Sender<Fate>,
+    /// What its processes worked since it was suspected.
+    cpu: Option<CpuWindow>,
     /// The probes beside the suspect; `None` where there is room for one session only, and they must come after it.
-    probes: Option<JoinHandle<()>>,
+    probes: Option<JoinHandle<bool>>,
 }
 
 impl Lead {
@@ -108,28 +110,43 @@ impl Lead {
         recorder: &Arc<Recorder>,
         conn: u32,
         watched: &Watched,
-        script: &Script,
+        opened: &Opened,
     ) -> Option<Self> {
-        let key = watched.key.clone();
+        let (key, script) = (watched.key.clone(), &opened.script);
         let may = key.is_probed() && script.is_short() && !script.closes() && env.suspects.claim(&key);
         if !may {
             return None;
         }
+        // It may come after all; then nothing is left to look at.
+        if let Some(transport) = opened.session.as_ref().and_then(|session| system::transport(session.link.addresses()))
+        {
+            recorder.note(conn, transport);
+        }
+        let cpu = CpuWindow::open(env.dialler.target().pid);
         let suspect = watched.suspect(conn, script, None);
         let (fate, seen) = watch::channel(Fate::Open);
         let probes = (!env.is_serial()).then(|| {
             let probes = Probes::new(env, recorder, suspect.clone(), seen);
             tokio::spawn(probes.hold())
         });
-        Some(Self { key, suspect, fate, probes })
+        Some(Self { key, suspect, fate, cpu, probes })
     }
 
     /// What was owed has come in the end.
-    pub(super) async fn came(self, env: &Env, after: Duration, opened: Option<&mut Opened>) {
+    pub(super) async fn came(self, env: &Env, recorder: &Recorder, after: Duration, opened: Option<&mut Opened>) {
         env.suspects.came(self.key);
+        // The probes and other cases ran meanwhile, so that it shows at most that nobody worked.
+        if let Some(cpu) = self.cpu.and_then(|window| window.close(false)) {
+            recorder.note(self.suspect.conn, cpu);
+        }
         self.fate.send_replace(Fate::Came(after));
         match (self.probes, opened) {
-            (Some(probes), _) => drop(probes.await),
+            (Some(probes), None) => drop(probes.await),
+            (Some(probes), Some(opened)) => {
+                if !probes.await.unwrap_or(true) {
+                    opened.probe_later.push(Suspect { came_after: Some(after), one_by_one: true, ..self.suspect });
+                }
+            }
             (None, Some(opened)) => opened.probe_later.push(Suspect { came_after: Some(after), ..self.suspect }),
             (None, None) => {}
         }
@@ -138,15 +155,15 @@ impl Lead {
     /// The harness has given up: the rest of the evidence.
     pub(super) async fn gave_up(self, env: &Env, recorder: &Arc<Recorder>, opened: Option<&mut Opened>) {
         self.fate.send_replace(Fate::GaveUp);
-        if let Some(probes) = self.probes {
-            drop(probes.await);
-        } else if let Some(opened) = opened {
-            look(env, recorder, self.suspect.conn, opened).await;
-            opened.probe_later.push(self.suspect);
-            return;
-        }
-        if let Some(opened) = opened {
-            look(env, recorder, self.suspect.conn, opened).await;
+        let had_room = match self.probes {
+            Some(probes) => probes.await.unwrap_or(true),
+            None => false,
+        };
+        let Some(opened) = opened else { return };
+        look(env, recorder, self.suspect.conn, opened).await;
+        if !had_room {
+            // The suspect itself takes the room: again when it has been let go.
+            opened.probe_later.push(Suspect { one_by_one: true, ..self.suspect });
         }
     }
 }

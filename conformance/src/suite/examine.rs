@@ -63,6 +63,10 @@ pub fn examine(machine: &Machine, sequence: &[ServerInput], trace: &Trace, optio
     let compared = compare(machine, sequence, trace);
     let gave_up = observe::given_up(trace).is_some();
     let outcome = match compared {
+        // Whatever was compared: a sequence that ends by the end of patience conforms to nothing.
+        Compared::Same | Compared::Early if broken.is_empty() && gave_up => {
+            Outcome::Undecided("a wait was given up".to_owned())
+        }
         Compared::Same | Compared::Early if broken.is_empty() => {
             if matches!(compared, Compared::Same) {
                 Outcome::Conforming

@@ -3,6 +3,7 @@
 mod certificate;
 mod certify;
 mod command;
+mod controls;
 mod counterexamples;
 mod explore;
 mod peer;

@@ -31,6 +31,7 @@ fn case(id: &str, verdict: &str) -> CaseReport {
         findings: Vec::new(),
         suspicions: Vec::new(),
         known: None,
+        latency: None,
         confirmed: None,
         attempts: 1,
         took_ms: 12,

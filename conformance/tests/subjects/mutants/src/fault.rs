@@ -181,6 +181,7 @@ pub(crate) enum Fault {
     SentinelWithoutAudioCloses,
     CompleteNotWithoutAudio,
     WaitsForMore,
+    WaitsForAudio,
     HeldByReadTimer,
     HeldByIdleTimer,
     CompleteAlways,

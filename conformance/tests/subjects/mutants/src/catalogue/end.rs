@@ -171,6 +171,13 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "waits for anything more after the sentinel",
     ),
     mutant(
+        Fault::WaitsForAudio,
+        "waits-for-audio",
+        "END-S2",
+        "server/end/plain",
+        "waits for another frame of audio after the sentinel",
+    ),
+    mutant(
         Fault::HeldByReadTimer,
         "held-by-read-timer",
         "END-S7",

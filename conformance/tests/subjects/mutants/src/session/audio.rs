@@ -45,6 +45,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
 
     fn audio_after_end(&mut self, pcm: &Bytes) {
         self.memory.poked = true;
+        self.memory.late_audio = true;
         match self.server.fault() {
             Fault::LateAudioIgnored => return,
             Fault::LateAudioEnds => return self.fail("internal", None),

@@ -93,7 +93,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         }
         let now = Instant::now();
         match self.server.fault() {
-            Fault::NeverEnds | Fault::WaitsForMore if !self.memory.poked || self.is(Fault::NeverEnds) => {
+            Fault::NeverEnds | Fault::WaitsForMore | Fault::WaitsForAudio if !self.has_what_it_wants() => {
                 self.memory.waits = true;
                 self.mute();
             }
@@ -126,8 +126,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
 
     /// What a fault held back is set free by anything that comes after the sentinel.
     pub(super) fn released(&self) -> bool {
-        let waits = matches!(self.server.fault(), Fault::WaitsForMore | Fault::HeldByReadTimer);
-        waits && self.memory.waits && self.memory.poked
+        self.memory.waits && self.has_what_it_wants()
+    }
+
+    fn has_what_it_wants(&self) -> bool {
+        match self.server.fault() {
+            Fault::WaitsForMore | Fault::HeldByReadTimer => self.memory.poked,
+            Fault::WaitsForAudio => self.memory.late_audio,
+            _ => false,
+        }
     }
 
     /// The end that a fault held back.

@@ -96,6 +96,8 @@ pub(crate) struct Session<T> {
 struct Memory {
     /// Something came after the sentinel.
     poked: bool,
+    /// Audio came behind the sentinel.
+    late_audio: bool,
     sentinels: u32,
     /// A half sample that a fault did not drop.
     half: bool,
