@@ -255,7 +255,7 @@ pub(crate) fn lines(report: &SuspicionReport) -> Vec<String> {
     if report.probes.is_empty() {
         lines.push("release probes: none were held for this case".to_owned());
     } else {
-        lines.push("release probes (the same messages on fresh connections, then one stimulus):".to_owned());
+        lines.push("release probes (the same messages on fresh connections, then one stimulus; how often it brought what is owed):".to_owned());
     }
     for row in &report.probes {
         let released = format!("{} of {}", row.released, row.tried);

@@ -124,8 +124,8 @@ pub(super) struct Probes {
     recorder: Arc<Recorder>,
     suspect: Suspect,
     fate: watch::Receiver<Fate>,
-    first_conn: u32,
     next_conn: AtomicU32,
+    held: AtomicU32,
     turned_away: AtomicU32,
 }
 
@@ -133,8 +133,8 @@ impl Probes {
     pub(super) fn new(env: &Arc<Env>, recorder: &Arc<Recorder>, suspect: Suspect, fate: watch::Receiver<Fate>) -> Self {
         let first = recorder.free_conn(PROBE_CONN);
         let (env, recorder) = (Arc::clone(env), Arc::clone(recorder));
-        let (next_conn, turned_away) = (AtomicU32::new(first), AtomicU32::new(0));
-        Self { env, recorder, suspect, fate, first_conn: first, next_conn, turned_away }
+        let (held, turned_away) = (AtomicU32::new(0), AtomicU32::new(0));
+        Self { env, recorder, suspect, fate, next_conn: AtomicU32::new(first), held, turned_away }
     }
 
     /// The control five times, each stimulus once, and then again those that may still prove something: five of five is out of
@@ -150,7 +150,7 @@ impl Probes {
         } else {
             join(self.stimuli(), self.round(&control, 1..=ROUNDS)).await;
         }
-        2 * self.turned_away.load(Ordering::Relaxed) < self.next_conn.load(Ordering::Relaxed) - self.first_conn
+        self.turned_away.load(Ordering::Relaxed) <= self.held.load(Ordering::Relaxed)
     }
 
     fn is_serial(&self) -> bool {
@@ -209,6 +209,13 @@ impl Probes {
 
     /// One probe; `false` where the subject, or the operator, had no room for it.
     async fn one(&self, stimulus: Stimulus, round: u32) -> bool {
+        let had_room = self.attempt(stimulus, round).await;
+        let counter = if had_room { &self.held } else { &self.turned_away };
+        counter.fetch_add(1, Ordering::Relaxed);
+        had_room
+    }
+
+    async fn attempt(&self, stimulus: Stimulus, round: u32) -> bool {
         // Who answers nobody shows nothing here either, and would only cost time.
         if self.env.controls.is_dead() {
             return true;
@@ -217,11 +224,7 @@ impl Probes {
         let conn = self.next_conn.fetch_add(1, Ordering::Relaxed);
         let probe = Probe { of: self.suspect.conn, stimulus, round };
         let opened = self.env.open_probe(conn, &self.suspect.script.open, probe, &self.recorder, permit).await;
-        let had_room = || {
-            let had_room = !control::is_overload(self.recorder.events_of(conn).iter());
-            self.turned_away.fetch_add(u32::from(!had_room), Ordering::Relaxed);
-            had_room
-        };
+        let had_room = || !control::is_overload(self.recorder.events_of(conn).iter());
         let Some(mut session) = opened else { return had_room() };
         let replayed = self.replay(conn, &mut session, round).await;
         if replayed {

@@ -141,6 +141,16 @@ fn broken_servers_are_found_by_chance_with_the_requirement_that_they_break() {
 }
 
 #[test]
+fn a_server_that_waits_is_told_by_what_it_waits_for() {
+    let waits = find("waits-for-audio").expect("a mutant").options();
+    let exploration = explored(1, 200, serving(waits));
+    let page = report(&exploration);
+    assert!(page.contains("DEADLOCK (waits for more audio after end_of_stream) with seed"), "{page}");
+    assert!(page.contains("one more audio frame   5 of 5"), "{page}");
+    assert!(page.contains("waiting in a circle: client.recv -> server.send"), "{page}");
+}
+
+#[test]
 fn the_command_saves_what_it_found_where_replay_judges_it_and_says_how_to_find_it_again() {
     let port = command::serve(Setup { fault: Fault::SecondSessionEnded, ..Setup::default() });
     let url = format!("ws://127.0.0.1:{port}/v1/listen");

@@ -38,6 +38,13 @@ fn a_broken_trace_is_told_with_its_frames_and_its_debts() {
 }
 
 #[test]
+fn a_deadlock_in_a_trace_is_told_with_its_evidence_as_in_a_report() {
+    let output = replay(&[&format!("{TRACES}/END-S7--masked-by-a-timer.jsonl")]);
+    assert_eq!(code(&output), exit::VIOLATION);
+    insta::assert_snapshot!("replay_deadlock", text(&output));
+}
+
+#[test]
 fn a_good_trace_is_told_in_a_few_lines() {
     let output = replay(&[&format!("{TRACES}/good/plain.jsonl")]);
     assert_eq!(code(&output), exit::PASS);
