@@ -54,16 +54,21 @@ fn said(suspicion: &Suspicion, trace: &Trace) -> BTreeMap<String, usize> {
         .take_while(|event| !matches!(event.kind, EventKind::GaveUp { .. }))
         .take_while(|event| suspicion.paid_us.is_none_or(|paid_us| event.t_us < paid_us));
     let mut said = BTreeMap::new();
-    for event in meanwhile {
-        if let EventKind::Text { from: Side::Server, text } = &event.kind {
-            let message: Option<Value> = serde_json::from_str(text).ok();
-            let kind = message.as_ref().and_then(|message| message.get("type")).and_then(Value::as_str);
-            let shown = kind.unwrap_or("no message of the protocol").chars().take(LONGEST_TYPE).collect();
-            *said.entry(shown).or_default() += 1;
-        }
+    let texts = meanwhile.filter_map(|event| match &event.kind {
+        EventKind::Text { from: Side::Server, text } => Some(text),
+        _ => None,
+    });
+    for text in texts.take(MOST_SAID) {
+        let message: Option<Value> = serde_json::from_str(text).ok();
+        let kind = message.as_ref().and_then(|message| message.get("type")).and_then(Value::as_str);
+        let shown = kind.unwrap_or("no message of the protocol").chars().take(LONGEST_TYPE).collect();
+        *said.entry(shown).or_default() += 1;
     }
     said
 }
+
+/// Of a flood so many messages are counted.
+const MOST_SAID: usize = 1_000;
 
 /// No type of the protocol is longer.
 const LONGEST_TYPE: usize = 40;

@@ -23,7 +23,7 @@ pub struct SuspicionReport {
     pub silent_us: u64,
     /// When it was paid after all.
     pub paid_us: Option<u64>,
-    /// What the server said while it owed this, by type.
+    /// What the server said while it owed this, by type; of a flood the first thousand messages.
     #[serde(default)]
     pub said: BTreeMap<String, usize>,
     /// E2: the control sessions that it outlived.
