@@ -246,6 +246,9 @@ impl<'d> ClientSide<'d> {
         let config = ClientMessage::Config(Box::new(self.session.config.clone()));
         let mut object = message_of(&config);
         object["audio"] = serde_json::to_value(self.session.effective().audio).unwrap_or_default();
+        if let Some(token) = self.session.token.as_ref().filter(|_| object.get("token").is_none()) {
+            object["token"] = Value::from(token.clone());
+        }
         object
     }
 

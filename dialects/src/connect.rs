@@ -48,7 +48,7 @@ pub enum ConnectError {
     /// The URL given cannot be used.
     #[error("`{url}` is no URL: write one such as ws://127.0.0.1:8000 or wss://host/path")]
     BadUrl {
-        /// It, as it was given.
+        /// It, as it was given, without its query.
         url: String,
     },
     /// The HTTP request that comes first must be made before.
@@ -77,7 +77,7 @@ pub(crate) fn url(
     query: &[(String, Text)],
     scope: &Scope<'_>,
 ) -> Result<String, ConnectError> {
-    let bad = || ConnectError::BadUrl { url: base.to_owned() };
+    let bad = || ConnectError::BadUrl { url: base.split('?').next().unwrap_or_default().to_owned() };
     let (scheme, rest) = base.split_once("://").ok_or_else(bad)?;
     let secure = match scheme {
         "ws" | "http" => false,

@@ -300,11 +300,12 @@ fn united(tokens: &[Value], join: &str) -> Value {
     object
 }
 
-/// What stands behind `said` at the beginning of `text`, white space aside; `None` where `text` does not begin so.
+/// What stands behind `said` at the beginning of `text`; `None` where `text` does not begin so. White space, case and punctuation
+/// make no difference: services format anew what they say again.
 fn behind(said: &str, text: &str) -> Option<String> {
     let mut words = text.split_whitespace();
     for word in said.split_whitespace() {
-        if words.next() != Some(word) {
+        if letters(words.next()?) != letters(word) {
             return None;
         }
     }

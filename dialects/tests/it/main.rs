@@ -3,3 +3,5 @@
 mod errors;
 mod exchange;
 mod fixtures;
+mod round_trip;
+mod schema;
