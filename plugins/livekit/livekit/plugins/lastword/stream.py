@@ -1,0 +1,561 @@
+"""One stream: the framework's channels on one side, a session on a WebSocket on the other.
+
+Owns the socket and the tasks. What is legal when, and every timer, is the session's (``protocol``): decided there and
+only carried out here. Three tasks read, write and take the input; the main loop keeps the time. None of them is waited
+for at the end: the outcome ends the stream, and then they are cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import aiohttp
+import numpy as np
+from livekit import rtc
+from livekit.agents import APIConnectionError, APIConnectOptions, APIError, APITimeoutError, LanguageCode, stt, utils
+from livekit.agents.types import TimedString
+
+from . import errors
+from .log import logger
+from .messages import PROTOCOL, Error, Final, Partial, Ready, SpeechEnded, SpeechStarted, Warning, Word
+from .options import Options
+from .protocol import FlushEnded, Outcome, Session, Violation
+from .queue import BYTES_PER_SECOND, SAMPLE_RATE_HZ, Queue
+
+if TYPE_CHECKING:
+    from .stt import STT
+
+# Connecting and upgrading together. Spec: CON-C1.
+CONNECT_CAP_S = 10.0
+# All attempts of one series together. Spec: REC-C1.
+REDIAL_CAP_S = 120.0
+# Untaken events: nobody can be waiting for them any more.
+MAX_UNTAKEN_EVENTS = 65_536
+MAX_OPEN_FLUSHES = 64
+USAGE_INTERVAL_S = 5.0
+# No message of a server is near this.
+MAX_MESSAGE_BYTES = 16 << 20
+
+
+class BufferFullError(RuntimeError):
+    """A push or a flush that was not taken: too much waits to be sent. Nothing of it was sent."""
+
+
+class SpeechStream(stt.RecognizeStream):
+    """A stream of speech to a Lastword server.
+
+    It always ends, by itself: after :meth:`end_input` with the last event when the server has confirmed that nothing
+    was lost, and in every other case with an exception of the framework's. :attr:`outcome` says how. Nothing is dialled
+    again once the sentinel has been sent.
+    """
+
+    def __init__(self, *, stt: STT, options: Options, conn_options: APIConnectOptions) -> None:
+        super().__init__(stt=stt, conn_options=conn_options, sample_rate=SAMPLE_RATE_HZ)
+        self.outcome: Outcome | None = None
+        """How the stream ended; ``None`` while it lives."""
+        self._lastword = stt
+        self._options = options
+        self._queue = Queue()
+        self._session: Session | None = None
+        self._session_id: str | None = None
+        self._ready: Ready | None = None
+        # Set by whatever changes the session, for those who act on it.
+        self._news = asyncio.Event()
+        self._to_send = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._pushed_s = 0.0
+        self._open_flushes = 0
+        self._overflow = False
+        self._cancelled = False
+        self._untaken = 0
+        self._speaking = False
+        self._told_violations: set[str] = set()
+        self._base_offset_s: float | None = None
+        self._sentinel_sent = False
+        self._gap = False
+        self._failures = 0
+        self._failing_since: float | None = None
+        self._retry_after_s = 0.0
+        self._usage_s = 0.0
+        self._closing: set[asyncio.Task[None]] = set()
+
+    # -- The application's side.
+
+    def push_frame(self, frame: rtc.AudioFrame) -> None:
+        """Takes audio to be recognized, of any rate; channels are mixed to one.
+
+        Raises :class:`BufferFullError` when ``buffer_s`` of audio waits already, and then the stream ends with an error
+        too, since its transcript could not be whole. Who pushes faster than the server reads awaits
+        :meth:`wait_for_room` before each frame.
+        """
+        self._check_input_not_ended()
+        self._check_not_closed()
+        if self._waiting_s() + frame.duration > self._options.buffer_s:
+            self._overflow = True
+            self._changed()
+            raise BufferFullError(f"{self._options.buffer_s} s of audio wait to be sent: await `wait_for_room()`")
+        super().push_frame(_mono(frame))
+        self._pushed_s += frame.duration
+        if self._waiting_s() > self._options.buffer_s / 2:
+            self._room.clear()
+
+    async def wait_for_room(self) -> None:
+        """Returns when half of the buffer is free, or the stream has ended."""
+        while not self._task.done() and not self._room.is_set():
+            waiting = asyncio.ensure_future(self._room.wait())
+            try:
+                await asyncio.wait((waiting, self._task), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                waiting.cancel()
+
+    def flush(self) -> None:
+        """Asks for the finals of all audio pushed so far; the stream goes on. Never an end. Spec: FLU-C1, FLU-C2."""
+        if self._open_flushes >= MAX_OPEN_FLUSHES and not self._input_ch.closed:
+            raise BufferFullError(f"{MAX_OPEN_FLUSHES} flushes wait for their answer")
+        super().flush()
+        self._open_flushes += 1
+
+    def end_input(self) -> None:
+        """No more audio will come. A second time, or after the end, nothing happens. Spec: END-C2, CLO-C3."""
+        if self._input_ch.closed:
+            return
+        if self._event_ch.closed:
+            self._input_ch.close()
+            return
+        # As the base class does, without a flush: what the resampler still holds, and the end. [AUD-C3] [FLU-C2]
+        if self._resampler is not None:
+            for frame in self._resampler.flush():
+                self._input_ch.send_nowait(frame)
+        self._input_ch.close()
+
+    async def aclose(self) -> None:
+        """Cancels what has not ended: a Close, within its bound, and no task left. Idempotent."""
+        self._cancelled = True
+        await super().aclose()
+        if self.outcome is None:
+            self.outcome = Outcome("cancelled", "cancelled", "cancelled by the application")
+        if self._closing:
+            await asyncio.wait(set(self._closing))
+
+    async def __aenter__(self) -> SpeechStream:
+        return self
+
+    async def __anext__(self) -> stt.SpeechEvent:
+        event = await super().__anext__()
+        self._untaken -= 1
+        return event
+
+    # -- One attempt. The base class calls it again after an error that is retryable.
+
+    async def _run(self) -> None:
+        self.outcome = None
+        try:
+            if self._base_offset_s is None:
+                self._base_offset_s = self.start_time_offset
+            # Times go on behind the audio that was sent, whatever the clock on the wall says. Spec: TIM-C1.
+            self.start_time_offset = self._base_offset_s + self._queue.taken_bytes / BYTES_PER_SECOND
+            await self._back_off()
+            ws = await self._dial()
+            await self._converse(ws)
+        except APIError as error:
+            if self.outcome is None:
+                self.outcome = Outcome("error", "no_session", error.message, error.retryable)
+            error.retryable = error.retryable and self._may_redial()
+            raise
+        finally:
+            self._room.set()
+
+    async def _converse(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        session = self._new_session()
+        self._session = session
+        self._usage_s = 0.0
+        try:
+            await self._drive(ws, session)
+        finally:
+            # Only if the application cancelled, or by a defect of ours, is there no outcome yet.
+            session.cancel()
+            self._sentinel_sent = session.sentinel_sent
+            self._tell_events(session)
+            self._tell_usage(session, at_end=True)
+            self._close(ws, session)
+        self._conclude(session)
+
+    def _new_session(self) -> Session:
+        return Session(self._options.config(), self._queue, _now())
+
+    async def _drive(self, ws: aiohttp.ClientWebSocketResponse, session: Session) -> None:
+        """Until the session has its outcome; then nothing of it is left. Spec: END-C3, KA-C3."""
+        self._news.set()
+        self._to_send.set()
+        tasks = [
+            asyncio.create_task(self._read(ws, session), name="lastword.read"),
+            asyncio.create_task(self._write(ws, session), name="lastword.write"),
+            asyncio.create_task(self._feed(), name="lastword.feed"),
+        ]
+        for task in tasks:
+            task.add_done_callback(lambda _: self._news.set())
+        try:
+            while True:
+                self._news.clear()
+                self._tell_events(session)
+                self._tell_usage(session)
+                if session.outcome is not None:
+                    return
+                self._raise_what_failed(tasks)
+                deadline = session.deadline()
+                await self._wait_for_news(deadline)
+                if deadline is not None and deadline <= _now():
+                    session.timeout(_now())
+                    self._changed()
+        finally:
+            await utils.aio.cancel_and_wait(*tasks)
+
+    async def _wait_for_news(self, deadline: float | None) -> None:
+        """Not by `asyncio.wait_for`, which before Python 3.12 loses a cancellation that meets a result."""
+        if deadline is None:
+            await self._news.wait()
+            return
+        timer = asyncio.get_running_loop().call_at(deadline, self._news.set)
+        try:
+            await self._news.wait()
+        finally:
+            timer.cancel()
+
+    def _raise_what_failed(self, tasks: list[asyncio.Task[None]]) -> None:
+        if self._overflow:
+            raise APIError("more audio was pushed than the send buffer holds", retryable=False)
+        if self._untaken > MAX_UNTAKEN_EVENTS:
+            raise APIError(f"more than {MAX_UNTAKEN_EVENTS} events were not taken", retryable=False)
+        for task in tasks:
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+    async def _read(self, ws: aiohttp.ClientWebSocketResponse, session: Session) -> None:
+        """Reading never waits for writing. Spec: BP-C2."""
+        while True:
+            message = await ws.receive()
+            if message.type is aiohttp.WSMsgType.TEXT:
+                session.receive_text(_now(), message.data)
+            elif message.type is aiohttp.WSMsgType.BINARY:
+                session.receive_binary(_now())
+            elif message.type is aiohttp.WSMsgType.CLOSE:
+                session.closed(_now(), message.data or None)
+            elif message.type is aiohttp.WSMsgType.ERROR:
+                session.lost(_now(), _name(message.data))
+            else:
+                session.lost(_now(), "the connection ended without a Close")
+            self._changed()
+            if session.outcome is not None:
+                return
+
+    async def _write(self, ws: aiohttp.ClientWebSocketResponse, session: Session) -> None:
+        while True:
+            message = session.poll_message()
+            if message is None:
+                self._to_send.clear()
+                await self._to_send.wait()
+                continue
+            try:
+                if isinstance(message, str):
+                    await ws.send_str(message)
+                else:
+                    await ws.send_bytes(message)
+            except (OSError, aiohttp.ClientError) as error:
+                # [ERR-C3] [KA-C5]
+                session.lost(_now(), f"a message could not be sent ({_name(error)})")
+                self._changed()
+                return
+            session.transmitted(_now())
+            self._after_transmitted(session, message)
+            self._news.set()
+            # The library does not yield while the transport takes everything; others must get their turn. [BP-C2]
+            await asyncio.sleep(0)
+
+    def _after_transmitted(self, session: Session, message: str | bytes) -> None:
+        if isinstance(message, bytes):
+            if session.sent_bytes == len(message):
+                # The first audio of this connection: its times count from here.
+                self.start_time = time.time() - len(message) / BYTES_PER_SECOND
+            if self._waiting_s() <= self._options.buffer_s / 2:
+                self._room.set()
+
+    async def _feed(self) -> None:
+        """Takes the input to its end, which is the one way to the sentinel. Spec: FLU-C2."""
+        async for item in self._input_ch:
+            if isinstance(item, rtc.AudioFrame):
+                self._queue.push(bytes(item.data.cast("b")))
+            else:
+                self._queue.flush()
+            self._changed()
+        # `aclose` closes the channel too, and is no end of the input.
+        if not self._cancelled:
+            self._queue.end()
+            self._changed()
+
+    def _changed(self) -> None:
+        self._news.set()
+        self._to_send.set()
+
+    # -- The connection.
+
+    async def _dial(self) -> aiohttp.ClientWebSocketResponse:
+        """Connects and upgrades. No error holds what the library's do: they show headers and the whole URL."""
+        bound_s = min(self._conn_options.timeout, CONNECT_CAP_S)
+        began = time.perf_counter()
+        self._retry_after_s = 0.0
+        failure: APIError
+        try:
+            ws = await asyncio.wait_for(
+                self._lastword._http_session().ws_connect(
+                    self._options.url,
+                    protocols=(PROTOCOL,),
+                    headers=self._options.headers(),
+                    # A Close is answered by `_close`, which has a bound.
+                    autoclose=False,
+                    max_msg_size=MAX_MESSAGE_BYTES,
+                ),
+                bound_s,
+            )
+        except asyncio.TimeoutError:
+            failure = APITimeoutError(f"no connection to {self._options.host} within {bound_s} s")
+        except aiohttp.WSServerHandshakeError as error:
+            failure = errors.of_refusal(error.status)
+            self._retry_after_s = _seconds(None if error.headers is None else error.headers.get("Retry-After"))
+        except (aiohttp.ClientError, OSError) as error:
+            failure = APIConnectionError(f"cannot connect to {self._options.host} ({_name(error)})")
+        else:
+            if self._cancelled:
+                # A cancellation that met the result, see `_wait_for_news`.
+                self._close(ws, None)
+                raise asyncio.CancelledError
+            if ws.protocol == PROTOCOL:
+                self._report_connection_acquired(time.perf_counter() - began, False)
+                return ws
+            self._close(ws, None)
+            failure = errors.of_refusal(101)
+        # Outside of the handlers: an error that held the header would hang on it as its context. [SEC-C1]
+        raise failure
+
+    async def _back_off(self) -> None:
+        """Before another attempt, on top of the base class's own pause: exponential, with jitter. Spec: REC-C1."""
+        if self._failures > 0:
+            pause_s = self._conn_options.retry_interval * 2 ** min(self._failures - 1, 4) * random.uniform(0.5, 1)
+            await asyncio.sleep(max(pause_s, self._retry_after_s))
+
+    def _may_redial(self) -> bool:
+        """Counts a failure and says whether another attempt is allowed. Spec: REC-C1, REC-C3, REC-C5."""
+        if self._sentinel_sent:
+            return False
+        now, session = _now(), self._session
+        self._session = None
+        if session is not None and session.became_ready_at is not None:
+            lived_s = now - session.became_ready_at
+            if lived_s >= session.limits.idle_timeout_ms / 1_000:
+                self._failures, self._failing_since = 0, None
+        self._failures += 1
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        return self._failures <= self._conn_options.max_retry and now - self._failing_since <= REDIAL_CAP_S
+
+    def _close(self, ws: aiohttp.ClientWebSocketResponse, session: Session | None) -> None:
+        """Sends a Close and sees to its answer in the background: no end waits for it. Spec: CLO-C4."""
+        code, bound_s = (1000, 2.0) if session is None else (session.close_code, session.close_s)
+        task = asyncio.create_task(_close_within(ws, code, bound_s), name="lastword.close")
+        for keeper in (self._closing, self._lastword._closing):
+            keeper.add(task)
+            task.add_done_callback(keeper.discard)
+
+    # -- What the application is told.
+
+    def _conclude(self, session: Session) -> None:
+        outcome = session.outcome
+        if outcome is None or outcome.kind == "cancelled":
+            return
+        lost_audio = session.sent_bytes > 0
+        if outcome.kind == "complete" and self._gap:
+            # [REC-C4]
+            text = "audio was lost in a reconnection"
+            outcome = Outcome("incomplete", "not_complete", text, ended=outcome.ended)
+        self.outcome = outcome
+        self._retry_after_s = min((outcome.retry_after_ms or 0) / 1_000, 30.0)
+        if outcome.kind != "complete":
+            self._gap = self._gap or lost_audio
+            raise errors.of_outcome(
+                self._redacted(outcome), session_id=self._session_id, may_retry=not session.sentinel_sent
+            )
+
+    def _redacted(self, outcome: Outcome) -> Outcome:
+        message, code = self._options.redact(outcome.message), self._options.redact(outcome.code)
+        return Outcome(outcome.kind, code, message, outcome.retryable, outcome.retry_after_ms)
+
+    def _tell_events(self, session: Session) -> None:
+        while (event := session.poll_event()) is not None:
+            if isinstance(event, Ready):
+                self._begin(event)
+            elif isinstance(event, Partial):
+                self._start_speech(event)
+                self._tell(stt.SpeechEventType.INTERIM_TRANSCRIPT, event)
+            elif isinstance(event, Final):
+                if event.text:
+                    self._start_speech(event)
+                self._tell(stt.SpeechEventType.FINAL_TRANSCRIPT, event)
+                self._end_speech(event)
+            elif isinstance(event, SpeechStarted):
+                self._start_speech(event, told_by_server=True)
+            elif isinstance(event, SpeechEnded):
+                self._end_speech(event, told_by_server=True)
+            elif isinstance(event, FlushEnded):
+                self._flush_ended(event)
+            elif isinstance(event, Error):
+                self._complaint(event)
+            elif isinstance(event, Warning):
+                logger.warning("the server warns: %s", self._options.redact(f"{event.code}: {event.message}"))
+            else:
+                self._violation(event)
+
+    def _begin(self, ready: Ready) -> None:
+        self._ready, self._session_id = ready, self._options.redact(ready.session_id)
+        self._lastword._model_in_force = ready.model
+        if ready.ignored:
+            logger.warning("the server does not serve %s", self._options.redact(", ".join(ready.ignored)))
+
+    def _tell(self, kind: stt.SpeechEventType, result: Partial | Final) -> None:
+        offset_s = self.start_time_offset
+        in_force = self._ready.language if self._ready is not None else None
+        data = stt.SpeechData(
+            language=LanguageCode(result.language or in_force or self._options.language or ""),
+            text=result.text,
+            start_time=result.start_ms / 1_000 + offset_s,
+            end_time=result.end_ms / 1_000 + offset_s,
+            words=None if result.words is None else [_timed(word, offset_s) for word in result.words],
+        )
+        if isinstance(result, Final):
+            data.confidence = result.confidence or 0.0
+            data.speaker_id = result.speaker
+        self._send(stt.SpeechEvent(type=kind, request_id=self._session_id or "", alternatives=[data]))
+
+    def _start_speech(self, event: SpeechStarted | Partial | Final, *, told_by_server: bool = False) -> None:
+        """Once for each speech; made from the first result where the server has no speech events."""
+        if self._speaking or (self._has_vad_events() and not told_by_server):
+            return
+        self._speaking = True
+        self._send(
+            stt.SpeechEvent(
+                type=stt.SpeechEventType.START_OF_SPEECH,
+                request_id=self._session_id or "",
+                speech_start_time=self._on_the_wall(event.start_ms),
+            )
+        )
+
+    def _end_speech(self, event: SpeechEnded | Final, *, told_by_server: bool = False) -> None:
+        if not self._speaking or (self._has_vad_events() and not told_by_server):
+            return
+        self._speaking = False
+        self._send(
+            stt.SpeechEvent(
+                type=stt.SpeechEventType.END_OF_SPEECH,
+                request_id=self._session_id or "",
+                speech_end_time=self._on_the_wall(event.end_ms),
+            )
+        )
+
+    def _has_vad_events(self) -> bool:
+        return self._ready is not None and self._ready.vad_events
+
+    def _on_the_wall(self, ms: int) -> float:
+        """A moment of the stream by the wall's clock; audio that was sent faster than spoken is not in the future."""
+        return min(self.start_time + ms / 1_000, time.time())
+
+    def _tell_usage(self, session: Session, *, at_end: bool = False) -> None:
+        """Every few seconds what was sent, and at the end the rest of what the server counted."""
+        ended = session.outcome.ended if session.outcome is not None else None
+        sent_s = session.sent_bytes / BYTES_PER_SECOND
+        total_s = sent_s if ended is None else min(ended.audio_received_ms / 1_000, sent_s)
+        more_s = total_s - self._usage_s
+        if more_s > 0 and (at_end or more_s >= USAGE_INTERVAL_S):
+            self._usage_s = total_s
+            self._send(
+                stt.SpeechEvent(
+                    type=stt.SpeechEventType.RECOGNITION_USAGE,
+                    request_id=self._session_id or "",
+                    recognition_usage=stt.RecognitionUsage(audio_duration=more_s),
+                )
+            )
+
+    def _flush_ended(self, flush: FlushEnded) -> None:
+        self._open_flushes = max(self._open_flushes - 1, 0)
+        ended = self._session is not None and self._session.outcome is not None
+        if not flush.answered and not ended:
+            # [FLU-C3] The flush fails for its caller; the stream goes on.
+            self._emit_error(APITimeoutError("a flush was not answered", retryable=False), recoverable=True)
+
+    def _complaint(self, error: Error) -> None:
+        """Every error is told at once. What a fatal one means for the stream, its end says. Spec: ERR-C1, ERR-C2."""
+        body = {"code": error.code, "retryable": error.retryable, "fatal": error.fatal, "param": error.param}
+        text, code = self._options.redact(f"{error.code}: {error.message}"), error.code
+        told = errors.of_code(code, text, body=body, session_id=self._session_id, retryable=error.retryable)
+        self._emit_error(told, recoverable=True)
+
+    def _violation(self, violation: Violation) -> None:
+        """Once for each requirement: a server that sends nothing else must not fill a log."""
+        if violation.requirement not in self._told_violations:
+            self._told_violations.add(violation.requirement)
+            logger.warning("%s [%s]", violation.fact, violation.requirement)
+
+    def _send(self, event: stt.SpeechEvent) -> None:
+        self._untaken += 1
+        self._event_ch.send_nowait(event)
+
+    def _waiting_s(self) -> float:
+        return max(self._pushed_s - self._queue.taken_bytes / BYTES_PER_SECOND, 0.0)
+
+
+async def _close_within(ws: aiohttp.ClientWebSocketResponse, code: int, bound_s: float) -> None:
+    """The closing handshake, and after its bound the connection is dropped, whatever is still to be written."""
+    connection = ws.get_extra_info("socket")
+    try:
+        await asyncio.wait_for(ws.close(code=code), bound_s)
+    except asyncio.TimeoutError:
+        with contextlib.suppress(OSError):
+            if connection is not None:
+                connection.shutdown(socket.SHUT_RDWR)
+    except (OSError, aiohttp.ClientError, RuntimeError) as error:
+        logger.debug("closing failed (%s)", _name(error))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _name(error: object) -> str:
+    """What kind of error it was. Its text may hold a URL or a header."""
+    return type(error).__name__
+
+
+def _seconds(text: str | None) -> float:
+    return min(float(text), 30.0) if text is not None and text.isascii() and text.isdigit() else 0.0
+
+
+def _timed(word: Word, offset_s: float) -> TimedString:
+    timed = TimedString(
+        word.text,
+        start_time=word.start_ms / 1_000 + offset_s,
+        end_time=word.end_ms / 1_000 + offset_s,
+        start_time_offset=offset_s,
+    )
+    if word.confidence is not None:
+        timed.confidence = word.confidence
+    return timed
+
+
+def _mono(frame: rtc.AudioFrame) -> rtc.AudioFrame:
+    if frame.num_channels == 1:
+        return frame
+    samples = np.frombuffer(frame.data, dtype=np.int16).reshape(-1, frame.num_channels)
+    mixed = samples.mean(axis=1).astype(np.int16).tobytes()
+    return rtc.AudioFrame(mixed, frame.sample_rate, 1, frame.samples_per_channel)

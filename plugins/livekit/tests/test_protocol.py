@@ -1,0 +1,518 @@
+"""The session without a socket, under a clock of the test's own: every bound is exact, and nothing is waited for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from livekit.plugins.lastword.messages import Limits, MalformedError, Unknown, decode, encode
+from livekit.plugins.lastword.protocol import Event, FlushEnded, Outcome, Session, State, Violation
+from livekit.plugins.lastword.queue import MAX_FRAME_BYTES, Queue
+
+SECOND = 32_000
+
+
+class Wire:
+    """A session and what goes in and out of it, at ``now``."""
+
+    def __init__(self, **limits: int) -> None:
+        self.now = 100.0
+        self.queue = Queue()
+        self.session = Session({}, self.queue, self.now)
+        self.sent: list[dict[str, Any] | int] = []
+        self.limits = asdict(Limits()) | limits
+
+    def pump(self, *, accept: bool = True) -> list[dict[str, Any] | int]:
+        """Gives messages to the transport until it takes no more; audio as its length."""
+        began = len(self.sent)
+        while (message := self.session.poll_message()) is not None:
+            self.sent.append(json.loads(message) if isinstance(message, str) else len(message))
+            if not accept:
+                break
+            self.session.transmitted(self.now)
+        return self.sent[began:]
+
+    def say(self, kind: str, **members: Any) -> None:
+        """The server says something."""
+        self.session.receive_text(self.now, encode(kind, **members))
+
+    def begin(self) -> None:
+        """From the start to Streaming."""
+        self.pump()
+        config = {
+            "audio": {"encoding": "pcm_s16le", "sample_rate_hz": 16_000, "channels": 1},
+            "interim_results": True,
+            "vad_events": False,
+        }
+        self.say("ready", session_id="s", protocol="lastword.v1", config=config, limits=self.limits)
+        self.events()
+
+    def to(self, seconds: float) -> None:
+        """Lets time pass to ``seconds`` after the start, with every timer at its moment."""
+        end = 100.0 + seconds
+        while (at := self.session.deadline()) is not None and at <= end:
+            self.now = max(at, self.now)
+            self.session.timeout(self.now)
+            self.pump()
+        self.now = end
+
+    def events(self) -> list[Event]:
+        """All events that came."""
+        events: list[Event] = []
+        while (event := self.session.poll_event()) is not None:
+            events.append(event)
+        return events
+
+    def violations(self) -> list[str]:
+        """The requirements that the server broke."""
+        return [event.requirement for event in self.events() if isinstance(event, Violation)]
+
+    def final(self, segment_id: int, text: str = "a") -> None:
+        """The server sends a final."""
+        self.say("final", segment_id=segment_id, text=text, start_ms=0, end_ms=1, channel=0)
+
+    def ended(self, **members: Any) -> None:
+        """The server ends a session of one second and one final."""
+        account = {
+            "reason": "completed",
+            "complete": True,
+            "audio_received_ms": 1_000,
+            "audio_processed_ms": 1_000,
+            "rejected_frames": 0,
+            "finals": 1,
+        }
+        self.say("session_ended", **(account | members))
+
+    def outcome(self) -> Outcome:
+        """How it ended."""
+        assert self.session.outcome is not None
+        return self.session.outcome
+
+    def drain(self) -> None:
+        """A second of audio, and its end."""
+        self.begin()
+        self.queue.push(bytes(SECOND))
+        self.queue.end()
+        self.pump()
+        assert self.session.state is State.DRAINING
+
+
+def test_nothing_leaves_before_ready_and_then_everything_in_order() -> None:
+    wire = Wire()
+    wire.queue.push(bytes(MAX_FRAME_BYTES + 2))
+    wire.queue.flush()
+    wire.queue.push(bytes(2))
+    wire.queue.end()
+    assert wire.pump() == [{"type": "config"}]
+    wire.begin()
+    sent = wire.pump()
+    assert sent == [MAX_FRAME_BYTES, 2, {"type": "flush", "id": "flush-0"}, 2, {"type": "end_of_stream"}]
+    assert wire.session.sentinel_sent
+
+
+def test_the_sentinel_is_sent_once_and_nothing_after_it() -> None:
+    wire = Wire()
+    wire.drain()
+    wire.queue.end()
+    wire.queue.push(bytes(SECOND))
+    wire.queue.flush()
+    wire.to(14.9)
+    assert wire.pump() == []
+    assert [item for item in wire.sent if isinstance(item, dict)] == [{"type": "config"}, {"type": "end_of_stream"}]
+
+
+def test_a_flush_of_nothing_is_sent_and_is_no_end() -> None:
+    wire = Wire()
+    wire.begin()
+    wire.queue.flush()
+    assert wire.pump() == [{"type": "flush", "id": "flush-0"}]
+    assert wire.session.state is State.STREAMING
+
+
+def test_one_message_is_at_the_transport_at_a_time() -> None:
+    wire = Wire()
+    wire.begin()
+    wire.queue.push(bytes(SECOND))
+    assert wire.pump(accept=False) == [MAX_FRAME_BYTES]
+    assert wire.session.poll_message() is None
+
+
+def test_only_a_true_account_after_the_sentinel_is_complete() -> None:
+    wire = Wire()
+    wire.drain()
+    wire.final(0)
+    wire.ended()
+    assert wire.outcome().kind == "complete"
+    assert wire.session.close_code == 1000
+
+
+@pytest.mark.parametrize(
+    ("account", "code"),
+    [
+        ({"complete": False}, "not_complete"),
+        ({"complete": False, "reason": "internal"}, "not_complete"),
+        ({"finals": 2}, "contradiction"),
+        ({"audio_received_ms": 999, "audio_processed_ms": 999}, "contradiction"),
+        ({"audio_received_ms": 1_001}, "contradiction"),
+        ({"complete": False, "audio_received_ms": 1_001}, "contradiction"),
+        ({"rejected_frames": 1}, "contradiction"),
+        ({"reason": "going_away"}, "contradiction"),
+    ],
+)
+def test_any_other_account_is_incomplete(account: dict[str, Any], code: str) -> None:
+    wire = Wire()
+    wire.drain()
+    wire.final(0)
+    wire.ended(**account)
+    assert (wire.outcome().kind, wire.outcome().code) == ("incomplete", code)
+
+
+def test_an_end_before_ours_is_incomplete_and_a_violation() -> None:
+    wire = Wire()
+    wire.begin()
+    wire.ended(audio_received_ms=0, audio_processed_ms=0, finals=0)
+    assert wire.outcome().code == "ended_early"
+    assert wire.violations() == ["END-S10"]
+
+
+@pytest.mark.parametrize(("code", "retryable"), [(1000, True), (1011, True), (None, True), (1002, False)])
+def test_a_close_without_session_ended_is_never_success(code: int | None, retryable: bool) -> None:
+    wire = Wire()
+    wire.drain()
+    wire.session.closed(wire.now, code)
+    assert (wire.outcome().kind, wire.outcome().code, wire.outcome().retryable) == ("incomplete", "closed", retryable)
+
+
+def test_a_close_before_ready_is_an_error() -> None:
+    wire = Wire()
+    wire.pump()
+    wire.session.closed(wire.now, 1000)
+    assert (wire.outcome().kind, wire.outcome().code) == ("error", "closed_before_ready")
+
+
+def test_ready_has_ten_seconds_from_the_moment_config_was_taken() -> None:
+    wire = Wire()
+    wire.pump(accept=False)
+    wire.now += 5
+    wire.session.transmitted(wire.now)
+    assert wire.session.deadline() == wire.now + 10
+    wire.to(15)
+    assert (wire.outcome().code, wire.outcome().retryable) == ("ready_timeout", True)
+    assert wire.session.close_code == 1002
+
+
+def test_progress_extends_ready_to_sixty_seconds_in_all() -> None:
+    wire = Wire()
+    wire.pump()
+    for seq in range(1, 8):
+        wire.to(seq * 9)
+        wire.say("progress", seq=seq, audio_processed_ms=0)
+    assert wire.session.outcome is not None
+    assert wire.now == 163.0
+    assert wire.outcome().code == "ready_timeout"
+
+
+def test_keepalives_are_due_an_interval_after_ready_and_after_the_last_audio() -> None:
+    wire = Wire(idle_timeout_ms=100_000)
+    wire.begin()
+    wire.to(9.9)
+    assert wire.pump() == []
+    wire.to(10)
+    assert wire.sent[1:] == [{"type": "keepalive"}]
+    wire.to(15)
+    wire.queue.push(bytes(SECOND))
+    wire.pump()
+    wire.to(24.9)
+    assert len([item for item in wire.sent if isinstance(item, dict)]) == 2
+    wire.to(25)
+    assert wire.sent[-1] == {"type": "keepalive"}
+
+
+def test_none_is_due_while_the_transport_takes_nothing() -> None:
+    wire = Wire(idle_timeout_ms=100_000)
+    wire.begin()
+    wire.queue.push(bytes(SECOND))
+    wire.pump(accept=False)
+    deadline = wire.session.deadline()
+    assert deadline == 200.0
+
+
+def test_a_server_that_fell_silent_is_asked_and_then_given_up() -> None:
+    wire = Wire(idle_timeout_ms=30_000)
+    wire.begin()
+    wire.to(30)
+    assert wire.sent[-1] == {"type": "keepalive", "seq": 1}
+    wire.to(59)
+    assert wire.session.outcome is None
+    wire.to(60)
+    assert (wire.outcome().code, wire.outcome().retryable) == ("connection_lost", True)
+
+
+def test_its_answer_is_a_sign_of_life() -> None:
+    wire = Wire(idle_timeout_ms=30_000)
+    wire.begin()
+    wire.to(31)
+    wire.say("keepalive_ack", seq=1)
+    wire.say("keepalive_ack", seq=1)
+    assert wire.violations() == ["KA-S6"]
+    wire.to(89)
+    assert wire.session.outcome is None
+    assert {"type": "keepalive", "seq": 2} in wire.sent
+    wire.to(91)
+    assert wire.outcome().code == "connection_lost"
+
+
+def test_the_drain_has_its_whole_bound_and_progress_restarts_it() -> None:
+    wire = Wire(drain_ms=15_000)
+    wire.drain()
+    wire.to(14)
+    wire.say("progress", seq=1, audio_processed_ms=500)
+    wire.to(28)
+    wire.final(0)
+    wire.to(42)
+    assert wire.session.outcome is None
+    wire.to(43)
+    assert (wire.outcome().kind, wire.outcome().code) == ("incomplete", "drain_timeout")
+
+
+def test_progress_that_stands_still_extends_only_for_max_step_ms() -> None:
+    wire = Wire(drain_ms=15_000, max_step_ms=30_000)
+    wire.drain()
+    for seq in range(1, 20):
+        wire.to(seq * 5)
+        wire.say("progress", seq=seq, audio_processed_ms=0)
+    assert wire.outcome().code == "drain_timeout"
+    # The last that counted came at 30 s.
+    assert wire.session.deadline() is None
+
+
+def test_repeated_progress_and_unknown_types_extend_nothing() -> None:
+    wire = Wire(drain_ms=15_000)
+    wire.drain()
+    wire.say("progress", seq=1, audio_processed_ms=10)
+    wire.to(10)
+    wire.say("progress", seq=1, audio_processed_ms=10)
+    wire.say("x_custom")
+    wire.session.receive_binary(wire.now)
+    wire.to(14.9)
+    assert wire.session.outcome is None
+    wire.to(15)
+    assert wire.outcome().code == "drain_timeout"
+
+
+def test_a_sentinel_that_is_not_taken_has_a_bound_too() -> None:
+    wire = Wire(idle_timeout_ms=30_000)
+    wire.begin()
+    wire.queue.end()
+    wire.pump(accept=False)
+    wire.to(59)
+    assert wire.session.outcome is None
+    wire.to(60)
+    assert wire.outcome().code == "connection_lost"
+
+
+def test_a_flush_that_is_not_answered_fails_and_the_session_goes_on() -> None:
+    wire = Wire(flush_ms=5_000)
+    wire.begin()
+    wire.queue.flush()
+    wire.queue.flush()
+    wire.pump()
+    wire.say("flushed", id="flush-0")
+    wire.to(4)
+    assert wire.events() == [FlushEnded("flush-0", answered=True)]
+    wire.to(6)
+    flushes = [event for event in wire.events() if isinstance(event, FlushEnded)]
+    assert flushes == [FlushEnded("flush-1", answered=False)]
+    wire.say("flushed", id="flush-1")
+    wire.say("flushed", id="flush-1")
+    assert wire.violations() == ["FLU-S5"]
+    assert wire.session.state is State.STREAMING
+
+
+def test_a_flush_that_is_refused_or_cut_off_fails_once() -> None:
+    wire = Wire()
+    wire.begin()
+    wire.queue.flush()
+    wire.queue.flush()
+    wire.pump()
+    wire.say("error", code="invalid_state", message="", fatal=False, retryable=False, id="flush-0")
+    wire.session.lost(wire.now, "reset")
+    wire.session.lost(wire.now, "again")
+    flushes = [event for event in wire.events() if isinstance(event, FlushEnded)]
+    assert flushes == [FlushEnded("flush-0", answered=False), FlushEnded("flush-1", answered=False)]
+
+
+def test_a_segment_gets_one_final_and_no_partial_after_it() -> None:
+    wire = Wire()
+    wire.begin()
+    partial = {"revision": 1, "text": "a", "start_ms": 0, "end_ms": 1, "channel": 0}
+    wire.say("partial", segment_id=0, **partial)
+    wire.final(0, "")
+    wire.final(0)
+    wire.say("partial", segment_id=0, **partial)
+    wire.final(7)
+    wire.final(7)
+    events = wire.events()
+    assert [type(event).__name__ for event in events] == [
+        "Partial",
+        "Final",
+        "Violation",
+        "Violation",
+        "Final",
+        "Violation",
+    ]
+
+
+def test_ids_with_gaps_do_not_grow_for_ever() -> None:
+    wire = Wire()
+    wire.begin()
+    for segment_id in range(1, 20_000, 2):
+        wire.final(segment_id)
+    assert len(wire.session._finals.above) <= 1_024
+    assert len(wire.events()) == 10_000
+
+
+def test_a_fatal_error_is_told_at_once_and_ends_at_session_ended() -> None:
+    wire = Wire()
+    wire.drain()
+    wire.say("error", code="overloaded", message="m", fatal=True, retryable=True, retry_after_ms=5)
+    assert wire.session.outcome is None
+    assert [type(event).__name__ for event in wire.events()] == ["Error"]
+    wire.final(0)
+    assert wire.violations() == ["ERR-S3"]
+    wire.ended(reason="overloaded", complete=False)
+    outcome = wire.outcome()
+    assert (outcome.kind, outcome.code, outcome.retryable, outcome.retry_after_ms) == ("error", "overloaded", True, 5)
+    assert outcome.ended is not None
+
+
+@pytest.mark.parametrize("how", ["close", "loss", "close_ms", "cancel"])
+def test_or_at_the_close_the_loss_or_after_close_ms(how: str) -> None:
+    wire = Wire(close_ms=2_000)
+    wire.begin()
+    wire.say("error", code="internal", message="m", fatal=True, retryable=False)
+    wire.queue.push(bytes(SECOND))
+    assert wire.pump() == []
+    if how == "close":
+        wire.session.closed(wire.now, 1011)
+    elif how == "loss":
+        wire.session.lost(wire.now, "eof")
+    elif how == "cancel":
+        wire.session.cancel()
+    else:
+        wire.to(1.9)
+        assert wire.session.outcome is None
+        wire.to(2)
+    assert (wire.outcome().kind, wire.outcome().code) == ("error", "internal")
+
+
+def test_a_fatal_error_before_ready_ends_at_once() -> None:
+    wire = Wire()
+    wire.pump()
+    wire.say("error", code="unauthenticated", message="m", fatal=True, retryable=False)
+    assert (wire.outcome().kind, wire.outcome().code, wire.outcome().retryable) == ("error", "unauthenticated", False)
+
+
+def test_an_error_that_is_not_fatal_ends_nothing() -> None:
+    wire = Wire()
+    wire.drain()
+    wire.say("error", code="audio_after_end", message="m", fatal=False, retryable=False)
+    assert wire.session.state is State.DRAINING
+
+
+def test_nothing_has_an_effect_after_the_outcome() -> None:
+    wire = Wire()
+    wire.drain()
+    wire.final(0)
+    wire.ended()
+    wire.events()
+    wire.ended(complete=False)
+    wire.final(1)
+    wire.session.closed(wire.now, 1011)
+    wire.session.cancel()
+    wire.session.receive_text(wire.now, "garbage")
+    wire.session.receive_binary(wire.now)
+    wire.to(1_000)
+    assert wire.outcome().kind == "complete"
+    assert wire.events() == []
+    assert wire.session.deadline() is None
+    assert wire.pump() == []
+
+
+def test_messages_before_ready_and_a_second_ready_are_violations() -> None:
+    wire = Wire()
+    wire.pump()
+    wire.final(0)
+    assert wire.violations() == ["CFG-S2"]
+    wire.begin()
+    wire.begin()
+    assert wire.session.state is State.STREAMING
+
+
+def test_a_ready_without_limits_has_the_defaults_and_tiny_limits_are_raised() -> None:
+    wire = Wire()
+    wire.pump()
+    wire.say("ready", session_id="s", protocol="lastword.v1", limits={"keepalive_interval_ms": 0})
+    assert wire.session.state is State.STREAMING
+    assert wire.violations() == ["LIM-S1", "LIM-S1"]
+    assert wire.session.limits == Limits(keepalive_interval_ms=100)
+
+
+def test_another_audio_format_is_not_lived_with() -> None:
+    wire = Wire()
+    wire.pump()
+    config = {"audio": {"encoding": "pcm_s16le", "sample_rate_hz": 8_000, "channels": 1}}
+    wire.say("ready", session_id="s", protocol="lastword.v1", config=config, limits=wire.limits)
+    assert (wire.outcome().code, wire.session.close_code) == ("audio_replaced", 1002)
+
+
+GARBAGE = [
+    "",
+    "{",
+    "null",
+    "[]",
+    '["keepalive"]',
+    "1",
+    '"x"',
+    "{}",
+    '{"type":1}',
+    '{"type":null}',
+    '{"type":"x_a","a":1,"a":2}',
+    '{"type":"x_a","a":NaN}',
+    '{"type":"x_a","a":Infinity}',
+    '{"type":"x_a","a":9007199254740992}',
+    '{"type":"x_a","a":' + "9" * 5_000 + "}",
+    '{"type":"x_a","a":"\\ud800"}',
+    '{"type":"x_a","\\ud800":1}',
+    "[" * 100_000,
+    '{"a":' * 16 + "{}" + "}" * 16,
+    '{"type":"final"}',
+    '{"type":"final","segment_id":0,"text":"a","start_ms":0.0,"end_ms":1,"channel":0}',
+    '{"type":"final","segment_id":true,"text":"a","start_ms":0,"end_ms":1,"channel":0}',
+    '{"type":"final","segment_id":-1,"text":"a","start_ms":0,"end_ms":1,"channel":0}',
+    '{"type":"final","segment_id":0,"text":"a","start_ms":0,"end_ms":1,"channel":0,"confidence":1.5}',
+    '{"type":"final","segment_id":0,"text":"a","start_ms":0,"end_ms":1,"channel":0,"words":[1]}',
+    '{"type":"error","code":"internal","message":"m","fatal":"true","retryable":false}',
+    '{"type":"ready","limits":{"drain_ms":"1"}}',
+    '{"type":"progress","seq":0,"audio_processed_ms":0}',
+]
+
+
+@pytest.mark.parametrize("text", GARBAGE, ids=range(len(GARBAGE)))
+def test_garbage_is_a_violation_and_ends_nothing(text: str) -> None:
+    wire = Wire()
+    wire.drain()
+    wire.session.receive_text(wire.now, text)
+    assert wire.violations() == ["MSG-2"]
+    assert wire.session.state is State.DRAINING
+
+
+def test_messages_are_known_by_their_value_and_not_by_their_bytes() -> None:
+    text = ' {"x_a": null, "\\u0074ype": "flushed",\n"id": "\\u00e9", "x_b": [{}] } '
+    assert decode(text) == decode('{"id":"é","type":"flushed"}')
+    assert decode('{"type":"later"}') == Unknown("later")
+    with pytest.raises(MalformedError):
+        decode('{"type":"flushed"}')
