@@ -73,6 +73,19 @@ pub(crate) fn python_clients_path(workspace: &Workspace) -> PathBuf {
     venv_python(&workspace.tools_dir().join("venv"))
 }
 
+/// A virtual environment with livekit-agents and what lints and tests the plugin for it; gives its python.
+///
+/// # Errors
+/// As [`python_clients`].
+pub(crate) fn livekit(workspace: &Workspace) -> Result<PathBuf> {
+    venv(workspace, "venv-livekit", &workspace.root.join("plugins").join("livekit").join("requirements-test.txt"))
+}
+
+/// Where [`livekit`] puts its python.
+pub(crate) fn livekit_path(workspace: &Workspace) -> PathBuf {
+    venv_python(&workspace.tools_dir().join("venv-livekit"))
+}
+
 /// A folder whose `node_modules` holds the npm packages of `test --all`.
 ///
 /// # Errors

@@ -43,6 +43,13 @@ pub(crate) fn parts() -> Vec<Part> {
         },
         Part {
             needs_build_tools: true,
+            shows: |line| {
+                [" passed in ", "All checks passed", "Success: no issues"].iter().any(|end| line.contains(end))
+            },
+            ..part("livekit", "the LiveKit plugin on the real livekit-agents: ruff, mypy, pytest", 1800, livekit)
+        },
+        Part {
+            needs_build_tools: true,
             shows: |line| !line.is_empty(),
             ..part("soak-all", "each correct server under each profile once", 3600, |context| {
                 Plan::Run(vec![own_step(context, &["soak", "--seed", "1"])])
@@ -89,6 +96,43 @@ fn openai_client(context: &Context<'_>) -> Plan {
         own_step(context, &["tools", "--clients"]).bringing("the PyPI clients"),
         certify::build_command(context.workspace, "release").into(),
         transcribe.into(),
+    ])
+}
+
+fn livekit(context: &Context<'_>) -> Plan {
+    let plugin = Path::new(LIVEKIT_PLUGIN);
+    if !context.workspace.root.join(plugin).join("pyproject.toml").is_file() {
+        return Plan::NotRun(format!("there is no {LIVEKIT_PLUGIN}/pyproject.toml"));
+    }
+    // From the root: there no folder `livekit` stands in the way of the installed one.
+    let python = |arguments: &[&str]| {
+        let mut command = context.workspace.program(bring::livekit_path(context.workspace));
+        command.arg("-m").args(arguments).env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    };
+    let mut install = python(&["pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]);
+    install.args(["--no-build-isolation", "--force-reinstall"]).arg(plugin);
+    let mut lint = python(&["ruff", "check", "--no-cache"]);
+    lint.arg(plugin);
+    let mut format = python(&["ruff", "format", "--no-cache", "--check"]);
+    format.arg(plugin);
+    let types = |what: &[&str]| {
+        let mut command = python(&["mypy", "--config-file"]);
+        command.arg(plugin.join("pyproject.toml")).args(what).env("MYPYPATH", plugin.join("tests"));
+        command.arg("--cache-dir").arg(context.workspace.tools_dir().join("mypy-cache"));
+        command
+    };
+    let mut tests = python(&["pytest", "-p", "no:cacheprovider", "-q"]);
+    tests.arg(plugin).env("LASTWORD_SERVER", Programs::expected(context.workspace).server);
+    Plan::Run(vec![
+        own_step(context, &["tools", "--livekit"]).bringing("livekit-agents from PyPI"),
+        install.into(),
+        lint.into(),
+        format.into(),
+        types(&["-p", "livekit.plugins.lastword"]).into(),
+        types(&["plugins/livekit/tests"]).into(),
+        certify::build_command(context.workspace, "release").into(),
+        tests.into(),
     ])
 }
 
@@ -192,4 +236,5 @@ fn script(context: &Context<'_>, name: &str) -> PathBuf {
 
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
+const LIVEKIT_PLUGIN: &str = "plugins/livekit";
 const PYTHON_SERVER: &str = "conformance/tests/subjects/python_websockets/server.py";

@@ -26,6 +26,9 @@ pub(crate) struct ToolsArgs {
     /// Also bring the PyPI packages that `test --all` uses, into a virtual environment under the target folder.
     #[arg(long)]
     clients: bool,
+    /// Also bring livekit-agents and what lints and tests the LiveKit plugin, into a virtual environment of its own.
+    #[arg(long)]
+    livekit: bool,
     /// Also bring the npm packages that `test --all` uses, under the target folder.
     #[arg(long)]
     npm: bool,
@@ -42,6 +45,9 @@ pub(crate) fn run(workspace: &Workspace, args: &ToolsArgs) -> Result<ExitCode> {
     println!("driven by:    {}", tools.driver.path.display());
     if args.clients {
         println!("PyPI clients: {}", bring::python_clients(workspace)?.display());
+    }
+    if args.livekit {
+        println!("for LiveKit:  {}", bring::livekit(workspace)?.display());
     }
     if args.npm {
         println!("npm packages: {}", bring::npm_packages(workspace)?.display());

@@ -16,7 +16,8 @@ from livekit.agents.types import NOT_GIVEN
 from livekit.plugins import lastword
 
 from livekit.plugins.lastword.messages import Error, Final
-from livekit.plugins.lastword.protocol import Outcome, Session
+from livekit.plugins.lastword.outcome import Outcome
+from livekit.plugins.lastword.protocol import Session
 from livekit.plugins.lastword.queue import End
 
 

@@ -144,6 +144,8 @@ async def test_the_buffer_is_bounded_and_says_so() -> None:
         with pytest.raises(APIError) as failed:
             await asyncio.wait_for(stream.__anext__(), HANG_S)
         assert not failed.value.retryable
+        assert stream.outcome is not None
+        assert (stream.outcome.kind, stream.outcome.code) == ("error", "misuse")
         await stream.aclose()
     with pytest.raises(ValueError, match="buffer_s"):
         lastword.STT(buffer_s=1)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from livekit.plugins.lastword.messages import Limits, MalformedError, Unknown, decode, encode
-from livekit.plugins.lastword.protocol import Event, FlushEnded, Outcome, Session, State, Violation
+from livekit.plugins.lastword.outcome import Event, FlushEnded, Outcome, Violation
+from livekit.plugins.lastword.protocol import Session, State
 from livekit.plugins.lastword.queue import MAX_FRAME_BYTES, Queue
 
 SECOND = 32_000

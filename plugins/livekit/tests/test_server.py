@@ -229,7 +229,7 @@ async def test_two_streams_at_once_do_not_mix(whisper_url: str) -> None:
     assert [" ".join(heard.finals()) for heard in both] == [lastword_server.heard(NAME), lastword_server.heard(other)]
 
 
-@pytest.mark.parametrize("url", ["ftp://a/", "ws://", "ws://user:pass@host/", "not a url"])
+@pytest.mark.parametrize("url", ["ftp://a/", "ws://", "ws://user:pass@host/", "ws://user:pass", "not a url"])
 def test_urls_that_cannot_work_are_refused_without_being_repeated(url: str) -> None:
     with pytest.raises(ValueError, match="URL") as refused:
         lastword.STT(url=url)

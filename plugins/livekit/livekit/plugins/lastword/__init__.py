@@ -7,7 +7,7 @@ whether anything was lost.
 from livekit.agents import Plugin
 
 from .log import logger
-from .protocol import Outcome
+from .outcome import Outcome
 from .stream import BufferFullError, SpeechStream
 from .stt import STT
 from .version import __version__

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from livekit.agents import APIConnectionError, APIError, APIStatusError, APITimeoutError
 
-from .protocol import Outcome
+from .outcome import Outcome
 
 # What the close code of each error code says, as an HTTP status. Spec: the table of section 9.2.
 _STATUS = {

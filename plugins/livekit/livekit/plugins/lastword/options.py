@@ -93,9 +93,15 @@ def batch_url(url: str) -> str:
 
 
 def _split(url: str) -> SplitResult:
-    parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss", "http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        is_fit = parts.scheme in ("ws", "wss", "http", "https") and bool(parts.hostname) and parts.port != 0
+        has_credential = parts.username is not None or parts.password is not None
+    except ValueError:
+        # Its text repeats what it could not read, which may be a password in the wrong place.
+        is_fit, has_credential = False, False
+    if not is_fit:
         raise ValueError("the URL must be ws://host[:port]/path, wss://, http:// or https://")
-    if parts.username is not None or parts.password is not None:
+    if has_credential:
         raise ValueError("the URL holds a credential: give it as `token` instead")
     return parts

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from .messages import (
     MINIMUM,
@@ -37,6 +37,7 @@ from .messages import (
     decode,
     encode,
 )
+from .outcome import Event, FlushEnded, Outcome, Violation, may_redial, outcome_of
 from .queue import SAMPLE_RATE_HZ, End, Flush, Queue, bytes_to_ms
 
 NORMAL_CLOSE = 1000
@@ -55,42 +56,6 @@ class State(Enum):
     DRAINING = "Draining"
     FAILING = "Failing"
     ENDED = "Ended"
-
-
-@dataclass(frozen=True)
-class FlushEnded:
-    """Exactly one for each flush that was sent: it was answered, or it failed. Spec: FLU-C3."""
-
-    id: str
-    answered: bool
-
-
-@dataclass(frozen=True)
-class Violation:
-    """The server broke the protocol; the session goes on as far as it can. Repeats nothing of the server's."""
-
-    requirement: str
-    fact: str
-
-
-Event: TypeAlias = Ready | Partial | Final | SpeechStarted | SpeechEnded | Warning | Error | FlushEnded | Violation
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a session ended. Only ``complete`` is success. Spec: END-C7."""
-
-    kind: Literal["complete", "error", "cancelled", "incomplete"]
-    code: str
-    """The server's error code or reason; or this side's word: ``connection_lost``, ``closed``, ``closed_before_ready``,
-    ``ready_timeout``, ``drain_timeout``, ``ended_early``, ``not_complete``, ``contradiction``, ``audio_replaced``."""
-    message: str = ""
-    retryable: bool = False
-    """Whether the same thing may work on a new connection. Whether to try is not decided here. Spec: REC-C2, REC-C3."""
-    retry_after_ms: int | None = None
-    close_code: int | None = None
-    """The server's close code, if its Close ended the session."""
-    ended: SessionEnded | None = None
 
 
 @dataclass
@@ -261,17 +226,17 @@ class Session:
         """The server's Close came. Without `session_ended` it is never success. Spec: END-C5, CLO-C2."""
         if self._state in (State.AWAIT_CONFIG, State.CONFIGURING):
             text = f"the server closed before `ready` without an error (close code {code})"
-            self._end(Outcome("error", "closed_before_ready", text, _may_redial(code), close_code=code))
+            self._end(Outcome("error", "closed_before_ready", text, may_redial(code), close_code=code))
         elif self._fatal is not None:
-            self._end(_outcome_of(self._fatal, None))
+            self._end(outcome_of(self._fatal, None))
         else:
             text = f"the server closed without `session_ended` (close code {code})"
-            self._end(Outcome("incomplete", "closed", text, _may_redial(code), close_code=code))
+            self._end(Outcome("incomplete", "closed", text, may_redial(code), close_code=code))
 
     def lost(self, now: float, why: str) -> None:
         """The connection ended without a Close, or a message could not be sent. Spec: ERR-C3, KA-C5."""
         if self._fatal is not None:
-            self._end(_outcome_of(self._fatal, None))
+            self._end(outcome_of(self._fatal, None))
         elif self._state in (State.AWAIT_CONFIG, State.CONFIGURING):
             self._end(Outcome("error", "closed_before_ready", f"connection lost before `ready`: {why}", True))
         else:
@@ -280,7 +245,7 @@ class Session:
     def cancel(self) -> None:
         """The application does not want the rest. An error that came first stays the outcome. Spec: CLO-C3, END-C7."""
         if self._fatal is not None:
-            self._end(_outcome_of(self._fatal, None))
+            self._end(outcome_of(self._fatal, None))
         self._end(Outcome("cancelled", "cancelled", "cancelled by the application"))
 
     def timeout(self, now: float) -> None:
@@ -342,7 +307,7 @@ class Session:
 
     def _give_up_after_error(self, _now: float) -> None:
         if self._fatal is not None:
-            self._end(_outcome_of(self._fatal, None))
+            self._end(outcome_of(self._fatal, None))
 
     def _keepalive_due(self, now: float) -> None:
         interval_s = self.limits.keepalive_interval_ms / 1_000
@@ -480,7 +445,7 @@ class Session:
                 if not flush.failed:
                     self._events.append(FlushEnded(flush.id, answered=False))
         elif self._state in (State.AWAIT_CONFIG, State.CONFIGURING):
-            self._end(_outcome_of(error, None))
+            self._end(outcome_of(error, None))
         else:
             # `session_ended` should follow, within `close_ms`.
             self._state, self._fatal, self._fatal_at, self._keepalive = State.FAILING, error, now, None
@@ -488,7 +453,7 @@ class Session:
     def _session_ended(self, ended: SessionEnded) -> None:
         """The one proof of completeness. The socket need not close. Spec: END-C3, END-C7, END-C8."""
         if self._fatal is not None:
-            self._end(_outcome_of(self._fatal, ended))
+            self._end(outcome_of(self._fatal, ended))
             return
         sent_ms = bytes_to_ms(self.sent_bytes)
         counted = (ended.audio_received_ms, ended.audio_processed_ms, ended.finals)
@@ -548,15 +513,3 @@ class Session:
         self._keepalive = None
         self._state = State.ENDED
         self.outcome = outcome
-
-
-def _outcome_of(error: Error, ended: SessionEnded | None) -> Outcome:
-    return Outcome("error", error.code, error.message, error.retryable, error.retry_after_ms, ended=ended)
-
-
-# Closes after which the same thing fails again: the fault is the client's or the configuration's. Spec: REC-C2.
-_FINAL_CLOSES = frozenset({1002, 1003, 1007, 1009, 4400, 4401, 4402, 4403, 4404, 4409, 4422})
-
-
-def _may_redial(code: int | None) -> bool:
-    return code not in _FINAL_CLOSES

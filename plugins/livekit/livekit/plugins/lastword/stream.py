@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING
 import aiohttp
 import numpy as np
 from livekit import rtc
-from livekit.agents import APIConnectionError, APIConnectOptions, APIError, APITimeoutError, LanguageCode, stt, utils
-from livekit.agents.types import TimedString
+from livekit.agents import APIConnectionError, APIConnectOptions, APIError, APITimeoutError, stt, utils
 
 from . import errors
 from .log import logger
-from .messages import PROTOCOL, Error, Final, Partial, Ready, SpeechEnded, SpeechStarted, Warning, Word
+from .messages import PROTOCOL, Error, Final, Partial, Ready, SpeechEnded, SpeechStarted, Warning
 from .options import Options
-from .protocol import FlushEnded, Outcome, Session, Violation
+from .outcome import FlushEnded, Outcome, Violation
+from .protocol import Session
 from .queue import BYTES_PER_SECOND, SAMPLE_RATE_HZ, Queue
+from .translate import Translator
 
 if TYPE_CHECKING:
     from .stt import STT
@@ -62,8 +63,7 @@ class SpeechStream(stt.RecognizeStream):
         self._options = options
         self._queue = Queue()
         self._session: Session | None = None
-        self._session_id: str | None = None
-        self._ready: Ready | None = None
+        self._translator = Translator(options)
         # Set by whatever changes the session, for those who act on it.
         self._news = asyncio.Event()
         self._to_send = asyncio.Event()
@@ -74,7 +74,6 @@ class SpeechStream(stt.RecognizeStream):
         self._overflow = False
         self._cancelled = False
         self._untaken = 0
-        self._speaking = False
         self._told_violations: set[str] = set()
         self._base_offset_s: float | None = None
         self._sentinel_sent = False
@@ -157,7 +156,7 @@ class SpeechStream(stt.RecognizeStream):
         self.outcome = None
         try:
             if self._base_offset_s is None:
-                self._base_offset_s = self.start_time_offset
+                self._base_offset_s = round(self.start_time_offset, 3)
             # Times go on behind the audio that was sent, whatever the clock on the wall says. Spec: TIM-C1.
             self.start_time_offset = self._base_offset_s + self._queue.taken_bytes / BYTES_PER_SECOND
             await self._back_off()
@@ -165,11 +164,9 @@ class SpeechStream(stt.RecognizeStream):
             await self._converse(ws)
         except APIError as error:
             if self.outcome is None:
-                self.outcome = Outcome("error", "no_session", error.message, error.retryable)
+                self.outcome = Outcome("error", "no_connection", error.message, error.retryable)
             error.retryable = error.retryable and self._may_redial()
             raise
-        finally:
-            self._room.set()
 
     async def _converse(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         session = self._new_session()
@@ -182,6 +179,8 @@ class SpeechStream(stt.RecognizeStream):
             session.cancel()
             self._sentinel_sent = session.sentinel_sent
             self._tell_events(session)
+            for told in self._translator.end():
+                self._send(told)
             self._tell_usage(session, at_end=True)
             self._close(ws, session)
         self._conclude(session)
@@ -228,10 +227,14 @@ class SpeechStream(stt.RecognizeStream):
             timer.cancel()
 
     def _raise_what_failed(self, tasks: list[asyncio.Task[None]]) -> None:
+        misuse = None
         if self._overflow:
-            raise APIError("more audio was pushed than the send buffer holds", retryable=False)
-        if self._untaken > MAX_UNTAKEN_EVENTS:
-            raise APIError(f"more than {MAX_UNTAKEN_EVENTS} events were not taken", retryable=False)
+            misuse = "more audio was pushed than the send buffer holds"
+        elif self._untaken > MAX_UNTAKEN_EVENTS:
+            misuse = f"more than {MAX_UNTAKEN_EVENTS} events were not taken"
+        if misuse is not None:
+            self.outcome = Outcome("error", "misuse", misuse)
+            raise APIError(misuse, retryable=False)
         for task in tasks:
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 raise error
@@ -386,7 +389,7 @@ class SpeechStream(stt.RecognizeStream):
         if outcome.kind != "complete":
             self._gap = self._gap or lost_audio
             raise errors.of_outcome(
-                self._redacted(outcome), session_id=self._session_id, may_retry=not session.sentinel_sent
+                self._redacted(outcome), session_id=self._translator.session_id, may_retry=not session.sentinel_sent
             )
 
     def _redacted(self, outcome: Outcome) -> Outcome:
@@ -397,18 +400,9 @@ class SpeechStream(stt.RecognizeStream):
         while (event := session.poll_event()) is not None:
             if isinstance(event, Ready):
                 self._begin(event)
-            elif isinstance(event, Partial):
-                self._start_speech(event)
-                self._tell(stt.SpeechEventType.INTERIM_TRANSCRIPT, event)
-            elif isinstance(event, Final):
-                if event.text:
-                    self._start_speech(event)
-                self._tell(stt.SpeechEventType.FINAL_TRANSCRIPT, event)
-                self._end_speech(event)
-            elif isinstance(event, SpeechStarted):
-                self._start_speech(event, told_by_server=True)
-            elif isinstance(event, SpeechEnded):
-                self._end_speech(event, told_by_server=True)
+            elif isinstance(event, Partial | Final | SpeechStarted | SpeechEnded):
+                for told in self._translator.translate(event, self.start_time_offset, self.start_time):
+                    self._send(told)
             elif isinstance(event, FlushEnded):
                 self._flush_ended(event)
             elif isinstance(event, Error):
@@ -419,57 +413,10 @@ class SpeechStream(stt.RecognizeStream):
                 self._violation(event)
 
     def _begin(self, ready: Ready) -> None:
-        self._ready, self._session_id = ready, self._options.redact(ready.session_id)
+        self._translator.begin(ready)
         self._lastword._model_in_force = ready.model
         if ready.ignored:
-            logger.warning("the server does not serve %s", self._options.redact(", ".join(ready.ignored)))
-
-    def _tell(self, kind: stt.SpeechEventType, result: Partial | Final) -> None:
-        offset_s = self.start_time_offset
-        in_force = self._ready.language if self._ready is not None else None
-        data = stt.SpeechData(
-            language=LanguageCode(result.language or in_force or self._options.language or ""),
-            text=result.text,
-            start_time=result.start_ms / 1_000 + offset_s,
-            end_time=result.end_ms / 1_000 + offset_s,
-            words=None if result.words is None else [_timed(word, offset_s) for word in result.words],
-        )
-        if isinstance(result, Final):
-            data.confidence = result.confidence or 0.0
-            data.speaker_id = result.speaker
-        self._send(stt.SpeechEvent(type=kind, request_id=self._session_id or "", alternatives=[data]))
-
-    def _start_speech(self, event: SpeechStarted | Partial | Final, *, told_by_server: bool = False) -> None:
-        """Once for each speech; made from the first result where the server has no speech events."""
-        if self._speaking or (self._has_vad_events() and not told_by_server):
-            return
-        self._speaking = True
-        self._send(
-            stt.SpeechEvent(
-                type=stt.SpeechEventType.START_OF_SPEECH,
-                request_id=self._session_id or "",
-                speech_start_time=self._on_the_wall(event.start_ms),
-            )
-        )
-
-    def _end_speech(self, event: SpeechEnded | Final, *, told_by_server: bool = False) -> None:
-        if not self._speaking or (self._has_vad_events() and not told_by_server):
-            return
-        self._speaking = False
-        self._send(
-            stt.SpeechEvent(
-                type=stt.SpeechEventType.END_OF_SPEECH,
-                request_id=self._session_id or "",
-                speech_end_time=self._on_the_wall(event.end_ms),
-            )
-        )
-
-    def _has_vad_events(self) -> bool:
-        return self._ready is not None and self._ready.vad_events
-
-    def _on_the_wall(self, ms: int) -> float:
-        """A moment of the stream by the wall's clock; audio that was sent faster than spoken is not in the future."""
-        return min(self.start_time + ms / 1_000, time.time())
+            logger.info("the server does not serve %s", self._options.redact(", ".join(ready.ignored)))
 
     def _tell_usage(self, session: Session, *, at_end: bool = False) -> None:
         """Every few seconds what was sent, and at the end the rest of what the server counted."""
@@ -479,13 +426,7 @@ class SpeechStream(stt.RecognizeStream):
         more_s = total_s - self._usage_s
         if more_s > 0 and (at_end or more_s >= USAGE_INTERVAL_S):
             self._usage_s = total_s
-            self._send(
-                stt.SpeechEvent(
-                    type=stt.SpeechEventType.RECOGNITION_USAGE,
-                    request_id=self._session_id or "",
-                    recognition_usage=stt.RecognitionUsage(audio_duration=more_s),
-                )
-            )
+            self._send(self._translator.usage(more_s))
 
     def _flush_ended(self, flush: FlushEnded) -> None:
         self._open_flushes = max(self._open_flushes - 1, 0)
@@ -496,9 +437,9 @@ class SpeechStream(stt.RecognizeStream):
 
     def _complaint(self, error: Error) -> None:
         """Every error is told at once. What a fatal one means for the stream, its end says. Spec: ERR-C1, ERR-C2."""
-        body = {"code": error.code, "retryable": error.retryable, "fatal": error.fatal, "param": error.param}
-        text, code = self._options.redact(f"{error.code}: {error.message}"), error.code
-        told = errors.of_code(code, text, body=body, session_id=self._session_id, retryable=error.retryable)
+        code, text = self._options.redact(error.code), self._options.redact(f"{error.code}: {error.message}")
+        body = {"code": code, "retryable": error.retryable, "fatal": error.fatal}
+        told = errors.of_code(code, text, body=body, session_id=self._translator.session_id, retryable=error.retryable)
         self._emit_error(told, recoverable=True)
 
     def _violation(self, violation: Violation) -> None:
@@ -539,18 +480,6 @@ def _name(error: object) -> str:
 
 def _seconds(text: str | None) -> float:
     return min(float(text), 30.0) if text is not None and text.isascii() and text.isdigit() else 0.0
-
-
-def _timed(word: Word, offset_s: float) -> TimedString:
-    timed = TimedString(
-        word.text,
-        start_time=word.start_ms / 1_000 + offset_s,
-        end_time=word.end_ms / 1_000 + offset_s,
-        start_time_offset=offset_s,
-    )
-    if word.confidence is not None:
-        timed.confidence = word.confidence
-    return timed
 
 
 def _mono(frame: rtc.AudioFrame) -> rtc.AudioFrame:

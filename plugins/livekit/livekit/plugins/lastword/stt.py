@@ -27,6 +27,7 @@ from livekit.agents.utils import AudioBuffer, is_given
 
 from . import options as addresses
 from .errors import of_refusal
+from .messages import Limits, encode
 from .options import Options
 from .queue import SAMPLE_RATE_HZ
 from .stream import SpeechStream
@@ -111,6 +112,9 @@ class STT(stt.STT[Literal["lastword"]]):
             keyterms=tuple(keyterms or ()),
             buffer_s=buffer_s,
         )
+        # [LIM-C1]
+        if len(encode("config", **self._options.config()).encode()) > Limits.max_text_bytes:
+            raise ValueError(f"the options are longer than {Limits.max_text_bytes} bytes: give fewer keyterms")
         self._session = http_session
         self._model_in_force: str | None = None
         self._streams = weakref.WeakSet[SpeechStream]()
