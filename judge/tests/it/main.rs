@@ -1,8 +1,10 @@
 //! The tests of the judge as a whole: traces in, findings out.
 
+mod answers;
 mod bounds;
 mod client;
 mod edges;
+mod endings;
 mod ledger;
 mod options;
 mod probes;
