@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::examine::{Outcome, examine};
+use super::execute::Manner;
 use super::generate::Suite;
 use super::result::{Key, SequenceResult, SuiteRun, SuiteSummary, settle_all, verdict_of};
 use super::{execute, wording};
@@ -207,31 +208,35 @@ async fn run_all(
     (sequences, stopped)
 }
 
-/// Runs one sequence, again behind more speech where the session was over too soon, and again where a timer ended it.
+/// Runs one sequence, again behind more speech where the session was over too soon, and again in one write where a timer ended it
+/// or all that is wrong is that something was late: that may be the line's doing, and what the subject owes by the clock is the
+/// business of the cases.
 async fn sequence(env: &Arc<Env>, suite: &Suite, number: usize, learnt: &Learnt) -> Played {
     let inputs = &suite.tests[number].inputs;
     let draining = suite.goes_on_behind_the_sentinel(inputs);
     let first = learnt.attempt.load(Ordering::Relaxed).max(1);
     let hopeless = draining && learnt.is_hopeless();
-    let mut attempt = first;
+    let mut manner = Manner { attempt: first, at_once: false };
     let mut tried = 1;
     loop {
-        let holding: u64 = wording::holding_speech(&env.speech, attempt).iter().map(audio_frames::frame_ms).sum();
+        let holding: u64 =
+            wording::holding_speech(&env.speech, manner.attempt).iter().map(audio_frames::frame_ms).sum();
         if draining && !env.gate.take_audio(holding) {
             return Played::NoAudio;
         }
-        let Some(result) = once(env, suite, number, inputs, attempt).await else { return Played::Overloaded };
+        let Some(result) = once(env, suite, number, inputs, manner).await else { return Played::Overloaded };
         let early = result.outcome == Outcome::NotReached;
-        let again = early || matches!(result.outcome, Outcome::OutOfTime(_));
-        if again && tried < ATTEMPTS && !hopeless {
-            attempt += u32::from(early);
+        let untimely = result.outcome.is_a_matter_of_time();
+        if (early || untimely) && tried < ATTEMPTS && !(early && hopeless) {
+            manner.attempt += u32::from(early);
+            manner.at_once |= untimely;
             tried += 1;
             continue;
         }
         if early {
             learnt.in_vain.fetch_add(1, Ordering::Relaxed);
         } else if draining && result.outcome == Outcome::Conforming {
-            learnt.attempt.fetch_max(attempt, Ordering::Relaxed);
+            learnt.attempt.fetch_max(manner.attempt, Ordering::Relaxed);
             learnt.reached.fetch_add(1, Ordering::Relaxed);
         }
         return Played::Done(result);
@@ -244,9 +249,9 @@ async fn once(
     suite: &Suite,
     number: usize,
     inputs: &[ServerInput],
-    attempt: u32,
+    manner: Manner,
 ) -> Option<SequenceResult> {
-    let said = execute::play(env, &suite.machine, inputs, &format!("{CASE_ID}/{number}"), attempt).await;
+    let said = execute::play(env, &suite.machine, inputs, &format!("{CASE_ID}/{number}"), manner).await;
     if said.overloaded {
         return None;
     }
@@ -259,7 +264,7 @@ async fn once(
         evidence: Some(evidence),
         second: None,
         confirmation: Confirmation::None,
-        attempts: attempt,
+        attempts: manner.attempt,
     })
 }
 
@@ -284,7 +289,8 @@ async fn look_again(
             continue;
         }
         observer.note(&format!("running sequence {} of the suite again, alone", one.number));
-        let Some(second) = once(env, suite, one.number, &one.inputs, one.attempts).await else { continue };
+        let manner = Manner { attempt: one.attempts, at_once: false };
+        let Some(second) = once(env, suite, one.number, &one.inputs, manner).await else { continue };
         for key in &keys {
             *tried.entry(*key).or_default() += 1;
         }

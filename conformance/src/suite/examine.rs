@@ -35,6 +35,15 @@ impl Outcome {
     pub fn is_undecided(&self) -> bool {
         matches!(self, Self::OutOfTime(_) | Self::Undecided(_))
     }
+
+    /// Whether only the clock speaks against the subject: a timer of its own ended the session, or what came was right and late.
+    pub(super) fn is_a_matter_of_time(&self) -> bool {
+        match self {
+            Self::OutOfTime(_) => true,
+            Self::Mismatch(mismatch) => mismatch.findings.iter().all(|finding| finding.kind == FindingKind::Late),
+            Self::Conforming | Self::NotReached | Self::Undecided(_) => false,
+        }
+    }
 }
 
 /// Whether a finding turns on when something arrived.
@@ -110,7 +119,8 @@ const SHORTEST_CONFIG_TIMEOUT_MS: u64 = 1_000;
 const LONGEST_CROSSING_MS: u64 = 2_500;
 
 /// Whether this is the ending by a timer that the client's silence starts, and one that the line explains: it did not come before half
-/// of the timer's time had gone since the upgrade, and crossed the input that it leaves unanswered.
+/// of the timer's time had gone since the connection was dialled, where the record begins (the answer to the upgrade may be what the
+/// line held up), and it crossed the input that it leaves unanswered.
 fn is_by_timer(trace: &Trace, asked: usize, seen: &Seen, options: &Options) -> bool {
     let timer_ms = match &seen.output {
         Output::Fatal(code) if code == "config_timeout" => SHORTEST_CONFIG_TIMEOUT_MS,
@@ -123,9 +133,8 @@ fn is_by_timer(trace: &Trace, asked: usize, seen: &Seen, options: &Options) -> b
     };
     let ended_us = trace.events[seen.event].t_us;
     let since_us = |event: Option<&Event>| event.map_or(u64::MAX, |event| ended_us.saturating_sub(event.t_us));
-    let opened = trace.events.iter().find(|event| event.conn == CONN);
     let crossed_us = LONGEST_CROSSING_MS.max(timer_ms / 2) * 1_000;
-    since_us(opened) >= timer_ms * 1_000 / 2 && since_us(trace.events.get(asked)) < crossed_us
+    ended_us >= timer_ms * 1_000 / 2 && since_us(trace.events.get(asked)) < crossed_us
 }
 
 enum Compared {

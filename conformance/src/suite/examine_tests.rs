@@ -233,3 +233,25 @@ fn a_timer_of_the_subject_that_fires_on_a_slow_line_decides_nothing_where_the_ju
     let outcome = script.examined(&sequence);
     assert!(matches!(outcome, Outcome::Mismatch(_)), "{outcome:?}");
 }
+
+#[test]
+fn a_config_timer_that_ran_while_the_line_held_the_upgrade_decides_nothing_and_one_that_fires_at_once_does() {
+    let sequence = [Config, Keepalive, EndOfStream];
+    let ended_at = |t_us: u64| {
+        let mut script = Script::new().sends(Config, 0);
+        let text =
+            json!({"type": "error", "code": "config_timeout", "message": "late", "fatal": true, "retryable": true});
+        let fatal = EventKind::Text { from: Side::Server, text: text.to_string() };
+        let close = EventKind::Close { from: Side::Server, code: Some(CloseCode(4_408)), reason: String::new() };
+        for kind in [fatal, close] {
+            script.trace.events.push(Event { t_us: 0, conn: CONN, kind });
+        }
+        for event in &mut script.trace.events {
+            event.t_us = t_us;
+        }
+        script.examined(&sequence)
+    };
+    // The answer to the upgrade and the end came in the same moment, 2 s after the connection was dialled.
+    assert!(matches!(ended_at(2_000_000), Outcome::OutOfTime(_)), "{:?}", ended_at(2_000_000));
+    assert!(matches!(ended_at(20_000), Outcome::Mismatch(_)), "{:?}", ended_at(20_000));
+}

@@ -1,7 +1,8 @@
 //! Owns the carrying out of one sequence on a connection of its own: an input whose answer is due is waited for, one that brings
 //! silence is followed by the next at once, whose answer shows what came before it. Decides nothing.
 //!
-//! From the sentinel on everything goes out in one write behind speech, so that a subject reads it while it drains.
+//! From the sentinel on everything goes out in one write behind speech, so that a subject reads it while it drains. All of it goes out
+//! in one write where the line is so slow that waiting in between would take longer than the subject's timers allow.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,13 +17,22 @@ use crate::run::env::Env;
 use crate::talk::{Said, Talk};
 use crate::wire::Outgoing;
 
-/// Carries out a sequence. `attempt` counts from 1; a later one holds the subject in its drain for longer.
+/// How a sequence is carried out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    /// Counts from 1; a later one holds the subject in its drain for longer.
+    pub(super) attempt: u32,
+    /// Nothing is waited for before the last input.
+    pub(super) at_once: bool,
+}
+
+/// Carries out a sequence.
 pub(super) async fn play(
     env: &Arc<Env>,
     machine: &Machine,
     sequence: &[ServerInput],
     name: &str,
-    attempt: u32,
+    manner: Manner,
 ) -> Said {
     let mut talk = Talk::open(env, name).await;
     let steps = machine.walk(sequence);
@@ -33,14 +43,14 @@ pub(super) async fn play(
         if *input == ServerInput::EndOfStream && transition.row.state == State::Streaming {
             held = true;
             if !is_last {
-                unsent.extend(wording::holding_speech(&env.speech, attempt));
+                unsent.extend(wording::holding_speech(&env.speech, manner.attempt));
             }
         }
         unsent.push(wording::message(*input, number, env.dialler.target().token.as_deref()));
         if transition.next.is_none() {
             talk.send(std::mem::take(&mut unsent)).await;
             talk.end().await;
-        } else if is_last || (transition.response.is_due() && !held) {
+        } else if is_last || (transition.response.is_due() && !held && !manner.at_once) {
             talk.send(std::mem::take(&mut unsent)).await;
             if !settled(&mut talk, machine, sequence, number + 1).await {
                 return leave(talk).await;
