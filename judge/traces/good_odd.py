@@ -131,6 +131,12 @@ def _(t):
     t.ended(0, 0, complete=False, reason="idle_timeout").hang_up(4408)
 
 
+@trace("idle-crosses-sentinel-on-a-slow-line", "`ready` was long under way, and the idle timer, which ran meanwhile, fires as the sentinel is.")
+def _(t):
+    t.open().config().wait(550).server(ready(limits=SMALL)).wait(2300).end_of_stream().wait(700)
+    t.error("idle_timeout", True, True).ended(0, 0, complete=False, reason="idle_timeout").hang_up(4408)
+
+
 @trace("idle-crosses-keepalive", "The idle timer fires just as a keepalive is under way.")
 def _(t):
     t.start(limits=SMALL).wait(2995).keepalive().wait(5).error("idle_timeout", True, True)

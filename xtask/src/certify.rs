@@ -122,8 +122,12 @@ pub(crate) struct Programs {
 impl Programs {
     /// Where a release build puts them, for a command line that is only run after the build.
     pub(crate) fn expected(workspace: &Workspace) -> Self {
-        let path =
-            |name: &str| workspace.target_dir.join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+        Self::of_folder(&workspace.target_dir.join("release"))
+    }
+
+    /// Those that lie in a folder.
+    pub(crate) fn of_folder(folder: &Path) -> Self {
+        let path = |name: &str| folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
         Self { harness: path(HARNESS), server: path(SERVER) }
     }
 }

@@ -4,7 +4,7 @@
 //! Owns which certification runs when, and its folder. The servers stand in `soak_stacks`, what was found in `soak_results`.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +16,7 @@ use clap::{Args, ValueEnum as _};
 
 use crate::process::{Ended, interrupt_flag, run_in_group};
 use crate::soak_results::{Record, Results, Verdict};
-use crate::soak_stacks::{Parts, Profile, Stack, TOKEN};
+use crate::soak_stacks::{Parts, Profile, Source, Stack, TOKEN};
 use crate::workspace::Workspace;
 
 /// Options of `cargo xtask soak`.
@@ -44,6 +44,10 @@ pub(crate) struct SoakArgs {
     /// The cargo profile to build with.
     #[arg(long, default_value = "release", value_name = "NAME")]
     cargo_profile: String,
+    /// Build nothing: `lastword`, `lastword-server` and `lastword-mutants` lie in this folder, so that a long soak keeps one
+    /// build while the sources go on.
+    #[arg(long, value_name = "DIR", conflicts_with = "cargo_profile")]
+    programs: Option<PathBuf>,
     /// Certify nothing; print what was found so far and what the names mean.
     #[arg(long)]
     status: bool,
@@ -68,7 +72,11 @@ pub(crate) fn run(workspace: &Workspace, args: &SoakArgs) -> Result<ExitCode> {
         print!("{}", Results::load(&home, None)?.table(&stacks, &profiles));
         return Ok(ExitCode::SUCCESS);
     }
-    let parts = Parts::bring(workspace, &stacks, &args.cargo_profile)?;
+    let source = match &args.programs {
+        Some(folder) => Source::Folder(folder),
+        None => Source::Build(&args.cargo_profile),
+    };
+    let parts = Parts::bring(workspace, &stacks, source)?;
     let results = Results::load(&home, Some(&parts.harness))?;
     let cells: Vec<Cell> = stacks
         .iter()
@@ -265,7 +273,7 @@ impl Soak<'_> {
         command.args(["--seed", &job.seed.to_string()]);
         command.arg("--json").arg(out.join("report.json")).arg("--log-dir").arg(out.join("logs"));
         if job.cell.profile.is_slow() {
-            command.args(["--jobs", SLOW_JOBS, "--max-wait", SLOW_MAX_WAIT_S]);
+            command.args(["--jobs", job.cell.stack.slow_jobs(), "--max-wait", SLOW_MAX_WAIT_S]);
         }
         self.add_subject(&mut command, job);
         command.env("NODE_PATH", &self.parts.node_modules).stdin(std::process::Stdio::null());
@@ -325,8 +333,7 @@ const MOST_AHEAD: usize = 200;
 const LOOK: Duration = Duration::from_millis(200);
 /// A certification that takes longer than this hangs.
 const MOST: Duration = Duration::from_secs(45 * 60);
-/// All cases at once: each waits for its own 50 s, and one of many segments for many times that.
-const SLOW_JOBS: &str = "96";
+/// A case of many segments waits for many times 50 s.
 const SLOW_MAX_WAIT_S: &str = "900";
 
 #[cfg(test)]

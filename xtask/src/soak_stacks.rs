@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use crate::bring;
-use crate::certify;
+use crate::certify::{self, Programs};
 use crate::soak_shape::Line;
 use crate::tools::{self, Host};
 use crate::workspace::Workspace;
@@ -38,6 +38,12 @@ impl Stack {
             Self::Fastapi => "fastapi",
             Self::Node => "node",
         }
+    }
+
+    /// How many cases run side by side under the slow profile: all of them, as each waits for its own 50 s, but where a hundred
+    /// sessions that begin at once would keep the server from answering any.
+    pub(crate) fn slow_jobs(self) -> &'static str {
+        if self == Self::Python { "32" } else { "96" }
     }
 
     pub(crate) fn about(self) -> &'static str {
@@ -115,6 +121,15 @@ impl Profile {
     }
 }
 
+/// Where the programs come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source<'a> {
+    /// They are built with this cargo profile.
+    Build(&'a str),
+    /// They lie in this folder.
+    Folder(&'a Path),
+}
+
 /// Where everything is that the stacks are made of.
 pub(crate) struct Parts {
     pub(crate) harness: PathBuf,
@@ -130,12 +145,15 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Builds and brings what these stacks need.
+    /// Builds (or finds) and brings what these stacks need.
     ///
     /// # Errors
     /// A build failed, or something could not be downloaded; the message says which stack needs it.
-    pub(crate) fn bring(workspace: &Workspace, stacks: &[Stack], profile: &str) -> Result<Self> {
-        let programs = certify::build(workspace, profile, false)?;
+    pub(crate) fn bring(workspace: &Workspace, stacks: &[Stack], source: Source<'_>) -> Result<Self> {
+        let programs = match source {
+            Source::Build(profile) => certify::build(workspace, profile, false)?,
+            Source::Folder(folder) => Programs::of_folder(folder),
+        };
         let subjects = workspace.root.join("conformance").join("tests").join("subjects");
         let mut parts = Self {
             harness: programs.harness,
@@ -151,7 +169,13 @@ impl Parts {
         for stack in stacks {
             match stack {
                 Stack::Scripted | Stack::Model => {}
-                Stack::Tungstenite => parts.tungstenite = build_tungstenite(workspace, profile, &parts.harness)?,
+                Stack::Tungstenite => {
+                    if let Source::Build(profile) = source {
+                        build_tungstenite(workspace, profile)?;
+                    }
+                    let name = format!("lastword-mutants{}", std::env::consts::EXE_SUFFIX);
+                    parts.tungstenite = parts.harness.with_file_name(name);
+                }
                 Stack::Python => parts.python = bring::python_clients(workspace).context("for the stack python")?,
                 Stack::Fastapi => {
                     let requirements = parts.subjects.join("fastapi").join("requirements.txt");
@@ -174,20 +198,14 @@ impl Parts {
         let slow = profile.is_slow();
         let mut words: Vec<OsString> = match stack {
             Stack::Scripted => {
-                let mut words = self.reference(port, "scripted");
+                let mut words = self.reference(port, "scripted", profile);
                 if slow {
-                    // A worker decodes one segment at a time; nobody may have to queue for 50 s.
-                    words.extend([
-                        "--workers".into(),
-                        "256".into(),
-                        "--cost-ms-per-segment".into(),
-                        INFERENCE_MS.into(),
-                    ]);
+                    words.extend(["--cost-ms-per-segment".into(), INFERENCE_MS.into()]);
                 }
                 words
             }
             Stack::Model => {
-                let mut words = self.reference(port, "whisper");
+                let mut words = self.reference(port, "whisper", profile);
                 words.extend(["--model".into(), self.model.clone().into()]);
                 words
             }
@@ -209,11 +227,15 @@ impl Parts {
         words
     }
 
-    fn reference(&self, port: &str, recognizer: &str) -> Vec<OsString> {
+    fn reference(&self, port: &str, recognizer: &str, profile: Profile) -> Vec<OsString> {
         let mut words: Vec<OsString> = vec![self.server.clone().into()];
         words.extend(["--listen".into(), format!("127.0.0.1:{port}").into()]);
         words.extend(["--recognizer".into(), recognizer.into()]);
-        words.extend(certify::SMALL_TIMERS.iter().flat_map(|(option, ms)| [option.into(), ms.into()]));
+        for (option, ms) in certify::SMALL_TIMERS {
+            // Behind a line that stands still for 2 s a timer of 2 s ends sessions that have just begun.
+            let ms = if option == "--config-timeout-ms" && profile == Profile::Stalls { "4000" } else { ms };
+            words.extend([option.into(), ms.into()]);
+        }
         words
     }
 
@@ -222,13 +244,13 @@ impl Parts {
     }
 }
 
-fn build_tungstenite(workspace: &Workspace, profile: &str, beside: &Path) -> Result<PathBuf> {
+fn build_tungstenite(workspace: &Workspace, profile: &str) -> Result<()> {
     let mut command: Command = workspace.cargo();
     command.args(["build", "--locked", "--profile", profile, "--package", "lastword-mutants", "--bins"]);
     command.envs(tools::located_environment(workspace));
     let status = command.status().context("cannot start cargo")?;
     anyhow::ensure!(status.success(), "the build of lastword-mutants failed ({status})");
-    Ok(beside.with_file_name(format!("lastword-mutants{}", std::env::consts::EXE_SUFFIX)))
+    Ok(())
 }
 
 /// The credential that every subject demands: the rules about credentials are certified too.

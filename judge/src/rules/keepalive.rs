@@ -87,11 +87,6 @@ impl Liveness {
     fn last_of_another_kind_us(&self, kind: Kind) -> Option<u64> {
         self.by_kind.iter().filter(|(other, _)| **other != kind).map(|(_, us)| *us).max()
     }
-
-    /// The last sure activity.
-    pub(crate) fn last_sure_us(&self) -> Option<u64> {
-        self.recent.back().map(|(at, _)| at.t_us)
-    }
 }
 
 /// Accepted audio.
@@ -136,8 +131,15 @@ fn note(conn: &mut Conn, at: At, kind: Kind) {
 /// The client does something: it may have come too late for the idle timer.
 pub(crate) fn silence_before(conn: &mut Conn, at: At) {
     let idle_us = conn.limits.idle_timeout_ms.saturating_mul(1_000);
-    let last_us = conn.keepalive.last_sure_us().unwrap_or(at.t_us);
-    let silent_us = at.t_us.saturating_sub(last_us).saturating_add(conn.scale.in_flight_us());
+    let in_flight_us = conn.scale.in_flight_us();
+    let asked_us = conn.config.at.map_or(0, |asked| asked.t_us);
+    let last_us = match conn.keepalive.recent.back() {
+        // The server sent `ready` some time before the client had it, and surely after `config`.
+        Some((ready, Kind::Ready)) => ready.t_us.saturating_sub(in_flight_us).max(asked_us),
+        Some((activity, _)) => activity.t_us,
+        None => at.t_us,
+    };
+    let silent_us = at.t_us.saturating_sub(last_us).saturating_add(in_flight_us);
     if silent_us >= idle_us {
         conn.keepalive.silence_ended = Some(at);
     }
