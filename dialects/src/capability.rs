@@ -106,7 +106,7 @@ capabilities! {
         AUD_S2 END_S4 END_S5 LIM_S2 LIM_S3
     ];
     /// Errors that tell a program what went wrong, whether the session goes on, and whether trying again may help.
-    ErrorCodes = "error_codes", Declared, [ERR_1 ERR_S2 ERR_S5 REC_C2];
+    ErrorCodes = "error_codes", Declared, [ERR_1 ERR_S1 ERR_S2 ERR_S5 REC_C2 MSG_S6 MSG_S7];
     /// Credentials.
     Auth = "auth", Declared, [SEC_S1 SEC_S2];
     /// A message that configures the session.
@@ -128,7 +128,7 @@ capabilities! {
         FIN_S6 VAD_S2 CFG_S3 CFG_S4 CFG_S5 CFG_S6 CFG_S7 CFG_S8 CFG_S9 CFG_S10 CFG_S11 CFG_S12 CON_S3
     ];
     /// Bounds that are advertised and kept.
-    Limits = "limits", Native, [LIM_S1 LIM_S2 LIM_S3 LIM_S4 LIM_C1 KA_S1 CNF_S2];
+    Limits = "limits", Native, [LIM_S1 LIM_S2 LIM_S3 LIM_S4 LIM_C1 KA_S1 KA_S3 KA_C1 KA_C2 KA_C4 CNF_S2];
     /// Numbers of segments and revisions.
     Segments = "segments", Native, [FIN_S1 FIN_S4];
     /// Counters of what was received, worked off and refused.

@@ -197,6 +197,11 @@ impl<'d> ClientSide<'d> {
         let mut out = Vec::new();
         let mut matched = false;
         let dialect = self.dialect;
+        if let Frame::Close { code, .. } = frame
+            && self.is_idle(*code)
+        {
+            self.expected.push_front(ErrorCode::IDLE_TIMEOUT);
+        }
         for rule in dialect.server.iter().filter(|rule| rule.reads) {
             if !rule.when.holds(&seen) {
                 continue;
@@ -214,7 +219,13 @@ impl<'d> ClientSide<'d> {
             }
         }
         match frame {
-            Frame::Close { code, .. } => out.extend(self.closed(*code)),
+            Frame::Close { code, .. } => {
+                let is_error = |output: &Output<_>| {
+                    matches!(output.as_heard().and_then(|heard| heard.message.as_ref()), Some(ServerMessage::Error(_)))
+                };
+                let told = out.iter().any(is_error);
+                out.extend(self.closed(*code, told));
+            }
             _ if !matched => {
                 let why = format!("no `[[server]]` rule of `{}` applies to it", self.dialect.name);
                 out.push(Output::Unmatched(Unmatched { frame: frame.clone(), why }));
@@ -373,22 +384,29 @@ impl<'d> ClientSide<'d> {
         self.told(told, &Taken::default())
     }
 
-    /// What a Close means where no message said it.
-    fn closed(&mut self, code: Option<CloseCode>) -> Out {
+    fn is_idle(&self, code: Option<CloseCode>) -> bool {
+        !self.ended
+            && !self.session.after_end
+            && self.dialect.v1_close_code(code, self.session.after_end) == CloseCode::TIMEOUT
+    }
+
+    /// What a Close means where no message said it. `told`: a rule found an error in the Close itself.
+    fn closed(&mut self, code: Option<CloseCode>, told: bool) -> Out {
         let mut out = Vec::new();
         if self.ended {
             return out;
         }
-        let v1 = self.dialect.v1_close_code(code, self.session.after_end);
-        let in_order = self.dialect.end.by == EndedBy::Close && self.session.after_end && v1 == CloseCode::NORMAL;
-        let is_idle = v1 == CloseCode::TIMEOUT && !self.session.after_end;
+        let is_idle = self.is_idle(code);
+        let in_order = self.dialect.end.by == EndedBy::Close
+            && self.session.after_end
+            && self.dialect.v1_close_code(code, true) == CloseCode::NORMAL;
         if !in_order && !is_idle {
             return out;
         }
         self.ended = true;
         out.extend(self.rest());
         let synthesised = |message| Output::Heard(Heard::server(message, Origin::synthesised()));
-        if is_idle {
+        if is_idle && !told {
             out.push(synthesised(ServerMessage::Error(ErrorMessage {
                 code: ErrorCode::IDLE_TIMEOUT,
                 message: "closed as idle".to_owned(),

@@ -17,7 +17,8 @@ use crate::field::{Kind, Unit};
 use crate::file::{ClosedBy, EndedBy, Finals, WireEncoding};
 use crate::pointer::Pointer;
 use crate::rule::Rule;
-use crate::template::{Json, Leaf, Text, Values};
+use crate::session::{Seed, Session};
+use crate::template::{Json, Leaf, Scope, Text, Values};
 
 /// How one service's wire maps to Lastword's messages, in both directions. Immutable; one serves any number of sessions.
 #[derive(Clone, Debug)]
@@ -152,6 +153,31 @@ impl Dialect {
     #[must_use]
     pub fn not_applicable(&self) -> BTreeSet<RequirementId> {
         capability::requirements_of(&self.lacking())
+    }
+
+    /// The path of the socket as a client of the service has it: what to append to the address of a server that plays it. Empty where
+    /// the file gives none, and for the identity.
+    #[must_use]
+    pub fn socket_path(&self) -> String {
+        self.constant(&self.connect.path)
+    }
+
+    /// The method and the path of the HTTP request that comes before the upgrade, where there is one: what a server that plays the
+    /// service must listen for.
+    #[must_use]
+    pub fn pre_request_path(&self) -> Option<(String, String)> {
+        self.connect.http.as_ref().map(|http| (http.method.clone(), self.constant(&http.path)))
+    }
+
+    fn constant(&self, text: &Text) -> String {
+        let (message, session) = (Value::Null, Session::new(Seed::default(), self.sample_rate_hz));
+        text.fill(&Scope { message: &message, session: &session, values: &self.values }).unwrap_or_default()
+    }
+
+    /// The sample rate that the service means where the wire does not tell it, in Hz; `None`: 16,000, as in v1.
+    #[must_use]
+    pub fn sample_rate_hz(&self) -> Option<u32> {
+        self.sample_rate_hz
     }
 
     /// Who closes the connection after an ending in order.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+#[cfg(feature = "schema")]
 use crate::capability::Capability;
 
 /// A dialect: how one service's wire maps to Lastword's messages and back.
@@ -24,7 +25,8 @@ pub(crate) struct DialectFile {
     /// What the service lacks. Every message and ability of v1 is either carried by a rule or listed here; the requirements bound to a
     /// listed one are NOT_APPLICABLE.
     #[serde(default)]
-    pub(crate) unsupported: Vec<Capability>,
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<Capability>"))]
+    pub(crate) unsupported: Vec<String>,
     /// What a final of this service restates.
     #[serde(default)]
     pub(crate) finals: Finals,

@@ -111,6 +111,23 @@ pub struct Unmatched {
     pub why: String,
 }
 
+impl Unmatched {
+    /// What stands for the frame before a session of v1, so that it is refused as v1 refuses such a thing: a server gives this to its
+    /// session, and translates the refusal. The frame itself might mean something else in v1.
+    #[must_use]
+    pub fn as_v1(&self) -> Frame {
+        match &self.frame {
+            Frame::Text(text) if !is_object(text) => Frame::Text(text.clone()),
+            Frame::Text(_) | Frame::Binary(_) => Frame::text(r#"{"type":"unmatched"}"#),
+            close @ Frame::Close { .. } => close.clone(),
+        }
+    }
+}
+
+fn is_object(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(text).is_ok_and(|value| value.is_object())
+}
+
 /// What could not be said.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lost {

@@ -6,6 +6,14 @@
 //! [`ServerSide`]. They hold what a session needs (numbers of segments, counters, what was said) and nothing else: no socket, clock,
 //! task or source of chance. This crate must not know a session's states, nor what is right or wrong in one.
 //!
+//! # How to drive one
+//! A runner that plays the client: [`ClientSide::pre_request`] where the dialect has one, [`ClientSide::upgrade`], then
+//! [`ClientSide::send`] with the `config` first, [`ClientSide::send_audio`], and [`ClientSide::receive`] with every frame that comes, the
+//! Close included. What is written past the translator on purpose is told to [`ClientSide::wrote`]. A server of ours, or a scripted
+//! one: [`ServerSide::opened`] with the upgrade, [`ServerSide::receive`] with every frame, [`ServerSide::send`], and
+//! [`ServerSide::close`] for the Close. [`Heard::v1`] is what a session of v1, or a trace, is given; for an unmatched frame that is
+//! [`Unmatched::as_v1`]. The identity takes the same calls and passes everything through.
+//!
 //! What the wire does not carry and Lastword's messages require is synthesised and marked ([`Origin`]); a frame to which no rule
 //! applies is [`Output::Unmatched`]; what cannot be said is [`Output::Lost`]. Nothing is dropped in silence.
 //!

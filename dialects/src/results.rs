@@ -361,3 +361,93 @@ fn string(object: &Value, name: &str) -> Option<String> {
 fn number(object: &Value, name: &str) -> Option<u64> {
     object.get(name)?.as_u64()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn texts(told: Vec<Told>) -> Vec<String> {
+        told.into_iter()
+            .map(|one| match one {
+                Told::Partial(partial, _) => format!("{}.{} {}", partial.segment_id, partial.revision, partial.text),
+                Told::Final { result, .. } => format!("{} {}!", result.segment_id, result.text),
+                Told::Flushed => "flushed".to_owned(),
+                Told::Note(_) => "note".to_owned(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn of_cumulative_finals_the_new_end_counts() {
+        let mut results = Results::new(Finals::Cumulative);
+        let mut say = |text: &str| texts(results.finish(json!({ "text": text }), true, 0));
+        assert_eq!(say("Hello"), ["0 Hello!"]);
+        assert_eq!(say("Hello world."), ["1 world.!"]);
+        assert_eq!(say("hello world."), ["note"], "nothing is new in it");
+        assert_eq!(say("Yellow world. Bye"), ["2 Yellow world. Bye!"], "what was said cannot be taken back");
+    }
+
+    #[test]
+    fn a_restating_final_ends_the_utterance() {
+        let mut results = Results::new(Finals::Restating);
+        let mut say =
+            |text: &str, restates: bool| texts(results.finish(json!({ "text": text, "restates": restates }), true, 0));
+        assert_eq!(say("yes", false), ["0 yes!"]);
+        assert_eq!(say("Yes.", true), ["note"]);
+        assert_eq!(say("yes", false), ["1 yes!"], "a word said again later is new");
+        assert_eq!(say("Yes, sir.", true), ["2 sir.!"]);
+        assert_eq!(say("alone", true), ["3 alone!"], "there was nothing to restate");
+    }
+
+    #[test]
+    fn a_segment_with_a_key_keeps_its_number_out_of_order() {
+        let mut results = Results::new(Finals::Incremental);
+        let mut partial =
+            |key: &str, text: &str| texts(results.partial(json!({ "segment_id": key, "text": text }), false, 0));
+        assert_eq!(partial("a", "one"), ["0.0 one"]);
+        assert_eq!(partial("b", "two"), ["1.0 two"]);
+        assert_eq!(partial("a", "one more"), ["0.1 one more"]);
+        assert_eq!(texts(results.finish(json!({ "segment_id": "b", "text": "two" }), true, 0)), ["1 two!"]);
+        assert_eq!(texts(results.partial(json!({ "segment_id": "b", "text": "late" }), false, 0)), ["note"]);
+        assert_eq!(texts(results.finish(json!({ "segment_id": "a", "text": "one" }), true, 0)), ["0 one!"]);
+        assert_eq!(texts(results.partial(json!({ "text": "three" }), false, 0)), ["2.0 three"]);
+    }
+
+    #[test]
+    fn times_that_are_not_told_follow_each_other_and_are_marked() {
+        let mut results = Results::new(Finals::Incremental);
+        let first = results.finish(json!({ "text": "a", "start_ms": 100, "duration_ms": 400 }), true, 900);
+        let second = results.finish(json!({ "text": "b" }), true, 900);
+        let (Told::Final { result: first, .. }, Told::Final { result, synthesised, .. }) = (&first[0], &second[0])
+        else {
+            panic!("two finals");
+        };
+        assert_eq!((first.start_ms, first.end_ms), (100, 500));
+        assert_eq!((result.start_ms, result.end_ms), (500, 900));
+        assert_eq!(synthesised, &["channel", "end_ms", "segment_id", "start_ms"]);
+    }
+
+    #[test]
+    fn a_confidence_that_is_no_probability_is_left_out_aloud() {
+        let mut results = Results::new(Finals::Incremental);
+        assert_eq!(texts(results.finish(json!({ "text": "a", "confidence": 1.5 }), true, 0)), ["note", "0 a!"]);
+    }
+
+    #[test]
+    fn a_window_tells_what_changed_and_what_is_final_once() {
+        let mut results = Results::new(Finals::Snapshot);
+        let mut window = |shown: &[(&str, &str, bool)], commit| {
+            let shown =
+                shown.iter().map(|(key, text, is_final)| ((*key).to_owned(), json!({ "text": text }), *is_final));
+            texts(results.window(shown.collect(), commit, 0))
+        };
+        assert_eq!(window(&[("0", "a", false)], Commit::Flag), ["0.0 a"]);
+        assert_eq!(window(&[("0", "a", false)], Commit::Flag), Vec::<String>::new());
+        assert_eq!(window(&[("0", "a b", true), ("2", "c", false)], Commit::Flag), ["0 a b!", "1.0 c"]);
+        assert_eq!(window(&[("0", "a b", true), ("2", "c", true)], Commit::Flag), ["1 c!"]);
+        assert_eq!(window(&[("3", "d", false), ("4", "e", false)], Commit::Superseded), ["2 d!", "3.0 e"]);
+        assert_eq!(texts(results.end("", Some(Commit::Superseded), 0)), ["3 e!"]);
+    }
+}

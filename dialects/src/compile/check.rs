@@ -28,21 +28,16 @@ impl Compiler<'_> {
 
     fn check_capabilities(&mut self, file: &DialectFile, dialect: &Dialect, path: &Path) {
         for (index, listed) in file.unsupported.iter().enumerate() {
-            let at = path.index(index);
-            if listed.told() != Told::Declared {
-                self.fault(&at, format!("`{}` is found from the rest of the file: take it away", listed.as_str()));
-            } else if let (Some(line), _) = dialect.evidence(*listed) {
-                let name = listed.as_str();
-                self.fault(
-                    &at,
-                    format!("`{name}` is listed as lacking, but line {line} carries it: strike one of them"),
-                );
+            let evidence = Capability::find(listed).and_then(|one| dialect.evidence(one).0);
+            if let Some(line) = evidence {
+                let why = format!("`{listed}` is listed as lacking, but line {line} carries it: strike one of them");
+                self.fault(&path.index(index), why);
             }
         }
         let missing: Vec<Capability> = Capability::ALL
             .iter()
             .copied()
-            .filter(|one| one.told() == Told::Declared && !file.unsupported.contains(one))
+            .filter(|one| one.told() == Told::Declared && !dialect.unsupported.contains(one))
             .filter(|one| matches!(dialect.evidence(*one), (None, true)))
             .collect();
         if !missing.is_empty() {

@@ -5,9 +5,12 @@ mod check;
 mod send;
 mod take;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use lastword_spec::limits::{LIMITS, Limits};
 use serde_json::Value;
 
+use crate::capability::{Capability, Told};
 use crate::dialect::{Connect, Dialect, End, PreRequest};
 use crate::error::{DialectError, DialectErrors, Path, Source};
 use crate::field::{Kind, names};
@@ -62,7 +65,7 @@ impl Compiler<'_> {
             name: file.dialect.clone(),
             title: file.title.clone(),
             native: file.native,
-            unsupported: file.unsupported.iter().copied().collect(),
+            unsupported: self.unsupported(file, &root.key("unsupported")),
             finals: file.finals,
             connect: self.connect(&file.connect, &root.key("connect")),
             wire_encoding: file.audio.encoding,
@@ -85,6 +88,29 @@ impl Compiler<'_> {
             dialect.client.push(audio_rule());
         }
         dialect
+    }
+
+    fn unsupported(&mut self, file: &DialectFile, path: &Path) -> BTreeSet<Capability> {
+        let mut found = BTreeSet::new();
+        for (index, name) in file.unsupported.iter().enumerate() {
+            match Capability::find(name) {
+                Some(one) if one.told() == Told::Declared => {
+                    found.insert(one);
+                }
+                Some(_) => {
+                    self.fault(&path.index(index), format!("`{name}` is found from the rest of the file: take it away"))
+                }
+                None => {
+                    let declared = Capability::ALL.iter().filter(|one| one.told() == Told::Declared);
+                    let names: Vec<&str> = declared.map(|one| one.as_str()).collect();
+                    self.fault(
+                        &path.index(index),
+                        format!("no capability has this name; there are {}", names.join(", ")),
+                    );
+                }
+            }
+        }
+        found
     }
 
     fn values(&mut self, file: &DialectFile, root: &Path) -> Values {
@@ -123,7 +149,7 @@ impl Compiler<'_> {
     }
 
     fn connect(&mut self, file: &file::Connect, path: &Path) -> Connect {
-        let mut texts = |members: &std::collections::BTreeMap<String, String>, path: &Path| {
+        let mut texts = |members: &BTreeMap<String, String>, path: &Path| {
             let mut found = Vec::new();
             for (name, text) in members {
                 found.extend(self.text(text, &path.key(name)).map(|text| (name.clone(), text)));
@@ -245,7 +271,7 @@ impl Compiler<'_> {
             };
         }
         writes &= send.is_some();
-        let fields = |members: &std::collections::BTreeMap<String, Value>, name: &str| {
+        let fields = |members: &BTreeMap<String, Value>, name: &str| {
             let mut found = Vec::new();
             for (key, value) in members {
                 let at = path.key(name).key(key);
