@@ -3,8 +3,10 @@
 mod answers;
 mod bounds;
 mod client;
+mod counters;
 mod edges;
 mod endings;
+mod idle;
 mod ledger;
 mod options;
 mod probes;
