@@ -214,7 +214,7 @@ fn evidence(text: &mut String, case: &CaseReport) {
         Some("release probes") => text.push_str("  shown by the release probes above, five times over\n"),
         Some("not repeated") => text.push_str("  not seen again when the case ran alone\n"),
         Some(by) => {
-            let _ = writeln!(text, "  seen again when {by} ran alone");
+            let _ = writeln!(text, "  confirmed by what {by} showed");
         }
         None => {}
     }
