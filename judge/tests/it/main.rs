@@ -3,6 +3,7 @@
 mod answers;
 mod bounds;
 mod client;
+mod comparison;
 mod counters;
 mod edges;
 mod endings;

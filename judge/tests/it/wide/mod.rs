@@ -2,6 +2,6 @@
 //! Its name is the last one, so that where the first failure ends the run the quick tests have had their turn.
 
 mod changed;
-mod comparison;
 mod cut;
 mod hostile;
+mod lost;
