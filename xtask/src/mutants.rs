@@ -3,6 +3,7 @@
 //! Owns the run of cargo-mutants on all of `judge/`: a small workspace of its own under the target folder, shards that stop
 //! in time, and the next run that goes on. What is known of each mutant is in `mutants_state`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -99,7 +100,7 @@ fn test(
     }
     println!("{} mutants to test, for at most {} minutes", open.len(), budget.as_secs() / 60);
     tree.run_baseline(workspace)?;
-    for batch in open.chunk_by(|one, next| one.file == next.file).flat_map(|of_file| of_file.chunks(BATCH)) {
+    for batch in open.chunks(BATCH) {
         // A batch takes about two minutes; one more is begun only where it can end in time.
         if Instant::now() + EXPECTED_BATCH > deadline {
             break;
@@ -175,9 +176,9 @@ impl Tree {
 
     fn mutate(&self, workspace: &Workspace, program: &Path, batch: &[&Mutant]) -> Result<Command> {
         let config = self.output.join("batch.toml");
-        // cargo-mutants takes mutants of another form ("delete field") whatever `examine_re` says: the file keeps them few.
-        let file = batch.first().map_or("", |mutant| mutant.file.as_str());
-        let mut text = format!("examine_globs = [{}]\nexamine_re = [\n", serde_json::to_string(file)?);
+        // cargo-mutants takes mutants of another form ("delete field") whatever `examine_re` says: the files keep them few.
+        let files: BTreeSet<&str> = batch.iter().map(|mutant| mutant.file.as_str()).collect();
+        let mut text = format!("examine_globs = {}\nexamine_re = [\n", serde_json::to_string(&files)?);
         for mutant in batch {
             let _ = writeln!(text, "    {},", serde_json::to_string(&format!("^{}$", escape(&mutant.name)))?);
         }
