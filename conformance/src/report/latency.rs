@@ -124,7 +124,7 @@ mod tests {
         let mut text = "{\"lastword_trace\":1,\"subject\":\"server\"}\n".to_owned();
         for (t_us, from, message) in events {
             let text_of = Value::from(*message);
-            let _ = writeln!(text, r#"{{"t_us":{t_us},"conn":0,"text":{{"from":"{from}","text":{text_of}}}}}"#);
+            let _ = writeln!(text, r#"{{"t_us":{t_us},"conn":0,"from":"{from}","text":{text_of}}}"#);
         }
         longest(&trace::read(&text).expect("a trace"))
     }
