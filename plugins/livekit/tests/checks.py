@@ -359,8 +359,11 @@ async def flush_is_no_end(make: MakeStt) -> None:
                     stream.push_frame(frame)
                 stream.end_input()
 
+        answered: list[bool] = []
+        speech.on("flushed", lambda _stream, flush: answered.append(flush.answered))
         heard = await listen(speech, CLIP, flush=True, end=False, on_event=push_more)
     assert heard.error is None
+    assert answered == [True]
     assert heard.finals() == ["before", "after"]
     assert server.peer.types() == ["config", "audio", "flush", "audio", "end_of_stream"]
     assert server.peer.audio_ms == 1_000

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import random
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -468,6 +471,51 @@ def test_another_audio_format_is_not_lived_with() -> None:
     config = {"audio": {"encoding": "pcm_s16le", "sample_rate_hz": 8_000, "channels": 1}}
     wire.say("ready", session_id="s", protocol="lastword.v1", config=config, limits=wire.limits)
     assert (wire.outcome().code, wire.session.close_code) == ("audio_replaced", 1002)
+
+
+def _random_step(wire: Wire, dice: random.Random, number: int, seqs: Iterator[int]) -> None:
+    steps: list[Callable[[], object]] = [
+        lambda: wire.queue.push(bytes(2 * dice.randrange(20_000))),
+        wire.queue.flush,
+        wire.queue.end,
+        lambda: wire.pump(accept=dice.random() < 0.9),
+        lambda: wire.session.transmitted(wire.now),
+        lambda: wire.to(wire.now - 100 + dice.choice([0.01, 0.5, 3.0])),
+        lambda: wire.final(number),
+        lambda: wire.say("flushed", id=f"flush-{number}"),
+        lambda: wire.say("keepalive_ack", seq=number),
+        lambda: wire.say("progress", seq=dice.choice([number + 1, next(seqs)]), audio_processed_ms=number),
+        lambda: wire.say("partial", segment_id=number, revision=1, text="a", start_ms=0, end_ms=1, channel=0),
+        lambda: wire.say("error", code="x", message="", fatal=dice.random() < 0.1, retryable=False),
+        lambda: wire.session.receive_text(wire.now, dice.choice(GARBAGE)),
+        lambda: wire.session.receive_binary(wire.now),
+        wire.begin,
+    ]
+    dice.choice(steps)()
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_no_server_can_make_it_crash_or_wait_for_ever(seed: int) -> None:
+    """Any messages at any times, then silence: an outcome within the sum of its bounds, and one sentinel at most."""
+    dice = random.Random(seed)
+    wire = Wire(drain_ms=dice.choice([1_000, 15_000]), idle_timeout_ms=dice.choice([1_000, 30_000]))
+    if dice.random() < 0.8:
+        wire.begin()
+    seqs = itertools.count(1)
+    for _ in range(dice.randrange(60)):
+        _random_step(wire, dice, dice.choice([0, 1, dice.randrange(10)]), seqs)
+        wire.events()
+    wire.queue.end()
+    if wire.session.state is not State.ENDED:
+        wire.session.transmitted(wire.now)
+        wire.pump()
+        # Ready, two idle timeouts and the drain, all in their largest form.
+        wire.to(wire.now - 100 + 60 + 2 * 30 + 15 + 2)
+    assert wire.session.outcome is not None
+    assert wire.session.deadline() is None
+    kinds = [item["type"] for item in wire.sent if isinstance(item, dict)]
+    assert kinds.count("end_of_stream") <= 1
+    assert "end_of_stream" not in kinds[:-1]
 
 
 GARBAGE = [

@@ -7,12 +7,12 @@ whether anything was lost.
 from livekit.agents import Plugin
 
 from .log import logger
-from .outcome import Outcome
+from .outcome import FlushEnded, Outcome
 from .stream import BufferFullError, SpeechStream
 from .stt import STT
 from .version import __version__
 
-__all__ = ["STT", "BufferFullError", "Outcome", "SpeechStream", "__version__"]
+__all__ = ["STT", "BufferFullError", "FlushEnded", "Outcome", "SpeechStream", "__version__"]
 
 
 class LastwordPlugin(Plugin):

@@ -360,7 +360,8 @@ class SpeechStream(stt.RecognizeStream):
         if session is not None and session.became_ready_at is not None:
             lived_s = now - session.became_ready_at
             if lived_s >= session.limits.idle_timeout_ms / 1_000:
-                self._failures, self._failing_since = 0, None
+                # The framework's own count too, which otherwise only a final or its own timeout starts over.
+                self._failures, self._failing_since, self._num_retries = 0, None, 0
         self._failures += 1
         self._failing_since = now if self._failing_since is None else self._failing_since
         return self._failures <= self._conn_options.max_retry and now - self._failing_since <= REDIAL_CAP_S
@@ -430,6 +431,7 @@ class SpeechStream(stt.RecognizeStream):
 
     def _flush_ended(self, flush: FlushEnded) -> None:
         self._open_flushes = max(self._open_flushes - 1, 0)
+        self._lastword.emit("flushed", self, flush)
         ended = self._session is not None and self._session.outcome is not None
         if not flush.answered and not ended:
             # [FLU-C3] The flush fails for its caller; the stream goes on.

@@ -38,8 +38,12 @@ USUAL_MODEL = "whisper-1"
 MIN_BUFFER_S = 10.0
 
 
-class STT(stt.STT[Literal["lastword"]]):
-    """Speech-to-text through a server that speaks ``lastword.v1``."""
+class STT(stt.STT[Literal["flushed"]]):
+    """Speech-to-text through a server that speaks ``lastword.v1``.
+
+    Besides the framework's events it emits ``flushed`` with a stream and a :class:`FlushEnded`, once for each flush of
+    that stream that was sent.
+    """
 
     def __init__(
         self,
