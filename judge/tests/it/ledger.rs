@@ -4,6 +4,8 @@ use lastword_judge::{Monitor, Obligation, Options};
 use lastword_spec::table::State;
 use lastword_spec::trace::{self, Side};
 
+use super::scene::{CONFIG, END, READY, ended, scene};
+
 /// A monitor that has seen the first `events` events of a good trace.
 fn after(name: &str, events: usize) -> Monitor {
     let path = format!("{}/traces/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
@@ -84,4 +86,18 @@ fn a_message_that_must_end_the_session_is_owed_its_fatal_error() {
         "{:?}",
         monitor.owed(0)
     );
+}
+
+#[test]
+fn nothing_is_owed_by_a_session_that_a_breach_made_meaningless() {
+    let owed = |events: &[(u64, &str)]| {
+        let trace = scene(events);
+        let mut monitor = Monitor::new(&trace.header, &Options::default());
+        trace.events.iter().for_each(|event| monitor.observe(event));
+        monitor.owed(0).len()
+    };
+    let last = ended(0, 0, 0);
+    let begun = [(0, "open"), (1, CONFIG), (2, READY)];
+    assert_eq!(owed(&[&begun[..], &[(3, END), (4, &last)]].concat()), 1, "the Close");
+    assert_eq!(owed(&[&begun[..], &[(4, &last)]].concat()), 0, "it ended unasked");
 }

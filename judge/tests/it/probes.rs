@@ -157,3 +157,26 @@ fn a_long_silence_that_is_as_long_as_an_announced_limit_follows_it() {
     assert_eq!(alone(9_687), r#"masked Some("keepalive_interval_ms") []"#);
     assert_eq!(alone(9_686), "slow");
 }
+
+#[test]
+fn what_came_in_some_probes_is_open_and_not_stuck() {
+    let with_audio = |frames: [Course; 5]| {
+        let mut bench = Bench::of(stuck(20_000));
+        for stimulus in Stimulus::ALL {
+            let courses = if *stimulus == Stimulus::Audio { frames } else { [stuck(4_000); 5] };
+            bench = bench.probes(*stimulus, &courses);
+        }
+        bench.says()
+    };
+    let (late, prompt, never) = (released(200, 600), released(200, 5), stuck(4_000));
+    for (frames, came) in [
+        ([late, never, never, never, never], 1),
+        ([prompt, never, never, never, never], 1),
+        ([prompt, late, never, never, never], 2),
+    ] {
+        let said = with_audio(frames);
+        assert!(said.contains(&format!("it came in {came} of 5 probes with the stimulus `audio`")), "{said}");
+    }
+    let said = with_audio([never; 5]);
+    assert!(said.contains("control sessions"), "nothing brought it: {said}");
+}
