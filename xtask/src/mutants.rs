@@ -49,13 +49,16 @@ pub(crate) fn run(workspace: &Workspace, args: &MutantsArgs) -> Result<ExitCode>
     let program = bring::cargo_mutants(workspace)?;
     let home = workspace.target_dir.join("mutants");
     let tree = Tree::lay_out(workspace, &home)?;
-    let accepted = Accepted::read(&workspace.root.join(ACCEPTED))?;
+    let mut accepted = Accepted::read(&workspace.root.join(ACCEPTED))?;
     let mut mutants = tree.list(workspace, &program)?;
     let sources = Sources::read(&workspace.root)?;
     let mut state = if args.fresh { State::empty(&home) } else { State::load(&home)? };
     state.forget_stale(&mutants, &sources);
     if !args.status {
         narrow(&mut mutants, args);
+        if args.file.is_some() || args.shard.is_some() {
+            accepted.keep_those_about(&mutants);
+        }
         let budget = Duration::from_secs(args.minutes * 60);
         test(workspace, &tree, &program, &mutants, &sources, &mut state, budget)?;
     }

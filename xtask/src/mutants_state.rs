@@ -242,7 +242,6 @@ impl State {
             settled.extend(entry);
         }
         let stale = |(index, _): &(usize, &Survivor)| !used.contains(index);
-        // An entry about a file that was not looked at is not stale but unseen.
         let seen: BTreeSet<&str> = mutants.iter().map(|mutant| mutant.file.as_str()).collect();
         report.stale = (accepted.survivors.iter().enumerate().filter(stale))
             .filter(|(index, one)| settled.contains(index) || report.untested == 0 || !seen.contains(one.file.as_str()))
@@ -294,6 +293,11 @@ impl Accepted {
             bail!("{}: `{}` of {} has no reason", file.display(), bare.mutant, bare.file);
         }
         Ok(accepted)
+    }
+
+    /// Forgets the entries about other mutants: where not all are looked at, nothing shows that they are stale.
+    pub(crate) fn keep_those_about(&mut self, mutants: &[Mutant]) {
+        self.survivors.retain(|one| mutants.iter().any(|mutant| one.matches(mutant)));
     }
 }
 

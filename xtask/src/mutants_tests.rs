@@ -93,3 +93,14 @@ fn an_entry_whose_mutant_waits_to_be_tested_is_not_stale() {
     let mutants = mutants();
     assert!(State::empty(Path::new("nowhere")).report(&mutants, &list).stale.is_empty());
 }
+
+#[test]
+fn an_entry_about_a_mutant_that_is_not_looked_at_is_not_stale() {
+    let mut list =
+        accepted("[[survivor]]\nfile = \"judge/src/a.rs\"\nmutant = \"replace < with <= in f\"\nreason = \"r\"\n");
+    let killed = state([Killed, Killed, Killed]);
+    let others = &mutants()[2..];
+    assert_eq!(killed.report(others, &list).stale.len(), 1, "no such file any more");
+    list.keep_those_about(others);
+    assert!(killed.report(others, &list).stale.is_empty());
+}
