@@ -1,7 +1,7 @@
 //! From a service's results to segments: numbers, revisions, what is new in a final, windows and tokens. Owns the state that this
 //! needs; it knows no frames and no rules but the two reducers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use lastword_spec::message::{Final, Partial, Probability, Word};
 use serde_json::Value;
@@ -274,10 +274,6 @@ impl Results {
     }
 
     fn take_id(&mut self) -> u64 {
-        let taken: BTreeSet<u64> = self.open.values().map(|segment| segment.id).collect();
-        while taken.contains(&self.next_id) {
-            self.next_id += 1;
-        }
         let id = self.next_id;
         self.next_id += 1;
         id
