@@ -91,7 +91,6 @@ fn oversize_text(conn: &mut Conn, at: At, phase: State, text: &str) {
 /// A binary message of the client.
 pub(crate) fn client_audio(conn: &mut Conn, at: At, bytes: u64, head: &[u8]) {
     if !conn.listens() {
-        conn.audio.unheard += 1;
         return;
     }
     let phase = conn.phase();

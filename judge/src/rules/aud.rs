@@ -43,8 +43,6 @@ pub(crate) struct Sent {
     pub(crate) empty: Vec<At>,
     pub(crate) empty_after_end: u64,
     pub(crate) oversize: Option<At>,
-    /// Sent when the server no longer had to listen.
-    pub(crate) unheard: u64,
     /// The first frame began with a container's magic number.
     pub(crate) container: Option<At>,
     pub(crate) excess: Vec<Excess>,
