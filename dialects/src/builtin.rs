@@ -9,7 +9,7 @@ const FILES: &[(&str, &str)] = &[
     ("lastword.toml", include_str!("../files/lastword.toml")),
     ("whisper-fastapi.toml", include_str!("../files/whisper-fastapi.toml")),
     ("smallest-pulse.toml", include_str!("../files/smallest-pulse.toml")),
-    ("smallest-pulse-2025.toml", include_str!("../files/smallest-pulse-2025.toml")),
+    ("smallest-pulse-end.toml", include_str!("../files/smallest-pulse-end.toml")),
 ];
 
 static ALL: LazyLock<Vec<Dialect>> = LazyLock::new(|| {
