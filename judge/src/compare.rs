@@ -1,6 +1,7 @@
-//! Loss by comparison (END-S2, FIN-S7, FLU-1): the same speech ended at once, flushed first, and padded with silence. Words that both
+//! Loss by comparison (END-S2, END-S5, FIN-S7, FLU-1): the same speech ended at once, flushed first, and padded with silence. Words that both
 //! of the others have and the first lacks are lost. A word heard differently is not: a recogniser may do that. And the same
-//! speech straight on, and with a flush in its middle: a server that then hears nothing more was ended by the flush.
+//! speech straight on, and with a flush in its middle: a server that then hears nothing more was ended by the flush. And once more
+//! with a second sentinel, which must lose nothing.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +25,7 @@ pub(crate) fn words_of(text: &str) -> Vec<String> {
 
 /// Compares the connections that carried the same speech.
 pub(crate) fn across(conns: &mut [&mut Conn]) {
-    const LABELS: [&str; 5] = ["ended", "flushed", "padded", "straight", "resumed"];
+    const LABELS: [&str; 7] = ["ended", "flushed", "padded", "straight", "resumed", "once", "twice"];
     let mut groups: BTreeMap<String, BTreeMap<&'static str, usize>> = BTreeMap::new();
     for (index, conn) in conns.iter().enumerate() {
         let label = LABELS.into_iter().find(|label| conn.label() == Some(label));
@@ -42,6 +43,9 @@ pub(crate) fn across(conns: &mut [&mut Conn]) {
         if let (Some(straight), Some(resumed)) = (group.get("straight"), group.get("resumed")) {
             deaf_after_flush(conns, *straight, *resumed);
         }
+        if let (Some(once), Some(twice)) = (group.get("once"), group.get("twice")) {
+            lost_to_a_second_sentinel(conns, *once, *twice);
+        }
     }
 }
 
@@ -58,6 +62,26 @@ fn deaf_after_flush(conns: &mut [&mut Conn], straight: usize, resumed: usize) {
         let at = conn.session_ended.as_ref().map_or(conn.last, |(at, _)| *at);
         let text = "hears nothing after a flush, where it hears the same speech without one";
         conn.convict_with(FindingKind::LostFinal, FLU_1, at, &[flushed.event, event], text);
+    }
+}
+
+/// The stream that was ended twice against the one that was ended once.
+fn lost_to_a_second_sentinel(conns: &mut [&mut Conn], once: usize, twice: usize) {
+    let spoken = |index: usize| -> Vec<&str> {
+        let texts = conns[index].results.finals.iter().map(|one| one.text.as_str());
+        texts.filter(|text| !text.is_empty()).collect()
+    };
+    let words = |index: usize| -> Vec<String> { spoken(index).into_iter().flat_map(words_of).collect() };
+    let (all, rest) = (words(once), words(twice));
+    let fewer = spoken(twice).len() < spoken(once).len() && all.len().max(rest.len()) <= MOST_WORDS;
+    let lost = if fewer { missing(&rest, &all) } else { Vec::new() };
+    let event = conns[once].last.event;
+    let conn = &mut *conns[twice];
+    let Some(second) = conn.end.more_sentinels.first().copied() else { return };
+    if !lost.is_empty() && conn.end.late_finals.is_empty() && !conn.has_findings() {
+        let at = conn.session_ended.as_ref().map_or(conn.last, |(at, _)| *at);
+        let text = format!("lost {:?} at a second sentinel, which it finds where there is only one", lost.join(" "));
+        conn.convict_with(FindingKind::LostFinal, req::END_S5, at, &[event, second.event], text);
     }
 }
 

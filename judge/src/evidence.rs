@@ -5,6 +5,7 @@ use lastword_spec::requirements as req;
 use lastword_spec::table::State;
 use lastword_spec::trace::{ControlOutcome, EventKind, Side, Stimulus};
 
+use crate::bounds::Scale;
 use crate::conn::{At, Conn, Control};
 use crate::ledger::Obligation;
 use crate::rules::release;
@@ -141,6 +142,10 @@ fn conclusion(
         return match probed {
             // The control was not watched for long enough to see it come, and on the suspect itself it did come.
             Some(Conclusion::WaitsFor(forward)) => Conclusion::Masked { timer_us: own_us, limit: None, forward },
+            // A timer takes as long on the suspect as on the probes; a machine that stands still does not.
+            Some(Conclusion::Masked { timer_us, .. }) if !agrees(own_us, timer_us, conn.scale) => {
+                Conclusion::Open("the probes took another time than the suspect itself".to_owned())
+            }
             Some(conclusion) => conclusion,
             None => Conclusion::Open("the release probes show nothing".to_owned()),
         };
@@ -159,6 +164,12 @@ fn conclusion(
         Some(conclusion) => conclusion,
         None => unreleasable(given_up, debt, suspicion),
     }
+}
+
+/// Whether a wait that was seen once may have been ended by a timer of this length: beside it there may be some work.
+fn agrees(own_us: u64, timer_us: u64, scale: Scale) -> bool {
+    let jitter_us = scale.in_flight_us().max(timer_us / 8);
+    own_us.saturating_add(jitter_us) >= timer_us && own_us <= (timer_us / 3 * 4).saturating_add(jitter_us)
 }
 
 /// Nothing brought it: a deadlock if everything was tried and nothing else explains the silence.

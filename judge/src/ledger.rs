@@ -7,7 +7,7 @@ use lastword_spec::table::State;
 use lastword_spec::trace::Side;
 
 use crate::conn::{At, Conn};
-use crate::rules::{keepalive, progress};
+use crate::rules::{flush, keepalive, progress};
 
 /// How long a server that reads has for an error that it owes, where the clause names no bound; times the progress interval.
 const REPLY_INTERVALS: u64 = 2;
@@ -107,11 +107,9 @@ pub(crate) fn timers(conn: &Conn) -> Vec<Obligation> {
     }
     if let (State::Streaming, Some(last_us), true) = (conn.state, conn.keepalive.last_us(), conn.flush.open.is_empty())
     {
-        let idle_ms = conn.limits.idle_timeout_ms;
-        let idle_us = conn.scale.us(idle_ms);
-        let since_us = last_us.saturating_add(conn.scale.us(idle_ms));
-        let due_us = last_us.saturating_add(conn.scale.patience_us(idle_ms.saturating_add(conn.limits.drain_ms)));
-        let due_us = due_us.max(conn.extended_due_us(since_us, conn.limits.drain_ms));
+        let idle_us = conn.scale.us(conn.limits.idle_timeout_ms);
+        let since_us = last_us.saturating_add(idle_us);
+        let due_us = keepalive::idle_due_us(conn, last_us);
         // If the timeout passes also after what is no activity, then nothing ends the session.
         let inactive_us = keepalive::last_inactive_us(conn).filter(|inactive_us| *inactive_us > last_us);
         let still_counted = inactive_us.is_some_and(|inactive_us| conn.last.t_us.saturating_sub(inactive_us) < idle_us);
@@ -164,7 +162,8 @@ fn answers(conn: &Conn, owed: &mut Vec<Obligation>) {
         push("keepalive_ack".into(), debt.at, within(debt.at, conn.limits.keepalive_interval_ms), clause);
     }
     for (_, flush) in conn.flush.open.iter().filter(|_| conn.state == State::Streaming) {
-        push("flushed".into(), flush.at, conn.extended_due_us(since(flush.at), conn.limits.flush_ms), req::FLU_S2);
+        let due_us = conn.extended_due_us(since(flush.at), conn.limits.flush_ms);
+        push("flushed".into(), flush.at, due_us, flush::clause_of(conn, flush));
     }
 }
 

@@ -181,6 +181,10 @@ pub(crate) fn settle(conn: &mut Conn, probes: &[&Conn], controls: &[Control], su
 
 /// What is owed came in the end: a fault only where it was shown that it came by a timer.
 fn paid_after_all(conn: &mut Conn, probes: &[&Conn], suspicion: &Suspicion) {
+    if let Conclusion::Slow { middle_us, too_silent: true } = suspicion.conclusion {
+        silent_each_time(conn, suspicion, middle_us);
+        return;
+    }
     let Some((kind @ FindingKind::MaskedByTimer, clause, stimuli, why)) = proved(suspicion) else { return };
     let paid_us = suspicion.paid_us.unwrap_or(conn.last.t_us);
     let mut because = release::frames(probes, &suspicion.what, &stimuli);
@@ -190,6 +194,19 @@ fn paid_after_all(conn: &mut Conn, probes: &[&Conn], suspicion: &Suspicion) {
     // The silence before it is the same breach.
     conn.acquit(FindingKind::Late, req::PRG_S1);
     conn.convict_with(kind, clause, at, &because, format!("{why}: {} came after {came} s", suspicion.what));
+    conn.last_finding_arose_in(suspicion.state);
+}
+
+/// It was silent for too long here, and for just as long on every connection that was made to see: no machine or line stands still
+/// like that, and no control session is needed to show it.
+fn silent_each_time(conn: &mut Conn, suspicion: &Suspicion, middle_us: u64) {
+    if conn.has_findings() || suspicion.silent_us < middle_us / 4 * 3 {
+        return;
+    }
+    let at = At { t_us: suspicion.paid_us.unwrap_or(conn.last.t_us), ..conn.last };
+    let (what, took) = (evidence::short(&suspicion.what), seconds(middle_us));
+    let text = format!("tells no progress on the way to {what}, which comes after {took} s of silence each time");
+    conn.convict_with(FindingKind::Late, req::PRG_S1, at, &[suspicion.event], text);
     conn.last_finding_arose_in(suspicion.state);
 }
 

@@ -242,6 +242,8 @@ pub enum Conclusion {
     Slow {
         /// The middle of the delays, in microseconds.
         middle_us: u64,
+        /// Each time nothing at all was said for longer than the progress rule allows, and for just as long.
+        too_silent: bool,
     },
     /// Messages flow and nothing moves.
     Livelock,

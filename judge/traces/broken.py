@@ -382,7 +382,7 @@ def _(t):
 
 @trace("KA-S2--never-idle", "An idle session is never ended.")
 def _(t):
-    t.start(limits={**SMALL, "drain_ms": 1000}).gave_up(5600).control()
+    heater(t.start(limits=SMALL).speech()).gave_up(3000 + 4000 + 800).control()
 
 
 @trace("KA-S2--closed-without-a-word", "An idle session is closed without error and session_ended.")
@@ -431,8 +431,7 @@ def _(t):
 
 @trace("KA-S7--empty-frames-keep-alive", "Empty binary messages keep an idle session alive.")
 def _(t):
-    t.start(limits={**SMALL, "drain_ms": 1000})
-    t.audio(bytes=0, times=6, pace_ms=900).gave_up(700).control()
+    t.start(limits=SMALL).audio(bytes=0, times=8, pace_ms=900).gave_up(700).control()
 
 
 @trace("KA-S7--flush-is-no-activity", "A session is ended as idle a second after a flush.")

@@ -526,3 +526,104 @@ def _(t):
 def _(t):
     t.open().config().keepalive(7).wait(50).server(ready()).speech()
     heater(t).keepalive(8).finish()
+
+
+@trace("FLU-S2--none-at-all", "No flush is answered, neither one between config and ready nor one after it.")
+def _(t):
+    t.open().config().flush("early").wait(50).server(ready(limits=SMALL)).flush("later").wait(3000)
+    t.error("idle_timeout", True, True).ended(0, 0, complete=False, reason="idle_timeout").hang_up(4408)
+
+
+@trace("STA-S3--early-flush-lost", "A flush between config and ready is not answered; one after it is.")
+def _(t):
+    t.open().config().flush("early").wait(50).server(ready()).flush("later").wait(5).flushed("later").speech()
+    heater(t).finish()
+
+
+@trace("KA-S2--never-idle-without-audio", "A session that never had audio is not ended: it has no finals that could take a while.")
+def _(t):
+    t.start(limits=SMALL).gave_up(3000 + 4000 + 800).control()
+
+
+@trace("KA-S2--finals-thrice-as-late", "The idle timer takes three times as long, and the last final comes with it.")
+def _(t):
+    t.start(limits=SMALL).speech().partial(0, 1, "turn on", 200, 900).wait(9000).final(0, "turn on the garage heater", 200, 1800)
+    t.error("idle_timeout", True, True).ended(complete=False, reason="idle_timeout").hang_up(4408)
+
+
+@trace("AUD-S1--every-frame-refused", "The format that must work is confirmed in ready, and then every frame of it is refused.")
+def _(t):
+    t.start().audio().error("invalid_audio").audio(times=19).finish(0, 0, rejected=20, complete=False)
+
+
+@trace("END-S5--fails", "A second sentinel ends the session by a fatal error.")
+def _(t):
+    heater(t.start().speech()).end_of_stream().end_of_stream().flush("past").wait(5).error("invalid_state", True)
+    t.ended(complete=False, reason="invalid_state").hang_up(4409)
+
+
+@trace("END-S5--loses-what-no-partial-showed", "The same speech has a final less where a second sentinel comes.")
+def _(t):
+    heater(t.open(label="once", speech="a").config().wait(5).server(ready()).speech()).finish()
+    t.on(1).open(label="twice", speech="a").config().wait(5).server(ready()).speech().end_of_stream().end_of_stream().wait(5)
+    t.error("duplicate_end_of_stream").wait(50).ended(finals=0).hang_up()
+
+
+@trace("SEC-S1--good-header-not-enough", "A client with a good header is refused for want of a token.")
+def _(t):
+    t.open(authorization="good").config().wait(2).error("unauthenticated", True).hang_up(4401)
+    heater(t.on(1).open(authorization="none").config(token="right-token").wait(2).server(ready()).speech()).finish()
+
+
+@trace("SEC-S3--drops-behind-a-bad-message", "A bad message is answered, and over deep nesting right behind it the connection is dropped.")
+def _(t):
+    t.start().speech().client("hello")
+    t.ms -= 1
+    t.error("bad_message")
+    t.ms -= 1
+    t.client('{"type":"flush","id":' + "[" * 200 + "]" * 200 + "}").eof()
+
+
+@trace("ERR-1--never-retryable", "No error says whether it is retryable; each is the answer to something all the same, the tenth included.")
+def _(t):
+    heater(t.start().speech()).client(type="update", id="u", language="de").wait(5)
+    t.server(type="error", code="unsupported_option", message="not served", fatal=False, id="u")
+    for _ in range(9):
+        t.client("{").server(type="error", code="bad_message", message="no message", fatal=False)
+    t.client("{").wait(5).server(type="error", code="bad_message", message="the tenth", fatal=True, retryable=False)
+    t.ended(complete=False, reason="bad_message").hang_up(4400)
+
+
+@trace("AUD-S3--fails", "The server fails at an empty binary message; more had been sent by then.")
+def _(t):
+    t.control().start().audio(bytes=0, pace_ms=0).speech(400).keepalive(1).wait(5).error("internal", True, True)
+    t.ended(0, 0, complete=False, reason="internal").hang_up(1011)
+
+
+@trace("KA-S6--fails", "The server fails at a keepalive; a flush had been sent by then.")
+def _(t):
+    t.control().start().speech(400).keepalive(1).flush("f").wait(5).error("internal", True, True)
+    t.ended(400, 0, complete=False, reason="internal").hang_up(1011)
+
+
+@trace("KA-S5--stops-reading", "Behind a keepalive that came after the sentinel nothing is answered any more.")
+def _(t):
+    heater(t.start().speech()).end_of_stream().keepalive(5).client(type="hello").end_of_stream().wait(1500)
+    t.ended().hang_up()
+
+
+@trace("END-S4--stops-reading", "Behind audio that came after the sentinel nothing is answered any more.")
+def _(t):
+    heater(t.start().speech()).audio(bytes=641).error("invalid_audio").end_of_stream().audio(pace_ms=0).end_of_stream().wait(1500)
+    t.ended(rejected=1, complete=False).hang_up()
+
+
+@trace("FLU-S2--forgotten-though-progress-came", "A flush is forgotten after some progress, and the session is ended as idle.")
+def _(t):
+    t.start(limits={**SMALL, "idle_timeout_ms": 6000}).speech().flush("f").wait(500).progress(1, 2000).wait(6000)
+    t.error("idle_timeout", True, True).ended(2000, 0, complete=False, reason="idle_timeout").hang_up(4408)
+
+
+@trace("TIM-S1--beyond-and-said-twice", "Ends lie beyond the audio, and the same word is said twice: nothing is told again.")
+def _(t):
+    t.start().speech().final(0, "yes", 200, 1900).final(1, "yes", 900, 2900).finish(2000, 2)

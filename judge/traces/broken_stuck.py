@@ -117,3 +117,18 @@ def _(t):
     def replay(t, round):
         t.open().config().wait(5).server(ready()).audio(64000).end_of_stream().wait(50).ended(finals=0)
     probes(t, replay, lambda t, kind, round: kind == "close" and bool(t.close(1000, by="server")))
+
+
+@trace("PRG-S1--silent-before-each-ready", "Every ready takes 6 s of silence, control sessions too: no machine stands still for just as long each time.")
+def _(t):
+    t.open().config().wait(4100).control(ok=False, answered=False, took_ms=5000).wait(1900).server(ready()).speech()
+    heater(t).finish()
+
+    def answer(t, kind, round):
+        t.wait(6000 - (0 if kind == "nothing" else 200 * round))
+        if kind in ("half_close", "close"):
+            t.eof()
+            return True
+        t.server(ready()).finish(0, 0) if kind != "end_of_stream" else end(t.server(ready()), received=0, finals=0)
+        return True
+    probes(t, lambda t, round: t.open().config(), answer)

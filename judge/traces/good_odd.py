@@ -387,3 +387,49 @@ def _(t):
         t.wait(3000).progress(4, 0).wait(900).server(ready(limits=limits))
         return True
     probes(t, lambda t, round: t.open().config(), answer)
+
+
+@trace("refused-audio-and-a-bad-message-before-config", "Audio and a bad message before config are answered each; which error is whose, their order says.")
+def _(t):
+    t.open().audio(bytes=2, pace_ms=0).client(type="keepalive", seq="1").client(type="update", id="u", language="de").wait(3)
+    t.error("invalid_state").error("bad_message", param="seq").error("invalid_state", id="u").close().close(1000, by="server")
+    t.on(1).open().audio(bytes=2, pace_ms=0).client(type="flush").wait(3).error("invalid_state")
+    t.error("bad_message", param="id").close().close(1000, by="server")
+    t.on(2).open().audio(bytes=2, pace_ms=0).client(type="keepalive", seq="1").wait(3).error("invalid_state").close()
+    t.close(1000, by="server")
+
+
+@trace("escaped-token", "A token may be written with escapes: it is the same token.")
+def _(t):
+    t.open().config(token="wrong").wait(2).error("unauthenticated", True).hang_up(4401)
+    t.on(1).open().client('{"type":"config","token":"right\\u002dtoken"}').wait(2).server(ready()).speech()
+    heater(t).finish()
+
+
+@trace("idle-with-slow-finals", "After the idle timeout the last final takes a while, and progress says so.")
+def _(t):
+    t.start(limits=SMALL).speech().partial(0, 1, "turn on", 200, 900).wait(3000)
+    for seq in range(1, 10):
+        t.wait(1999).progress(seq, 200 * seq)
+    t.wait(500).final(0, "turn on the garage heater", 200, 1800).error("idle_timeout", True, True)
+    t.ended(complete=False, reason="idle_timeout").hang_up(4408)
+
+
+@trace("one-stall-over-all-probes", "The machine stands still while the controls are watched: they take as long as each other, and the suspect took a third.")
+def _(t):
+    t.start().end_of_stream().wait(810).ended(0, 0).hang_up()
+
+    def answer(t, kind, round):
+        if kind in ("half_close", "close"):
+            t.eof()
+            return True
+        t.wait(2 if kind == "audio" else 2400)
+        t.ended(0, 0).hang_up()
+        return True
+    probes(t, lambda t, round: t.open().config().wait(5).server(ready()).end_of_stream(), answer)
+
+
+@trace("keepalives-behind-the-end", "Keepalives behind the sentinel are passed over; what comes behind them is refused.")
+def _(t):
+    heater(t.start().speech()).end_of_stream().keepalive(5).keepalive().client(type="hello").end_of_stream().wait(5)
+    t.error("unknown_type").error("duplicate_end_of_stream").wait(50).ended().hang_up()

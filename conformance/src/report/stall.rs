@@ -125,7 +125,7 @@ fn conclusion(conclusion: &Conclusion) -> String {
             format!("masked by a timer of {:.1} s{follows}{brought}", *timer_us as f64 / 1e6)
         }
         Conclusion::Unreleasable => "nothing releases it".to_owned(),
-        Conclusion::Slow { middle_us } => {
+        Conclusion::Slow { middle_us, .. } => {
             format!("comes after {} whatever the client does: slow, not stuck", ms(*middle_us))
         }
         Conclusion::Livelock => "messages flow and nothing moves".to_owned(),

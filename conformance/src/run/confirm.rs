@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
+use lastword_judge::{Conclusion, Suspicion};
 use lastword_spec::finding::{FindingKind, Verdict};
 use lastword_spec::registry::RequirementId;
-use lastword_spec::requirements::{CON_S3, KA_S2, KA_S3, KA_S4, KA_S7};
+use lastword_spec::requirements::{CON_S3, KA_S2, KA_S3, KA_S4, KA_S7, PRG_S1, SEC_S3};
 use lastword_spec::table::State;
 
 use super::env::Env;
@@ -27,11 +28,11 @@ const MORE_LOOKS: usize = 4;
 /// back the session that was held to see whether a subject that answered nothing answers now, if there was one.
 pub(super) async fn confirm(env: &Arc<Env>, results: &mut [CaseResult], observer: &dyn Observer) -> Option<Evidence> {
     // A subject that answers nothing is confirmed by one more session that it does not answer, with nothing else running.
-    let hung = results.iter().any(|result| keys(result).iter().any(is_hung));
+    let hung = results.iter().any(|result| keys(result).iter().any(is_gone_for_good));
     let alone = if hung { env.controls.alone().await.map(|control| control.evidence()) } else { None };
     let mut confirmed: BTreeSet<Key> = proved(results).into_keys().collect();
     if alone.as_ref().is_some_and(|evidence| !control::is_answered(evidence)) {
-        confirmed.extend(results.iter().flat_map(keys).filter(is_hung));
+        confirmed.extend(results.iter().flat_map(keys).filter(is_gone_for_good));
     }
     let mut tries: BTreeMap<Key, usize> = BTreeMap::new();
     for index in by_aim(results) {
@@ -86,9 +87,12 @@ fn shared(look: &CaseResult, keys: &BTreeSet<Key>) -> BTreeSet<Key> {
 /// what the second ones found, in [`CaseResult::second`], and against a session that was held alone.
 pub(crate) fn settle_all(results: &mut [CaseResult], alone: Option<&Evidence>) {
     let mut confirmed: BTreeMap<Key, String> = proved(results);
-    if alone.is_some_and(|evidence| !control::is_answered(evidence)) {
-        let hung = results.iter().flat_map(keys).filter(is_hung);
-        confirmed.extend(hung.map(|key| (key, control::CONTROL.to_owned())));
+    let is_gone = alone.is_some_and(|evidence| !control::is_answered(evidence));
+    let broke_it = if is_gone { what_broke_it(results) } else { None };
+    if is_gone {
+        let hung = results.iter().flat_map(keys).filter(is_gone_for_good);
+        let guilty = hung.filter(|key| broke_it.as_ref().is_none_or(|(broke_it, _)| key == broke_it));
+        confirmed.extend(guilty.map(|key| (key, control::CONTROL.to_owned())));
     }
     for index in by_aim(results) {
         let keys = keys(&results[index]);
@@ -103,7 +107,19 @@ pub(crate) fn settle_all(results: &mut [CaseResult], alone: Option<&Evidence>) {
     }
     for result in results {
         settle(result, &confirmed);
+        if let Some((_, case)) = broke_it.as_ref().filter(|_| result.verdict == Verdict::Inconclusive) {
+            let found = matches!(result.confirmation, Confirmation::None) && !keys(result).is_empty();
+            let why = || format!("the subject answers nothing any more: {case} shows what broke it");
+            result.reason = if found { Some(why()) } else { result.reason.take() };
+        }
     }
+}
+
+/// The one message that took the whole subject with it, and the case that sent it: what others met then is a consequence. A message
+/// that is made to break a parser is the likelier cause than any other.
+fn what_broke_it(results: &[CaseResult]) -> Option<(Key, String)> {
+    let hostile = |key: &Key| key.0 == SEC_S3 && is_gone_for_good(key);
+    results.iter().find_map(|result| Some((keys(result).into_iter().find(hostile)?, result.case.id.clone())))
 }
 
 /// What release probes have shown, each with the case that shows it. Five repetitions on fresh connections against a control are
@@ -125,6 +141,13 @@ fn proved(results: &[CaseResult]) -> BTreeMap<Key, String> {
         }
     }
     proved.extend(run_in_place(results));
+    let silent = |result: &&CaseResult| {
+        let too_silent = |one: &Suspicion| matches!(one.conclusion, Conclusion::Slow { too_silent: true, .. });
+        suspicions(result).iter().any(too_silent)
+    };
+    if let Some(result) = results.iter().find(silent) {
+        proved.entry((PRG_S1, FindingKind::Late)).or_insert_with(|| result.case.id.clone());
+    }
     for suspicion in results.iter().flat_map(suspicions) {
         if let Some(case) = shown.get(&(suspicion.state, suspicion.what.clone())) {
             proved.entry((suspicion.requirement, FindingKind::Stalled)).or_insert_with(|| case.clone());
@@ -199,8 +222,9 @@ fn is_by_probes((_, kind): &Key) -> bool {
     matches!(kind, FindingKind::UnboundedWait | FindingKind::MaskedByTimer | FindingKind::Stuck)
 }
 
-fn is_hung((_, kind): &Key) -> bool {
-    *kind == FindingKind::Unresponsive
+/// What a session that is held alone and not answered shows again.
+fn is_gone_for_good((_, kind): &Key) -> bool {
+    matches!(kind, FindingKind::Unresponsive | FindingKind::Crash)
 }
 
 fn keys(result: &CaseResult) -> BTreeSet<Key> {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lastword_spec::requirements::END_S7;
 use lastword_spec::trace::{EventKind, Trace};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
@@ -44,12 +45,15 @@ pub(crate) struct Player {
     unmet: Vec<String>,
     gave_up: bool,
     controls: Vec<Control>,
+    about_waiting: bool,
 }
 
 /// A connection that was opened in this case, whether it still is or not.
 pub(crate) struct Opened {
     label: Option<String>,
     pub(crate) session: Option<Session>,
+    /// The case is about what a drain may wait for.
+    pub(super) about_waiting: bool,
     /// What was sent on it.
     pub(super) script: Script,
     /// Whom release probes are to be held about when the steps are over.
@@ -58,7 +62,8 @@ pub(crate) struct Opened {
 
 impl Opened {
     pub(crate) fn new(open: Open, session: Option<Session>) -> Self {
-        Self { label: open.label.clone(), session, script: Script::new(open), probe_later: Vec::new() }
+        let (label, script) = (open.label.clone(), Script::new(open));
+        Self { label, session, about_waiting: false, script, probe_later: Vec::new() }
     }
 
     /// Keeps messages that are about to be sent, so that release probes can send them again.
@@ -105,6 +110,7 @@ impl Player {
             unmet: Vec::new(),
             gave_up: false,
             controls: Vec::new(),
+            about_waiting: case.covers.contains(&END_S7),
         };
         player.steps(&case.steps).await;
         player.leave().await;
@@ -206,7 +212,8 @@ impl Player {
         let permit = self.env.gate.session().await;
         let session = self.env.open(conn_number(conn), open, speech, &self.recorder, permit).await;
         let opened = session.is_some();
-        self.sessions.push(Opened::new(open.clone(), session));
+        let about_waiting = self.about_waiting;
+        self.sessions.push(Opened { about_waiting, ..Opened::new(open.clone(), session) });
         self.current = conn;
         if opened { Flow::Go } else { Flow::Skip }
     }

@@ -1,7 +1,7 @@
 //! Owns what a run knows of its suspects: which debts are being looked into, which have been looked into, and with what result,
 //! so that each kind of hang is waited for and probed once. Knows nothing of sockets or verdicts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -48,24 +48,33 @@ enum Known {
 pub(super) struct Suspects {
     known: Mutex<BTreeMap<Key, Known>>,
     /// The kinds that were looked into because what was owed came after a conspicuous silence.
-    masked: Mutex<BTreeMap<Key, ()>>,
+    masked: Mutex<BTreeSet<(Key, bool)>>,
+    /// The kinds that a case looked into which is about them.
+    aimed: Mutex<BTreeSet<Key>>,
     changed: watch::Sender<u64>,
 }
 
 impl Default for Suspects {
     fn default() -> Self {
-        Self { known: Mutex::default(), masked: Mutex::default(), changed: watch::Sender::new(0) }
+        let (known, masked, aimed) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { known, masked, aimed, changed: watch::Sender::new(0) }
     }
 }
 
 impl Suspects {
-    /// Whether whoever asks is the first to suspect this: then the probes are held by him.
-    pub(super) fn claim(&self, key: &Key) -> bool {
+    /// Whether whoever asks is the first to suspect this: then the probes are held by him. A case that is about it looks for itself,
+    /// once.
+    pub(super) fn claim(&self, key: &Key, aimed: bool) -> bool {
         let mut known = self.lock();
         if known.contains_key(key) {
-            return false;
+            return aimed
+                && key.what == "session_ended"
+                && self.aimed.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
         }
         known.insert(key.clone(), Known::LookedInto);
+        if aimed {
+            self.aimed.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone());
+        }
         true
     }
 
@@ -91,15 +100,16 @@ impl Suspects {
         known.iter().any(|(key, known)| key.state == State::Configuring && *known == Known::NeverCame)
     }
 
-    /// Whether whoever asks is the first to ask whether a timer hides this.
-    pub(super) fn claim_mask(&self, key: &Key) -> bool {
-        self.masked.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), ()).is_none()
+    /// Whether whoever asks is the first to ask whether a timer hides this, or the first whose case is about it.
+    pub(super) fn claim_mask(&self, key: &Key, aimed: bool) -> bool {
+        self.masked.lock().unwrap_or_else(PoisonError::into_inner).insert((key.clone(), aimed))
     }
 
     /// Forgets all: the next of each kind is looked into anew.
     pub(super) fn forget(&self) {
         self.lock().clear();
         self.masked.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.aimed.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Something to wait on: it changes when one more kind is known.
@@ -169,9 +179,11 @@ mod tests {
     fn one_looks_into_a_kind_of_debt_and_the_others_learn_of_it() {
         let suspects = Suspects::default();
         let key = Key::of(&debt("session_ended", END_S2));
-        assert!(suspects.claim(&key));
-        assert!(!suspects.claim(&key));
-        assert!(suspects.claim(&Key::of(&debt("session_ended", END_S6))), "another clause is another kind");
+        assert!(suspects.claim(&key, false));
+        assert!(!suspects.claim(&key, false));
+        assert!(suspects.claim(&key, true), "a case that is about it looks for itself");
+        assert!(!suspects.claim(&key, true), "and once");
+        assert!(suspects.claim(&Key::of(&debt("session_ended", END_S6)), false), "another clause is another kind");
         assert!(!suspects.is_known(&key));
         suspects.never_came(key.clone());
         assert!(suspects.is_known(&key));

@@ -80,14 +80,15 @@ impl Watched {
         opened: Option<&Opened>,
     ) -> Option<Suspect> {
         self.heard(recorder.last_us(conn));
-        let script = &opened?.script;
+        let opened = opened?;
+        let script = &opened.script;
         let conspicuous_us = u64::try_from(CONSPICUOUS.as_micros()).unwrap_or(u64::MAX) * scale_percent / 100;
         let asks = self.silent_us >= conspicuous_us
             && self.key.is_probed()
             && self.what != "Close"
             && script.is_short()
             && !script.closes()
-            && env.suspects.claim_mask(&self.key);
+            && env.suspects.claim_mask(&self.key, opened.about_waiting);
         asks.then(|| self.suspect(conn, script, Some(self.age(recorder.last_us(conn)))))
     }
 }
@@ -113,7 +114,8 @@ impl Lead {
         opened: &Opened,
     ) -> Option<Self> {
         let (key, script) = (watched.key.clone(), &opened.script);
-        let may = key.is_probed() && script.is_short() && !script.closes() && env.suspects.claim(&key);
+        let may =
+            key.is_probed() && script.is_short() && !script.closes() && env.suspects.claim(&key, opened.about_waiting);
         if !may {
             return None;
         }

@@ -99,6 +99,8 @@ pub(crate) struct Misnamed {
 pub(crate) struct Answers {
     pub(crate) pending: VecDeque<Pending>,
     pub(crate) strays: Vec<Stray>,
+    /// Answered by an error of another code than their own, which may have been meant for a message that need not be answered.
+    lent: Vec<Pending>,
     pub(crate) updates: VecDeque<(At, String)>,
     pub(crate) updates_done: Vec<String>,
     /// Codes that are due once a session and have been owed.
@@ -170,7 +172,13 @@ pub(crate) fn settle_by(conn: &mut Conn, at: At, error: &ErrorMessage) {
     let exact = pending.iter().position(|one| due(&one) && one.param == error.param);
     let index = exact.or_else(|| pending.iter().position(|one| due(&one))).or_else(|| pending.iter().position(fits));
     match index.and_then(|index| conn.answers.pending.remove(index)) {
-        Some(pending) => answered(conn, at, pending, error),
+        Some(pending) => {
+            if pending.code != error.code.as_str() && may_have_one(conn, error) {
+                conn.answers.lent.push(pending.clone());
+            }
+            answered(conn, at, pending, error);
+        }
+        None if is_own_answer(conn, at, error) => {}
         None => {
             let (id, param) = (error.id.clone(), error.param.clone());
             let stray = Stray { at, code: error.code.as_str().to_owned(), id, param };
@@ -179,6 +187,24 @@ pub(crate) fn settle_by(conn: &mut Conn, at: At, error: &ErrorMessage) {
             }
         }
     }
+}
+
+/// Whether a message is open that this error may answer or not.
+fn may_have_one(conn: &Conn, error: &ErrorMessage) -> bool {
+    conn.answers.pending.iter().any(|one| one.optional && one.code == error.code.as_str() && one.id == error.id)
+}
+
+/// The answer of a message that seemed to have got another one before: that one was meant for the message that need not have any.
+fn is_own_answer(conn: &mut Conn, at: At, error: &ErrorMessage) -> bool {
+    let fits = |one: &Pending| one.code == error.code.as_str() && one.id == error.id;
+    let Some(index) = conn.answers.lent.iter().position(fits) else { return false };
+    let one = conn.answers.lent.remove(index);
+    let meant = conn.answers.pending.iter().position(|other| other.optional && other.code == "invalid_state");
+    if meant.and_then(|index| conn.answers.pending.remove(index)).is_none() {
+        return false;
+    }
+    answered(conn, at, one, error);
+    true
 }
 
 /// An error after `session_ended`: what it answers is not unanswered on top of that.
@@ -211,7 +237,13 @@ pub(crate) fn accepted(conn: &mut Conn, at: At, answer: &Would) -> bool {
 
 /// A malformed error: the debt that it most likely was meant for is settled.
 pub(crate) fn answered_badly(conn: &mut Conn, text: &str) {
-    let named = |pending: &Pending| text.contains(&format!("\"{}\"", pending.code));
+    let says = |word: &str| text.contains(&format!("\"{word}\""));
+    conn.answers.bad_answers += u32::from(says("bad_message"));
+    if let Some(index) = conn.answers.updates.iter().position(|(_, id)| says(id)) {
+        conn.answers.updates.remove(index);
+        return;
+    }
+    let named = |pending: &Pending| says(pending.code);
     let index = conn.answers.pending.iter().position(named).unwrap_or(0);
     conn.answers.pending.remove(index);
 }

@@ -81,8 +81,11 @@ pub(crate) fn settle(conn: &mut Conn) {
         }
     }
     let end = conn.session_ended.as_ref().map_or(conn.last, |(at, _)| *at);
+    let stopped = stopped_reading_at(conn, &pending, end);
     for one in pending.into_iter().filter(|one| !one.optional) {
-        if surely_read(conn, one.at, one.phase) {
+        if stopped.is_some_and(|stopped| one.at.event > stopped.event) {
+            conn.unsure(one.clause, "nothing is answered any more since a message before this one");
+        } else if surely_read(conn, one.at, one.phase) {
             let text = format!("never sent the error `{}` that was due, though it read on past the message", one.code);
             conn.convict_with(FindingKind::Unanswered, one.clause, end, &[one.at.event], text);
         } else {
@@ -97,6 +100,20 @@ pub(crate) fn settle(conn: &mut Conn) {
             conn.unsure(req::UPD_S1, "the update may not have been read before the session ended");
         }
     }
+}
+
+/// Behind the sentinel: the first message behind which nothing is answered any more. A server that stops reading there has one fault,
+/// not one for each message that it never read. Where that is a keepalive, it is the fault of that.
+fn stopped_reading_at(conn: &mut Conn, pending: &[Pending], end: At) -> Option<At> {
+    let unread = |at: At| at.event > conn.answers.read_upto;
+    let owed = |one: &&Pending| !one.optional && one.phase == State::Draining && unread(one.at);
+    let first = pending.iter().find(owed).filter(|one| surely_read(conn, one.at, one.phase))?.at;
+    let ignored = conn.keepalive.after_end.iter().copied().find(|at| unread(*at) && at.event < first.event);
+    if let Some(keepalive) = ignored {
+        let text = "answers nothing any more since a keepalive behind the sentinel, which it must ignore";
+        conn.convict_with(FindingKind::Unanswered, req::KA_S5, end, &[keepalive.event], text);
+    }
+    Some(ignored.unwrap_or(first))
 }
 
 /// Codes that refuse one message of the client.
@@ -231,6 +248,7 @@ fn suspect(
         "invalid_audio" if repeated => (DuplicateAnswer, req::AUD_S2),
         "invalid_audio" if audio.command_frames > 0 => (WronglyRefused, req::AUD_S5),
         "invalid_audio" if audio.accepted_bytes == 0 => return None,
+        "invalid_audio" if audio.unusual_frames == 0 => (WronglyRefused, req::AUD_S1),
         "invalid_audio" => (WronglyRefused, req::AUD_S4),
         "invalid_state" | "unknown_type" | "bad_message" if kept_alive => (WronglyRefused, req::KA_S5),
         "invalid_state" if early && !repeated && !(early_end && alike == 1) => (WronglyRefused, req::STA_S3),

@@ -44,7 +44,7 @@ pub(crate) fn settle(conn: &mut Conn) {
 impl Conn {
     /// Whether the way the session ended is blamed already, so that its counters mean nothing.
     fn has_findings_about_end(&self) -> bool {
-        let about_the_end = [req::FLU_1, req::AUD_S3, req::AUD_S5, req::END_S10, req::END_S6, req::END_S1];
+        let about_the_end = [req::FLU_1, req::AUD_S1, req::AUD_S3, req::AUD_S5, req::END_S10, req::END_S6, req::END_S1];
         about_the_end.into_iter().any(|id| self.convicted(id))
     }
 }
@@ -127,6 +127,8 @@ fn rejected(conn: &Conn, at: At, ended: &SessionEnded) -> Option<Blame> {
         req::AUD_S3
     } else if never_counts || counted > before + possibly {
         req::END_S9
+    } else if counted == before && conn.convicted(req::END_S4) {
+        req::END_S4
     } else if without(sent.broken.frames) {
         req::AUD_S2
     } else if without(sent.before_config.frames) {

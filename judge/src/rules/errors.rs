@@ -122,29 +122,43 @@ fn went_on_past(conn: &mut Conn, at: At, asked: At, clause: RequirementId) {
     conn.abandoned = true;
 }
 
-/// What the client did last that a server must be able to take, where a plain session works: the likely cause of a failure.
+/// What a server most likely failed at, where a plain session works: by the order of the bytes the first thing that it owes an answer
+/// for, or that asks for none and is not known to have done no harm.
 pub(crate) fn provoked_by(conn: &Conn) -> Option<(At, RequirementId)> {
-    let unanswered = conn.answers.pending.iter().find(|one| !one.optional);
-    if let Some(one) = unanswered {
-        return Some((one.at, if one.hostile { req::SEC_S3 } else { one.clause }));
-    }
-    if let Some((at, _)) = conn.answers.updates.front() {
-        return Some((*at, req::UPD_S1));
-    }
+    let first = [first_unanswered(conn), first_unsurvived(conn)].into_iter().flatten().min_by_key(|(at, _)| at.event);
+    first.or_else(|| last_sent(conn))
+}
+
+/// The first message that asks for an answer at once and has none.
+fn first_unanswered(conn: &Conn) -> Option<(At, RequirementId)> {
+    let error = conn.answers.pending.iter().find(|one| !one.optional);
+    let error = error.map(|one| (one.at, if one.hostile { req::SEC_S3 } else { one.clause }));
+    let update = conn.answers.updates.front().map(|(at, _)| (*at, req::UPD_S1));
+    let ack = conn.keepalive.acks.front().map(|debt| (debt.at, keepalive::clause_of_ack(conn, debt)));
+    [error, update, ack].into_iter().flatten().min_by_key(|(at, _)| at.event)
+}
+
+/// The first message that asks for no answer, special as it is, behind which nothing has been answered yet.
+fn first_unsurvived(conn: &Conn) -> Option<(At, RequirementId)> {
+    let unread = |at: &&At| at.event > conn.answers.read_upto;
+    let empty = conn.audio.empty.iter().find(unread).map(|at| (*at, req::AUD_S3));
+    let late = conn.keepalive.after_end.iter().find(unread).map(|at| (*at, req::KA_S5));
+    let command = conn.audio.last_command.as_ref().filter(unread).map(|at| (*at, req::AUD_S5));
+    [empty, late, command].into_iter().flatten().min_by_key(|(at, _)| at.event)
+}
+
+/// The last thing of all, if it is special.
+fn last_sent(conn: &Conn) -> Option<(At, RequirementId)> {
     let audio = &conn.audio;
     let sentinel = conn.end.sentinel;
     let untouched = audio.accepted_bytes == 0 && audio.broken.frames == 0;
     let ready_event = conn.ready.as_ref().map_or(0, |(at, _)| at.event);
     let last = conn.client_last?;
     let stimuli = [
-        (conn.keepalive.after_end.last().copied(), req::KA_S5),
         (sentinel.filter(|_| conn.end.sentinel_early), req::END_S1),
         (sentinel.filter(|_| untouched), req::END_S6),
         (conn.flush.open.front().map(|flush| flush.at), req::FLU_S2),
-        (conn.keepalive.acks.front().map(|debt| debt.at), req::KA_S6),
-        (audio.empty.last().copied(), req::AUD_S3),
         (audio.broken.last, req::AUD_S2),
-        (audio.last_command, req::AUD_S5),
         (audio.last_unusual, req::AUD_S4),
     ];
     let found = stimuli.into_iter().find_map(|(at, clause)| at.filter(|at| *at == last).map(|at| (at, clause)));
@@ -170,7 +184,9 @@ fn blames_the_load(code: &str) -> bool {
 
 /// The clause that a fatal error of this code breaks after `ready`, if it may not be fatal there.
 fn never_fatal(conn: &Conn, code: &str) -> Option<RequirementId> {
-    let after_end = !conn.keepalive.after_end.is_empty();
+    // By the order of the bytes, a keepalive that was read without harm did none.
+    let after_end = conn.keepalive.after_end.iter().any(|at| at.event > conn.answers.read_upto);
+    let unanswered = conn.answers.pending.iter().find(|one| !one.optional);
     Some(match code {
         "unknown_type" => req::MSG_S5,
         "audio_after_end" if conn.audio.after_end.is_empty() && !conn.audio.empty.is_empty() => req::AUD_S3,
@@ -182,7 +198,7 @@ fn never_fatal(conn: &Conn, code: &str) -> Option<RequirementId> {
         "invalid_state" if after_end && !conn.answers.pending.iter().any(|one| one.code == code) => req::KA_S5,
         "invalid_state" if conn.answers.pending.is_empty() && conn.end.sentinel_early => req::END_S1,
         "invalid_state" if conn.answers.pending.is_empty() && conn.flush.any_early => req::STA_S3,
-        "invalid_state" => req::STA_S1,
+        "invalid_state" => unanswered.map_or(req::STA_S1, |one| one.clause),
         "bad_message" if conn.answers.pending.front().is_some_and(|one| one.code == "unknown_type") => req::MSG_S5,
         "bad_message" if conn.answers.bad_messages == 0 && conn.answers.extension.is_some() => req::VER_3,
         "bad_message" if conn.answers.bad_messages == 0 => req::MSG_3,
@@ -200,7 +216,9 @@ pub(crate) fn ended_by_nonfatal(conn: &Conn) -> Option<(At, RequirementId)> {
     let (at, code) = conn.answers.last_nonfatal.as_ref()?;
     let nothing_since = conn.heard_us.is_some_and(|heard| heard <= at.t_us);
     // What came after it got no answer: unless that is of the same sort, it is what the server closed for.
-    let same_sort = conn.answers.pending.iter().find(|one| !one.optional).is_none_or(|one| one.code == code);
+    // And what no parser takes is what it closed for, whatever it had said of others before.
+    let first = conn.answers.pending.iter().find(|one| !one.optional);
+    let same_sort = first.is_none_or(|one| one.code == code && !one.hostile);
     let clause = match code.as_str() {
         "audio_after_end" => req::END_S4,
         "duplicate_end_of_stream" => req::END_S5,

@@ -39,6 +39,8 @@ pub(crate) struct Flushes {
     overtaken_upto: Option<usize>,
     pub(crate) first: Option<At>,
     pub(crate) any_early: bool,
+    /// One that was sent after `ready` was answered.
+    later_answered: bool,
     /// The last `flushed`, and the audio it covers in milliseconds.
     pub(crate) last: Option<(At, u64)>,
     /// The last flush that was answered had come before `ready`.
@@ -84,11 +86,13 @@ pub(crate) fn on_flushed(conn: &mut Conn, at: At, flushed: &Flushed) {
     if flush.early {
         conn.credit(req::STA_S3);
     }
+    conn.flush.later_answered |= !flush.early;
     let known = |debt: &FlushDebt| conn.flush.overtaken_upto.is_some_and(|upto| debt.at.event < upto);
     if let Some(ahead) = ahead.filter(|ahead| !known(ahead)) {
         conn.flush.overtaken_upto = Some(flush.at.event);
         let text = format!("answered the flush {:?} before the flush {:?}", flush.id, ahead.id);
-        conn.convict_with(FindingKind::WrongAnswer, req::FLU_S2, at, &[ahead.at.event, flush.at.event], text);
+        let clause = clause_of(conn, &ahead);
+        conn.convict_with(FindingKind::WrongAnswer, clause, at, &[ahead.at.event, flush.at.event], text);
     }
     let ready_us = conn.ready.as_ref().map_or(0, |(ready, _)| ready.t_us);
     let asked_us = flush.at.t_us.max(ready_us);
@@ -131,6 +135,11 @@ fn covers(conn: &mut Conn, at: At, flush: &FlushDebt) {
         let text = format!("sent `flushed` for {:?} while segment {id} of that audio was open", flush.id);
         conn.convict_with(FindingKind::WrongAnswer, req::FLU_S1, at, &[segment.at.event], text);
     }
+}
+
+/// The clause by which a `flushed` is owed: that the flush was early says something only where others are answered.
+pub(crate) fn clause_of(conn: &Conn, flush: &FlushDebt) -> RequirementId {
+    if flush.early && conn.flush.later_answered { req::STA_S3 } else { req::FLU_S2 }
 }
 
 /// A final: does it belong to audio for which `flushed` has come already?

@@ -13,7 +13,7 @@ use crate::conn::{At, Conn};
 use crate::ledger;
 use crate::queue::Queue;
 use crate::rules::answers::{self, Would};
-use crate::rules::blame;
+use crate::rules::{blame, flush};
 
 /// An acknowledgement that the server owes.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +46,8 @@ pub(crate) struct Liveness {
     awake_us: Option<u64>,
     by_keepalive: bool,
     by_control: bool,
+    /// When the server first showed, after the idle timeout had passed, that it works on the end.
+    ending_us: Option<u64>,
     /// A proper idle timeout was announced.
     pub(crate) timed_out: bool,
     pub(crate) inactive: bool,
@@ -119,6 +121,7 @@ fn note(conn: &mut Conn, at: At, kind: Kind) {
         return;
     }
     silence_before(conn, at);
+    conn.keepalive.ending_us = None;
     conn.keepalive.by_kind.insert(kind, at.t_us);
     let settled_us = at.t_us.saturating_sub(conn.scale.in_flight_us());
     let recent = &mut conn.keepalive.recent;
@@ -149,6 +152,30 @@ pub(crate) fn silence_before(conn: &mut Conn, at: At) {
 /// that was sent later. It may have been busy with its last finals.
 fn may_have_fired(conn: &Conn) -> bool {
     conn.keepalive.silence_ended.is_some_and(|ended| conn.answers.read_upto < ended.event)
+}
+
+/// Progress or a final: if the idle timeout has passed, the server is about to end the session.
+pub(crate) fn worked(conn: &mut Conn, at: At) {
+    let idle_us = conn.limits.idle_timeout_ms.saturating_mul(1_000);
+    if conn.end.sentinel.is_none() && conn.keepalive.was_idle_before(at, idle_us) {
+        conn.keepalive.ending_us.get_or_insert(at.t_us);
+    }
+}
+
+/// Until when an idle session must have been ended, or the end begun, that was last active at `since_us`: whoever works on finals
+/// first tells so by the progress rule, and may then take as long as a drain.
+pub(crate) fn idle_due_us(conn: &Conn, since_us: u64) -> u64 {
+    let idle_ms = conn.limits.idle_timeout_ms;
+    let begun_ms = idle_ms.saturating_add(2 * conn.limits.progress_interval_ms);
+    let begun_by_us = since_us.saturating_add(conn.scale.patience_us(begun_ms));
+    match conn.keepalive.ending_us.filter(|ending_us| *ending_us <= begun_by_us) {
+        None => begun_by_us,
+        Some(_) => {
+            let drain_ms = conn.limits.drain_ms;
+            let due_us = since_us.saturating_add(conn.scale.patience_us(idle_ms.saturating_add(drain_ms)));
+            due_us.max(conn.extended_due_us(since_us.saturating_add(conn.scale.us(idle_ms)), drain_ms))
+        }
+    }
 }
 
 /// The server answers something: where only keepalives or controls kept the session alive for the length of the idle
@@ -245,17 +272,19 @@ pub(crate) fn timed_out(conn: &mut Conn, at: At, error: &ErrorMessage) {
         }
         return;
     }
-    let flushing = conn.flush.unanswered().filter(|flush| flush.at.t_us <= read_by_us).map(|flush| flush.at);
+    let flushing = conn.flush.unanswered().filter(|flush| flush.at.t_us <= read_by_us);
     if let Some(flush) = flushing.filter(|_| !may_have_fired(conn)) {
-        // A server that tells progress works on the flush; one that is silent has forgotten it.
-        let works = conn.progress.told_us.is_some_and(|told| told > flush.t_us);
-        let (kind, clause) = match flush_is_early(conn, flush) {
-            _ if works => (FindingKind::IllegalMessage, req::KA_S4),
-            true => (FindingKind::Unanswered, req::STA_S3),
-            false => (FindingKind::Unanswered, req::FLU_S2),
+        // A server that still tells progress works on the flush; one that is silent has forgotten it.
+        let recent_us = conn.scale.patience_us(2 * conn.limits.progress_interval_ms);
+        let still = |told: u64| told > flush.at.t_us && at.t_us.saturating_sub(told) <= recent_us;
+        let works = conn.progress.told_us.is_some_and(still);
+        let (kind, clause) = if works {
+            (FindingKind::IllegalMessage, req::KA_S4)
+        } else {
+            (FindingKind::Unanswered, flush::clause_of(conn, flush))
         };
-        let text = "ended the session as idle while a flush was open";
-        conn.convict_with(kind, clause, at, &[flush.event], text);
+        let (asked, text) = (flush.at.event, "ended the session as idle while a flush was open");
+        conn.convict_with(kind, clause, at, &[asked], text);
         return;
     }
     let surely = |(activity, _): &&(At, Kind)| activity.t_us <= read_by_us;
@@ -284,17 +313,9 @@ pub(crate) fn timed_out(conn: &mut Conn, at: At, error: &ErrorMessage) {
         return;
     }
     let since_us = conn.keepalive.last_us().unwrap_or(activity.t_us);
-    // Finals of the audio it had take their time; a server that had none to send was silent too long by the progress rule.
-    let worked = conn.progress.told_us.is_some_and(|told| told > since_us)
-        || conn.results.finals.last().is_some_and(|last| last.t_us > since_us);
-    let idle_ms = conn.limits.idle_timeout_ms;
-    let ending_ms = if worked { conn.limits.drain_ms } else { 2 * conn.limits.progress_interval_ms };
-    let most_ms = idle_ms.saturating_add(ending_ms);
-    let mut due_us = since_us.saturating_add(conn.scale.patience_us(most_ms));
-    if worked {
-        due_us = due_us.max(conn.extended_due_us(since_us.saturating_add(conn.scale.us(idle_ms)), ending_ms));
-    }
+    let due_us = idle_due_us(conn, since_us);
     // However slow the machine: a server that then still answered at once was not kept from ending the session.
+    let most_ms = conn.limits.idle_timeout_ms.saturating_add(2 * conn.limits.progress_interval_ms);
     let unscaled_us = most_ms.saturating_mul(1_050);
     let awake = conn.keepalive.awake_us.is_some_and(|awake_us| awake_us.saturating_sub(since_us) > unscaled_us);
     let inactive = has_inactive_since(conn, activity);
@@ -335,11 +356,6 @@ fn idle_in_the_drain(conn: &Conn, sentinel: At, at: At) -> (FindingKind, Require
     }
     let text = "took no notice of the sentinel, and ended the session as idle";
     (FindingKind::Unanswered, ledger::clause_of_the_end(conn), text)
-}
-
-/// Whether the flush was sent before `ready`.
-fn flush_is_early(conn: &Conn, flush: At) -> bool {
-    conn.ready.as_ref().is_some_and(|(ready, _)| flush.event < ready.event)
 }
 
 /// Whether an error came that no message deserved, where some had been sent before `ready`.

@@ -8,12 +8,12 @@ use lastword_spec::table::State;
 
 use crate::bounds::ms;
 use crate::conn::{At, Conn, Context};
-use crate::rules::aud;
+use crate::rules::{aud, keepalive};
 
 /// The longest a server may take to become ready, whatever its progress says.
 const READY_AT_MOST_MS: u64 = 60_000;
 /// The progress interval before `ready`.
-const INTERVAL_BEFORE_READY_MS: u64 = 2_000;
+pub(crate) const INTERVAL_BEFORE_READY_MS: u64 = 2_000;
 
 /// The memory of this area.
 #[derive(Debug, Default)]
@@ -99,6 +99,7 @@ pub(crate) fn on_progress(conn: &mut Conn, at: At, progress: &Progress) {
     }
     conn.progress.seq = progress.seq;
     conn.progress.told_us = Some(at.t_us);
+    keepalive::worked(conn, at);
     let processed_ms = progress.audio_processed_ms;
     let counted = conn.answers.fatal_due.is_none();
     let sent_ms = aud::to_ms_up(conn.audio.accepted_bytes, &conn.format()).filter(|_| counted);

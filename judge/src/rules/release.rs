@@ -12,6 +12,7 @@ use lastword_spec::trace::{EventKind, Probe, Side, Stimulus};
 use crate::bounds::Scale;
 use crate::conn::{At, Conn};
 use crate::ledger::{self, Obligation};
+use crate::rules::progress;
 use crate::suspicion::{Conclusion, Outcome, ProbeRow};
 
 /// How often a stimulus must have done it, and the control not.
@@ -300,7 +301,18 @@ pub(crate) fn conclude(rows: &[ProbeRow], debt: &Obligation, limits: &Limits, sc
             return Some(Conclusion::Masked { timer_us: gap_us, limit, forward });
         }
     }
-    Some(Conclusion::Slow { middle_us })
+    let too_silent = may && constant && gaps[0] > most_silent_us(debt.state, limits, scale);
+    Some(Conclusion::Slow { middle_us, too_silent })
+}
+
+/// Longer than this no server may be silent while it owes something and works, however it is on its way.
+fn most_silent_us(state: State, limits: &Limits, scale: Scale) -> u64 {
+    let interval_ms = match state {
+        State::Configuring => progress::INTERVAL_BEFORE_READY_MS,
+        State::Streaming | State::Draining => limits.progress_interval_ms,
+        _ => return u64::MAX,
+    };
+    scale.patience_us(2 * interval_ms)
 }
 
 /// The announced limit whose length this is, of those that can have to do with the debt: a line that stalls for as long as some other

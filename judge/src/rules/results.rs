@@ -119,6 +119,7 @@ pub(crate) fn on_final(conn: &mut Conn, at: At, result: &Final) {
     conn.results.saw_confidence |= result.confidence.is_some() || words.iter().any(|word| word.confidence.is_some());
     conn.results.saw_words |= !words.is_empty();
     keepalive::heard(conn, at);
+    keepalive::worked(conn, at);
     let id = result.segment_id;
     let had_partial = conn.results.open.remove(&id).is_some();
     conn.results.partials_closed += usize::from(had_partial);
@@ -210,7 +211,8 @@ fn restated(conn: &Conn, result: &Final) -> Option<RequirementId> {
         return None;
     }
     // A speaker may say a thing twice, and neighbours may overlap a little: it must lie where the last final lies.
-    let overlaps = result.start_ms < heard.last_start_ms.midpoint(heard.last_end_ms);
+    let sound = ![req::TIM_1, req::TIM_S1].into_iter().any(|id| conn.convicted(id));
+    let overlaps = sound && result.start_ms < heard.last_start_ms.midpoint(heard.last_end_ms);
     let same_again = words == heard.last && overlaps;
     let known = heard.words.len();
     let all_again = words.starts_with(&heard.words) && (overlaps && known >= 2 || known >= 4 && words.len() > known);
@@ -297,6 +299,10 @@ pub(crate) fn settle(conn: &mut Conn) {
     let cancelled = conn.client_close.is_some_and(|close| close.at.event < ended_at.event);
     if conn.tainted || cancelled {
         return;
+    }
+    // By times that are wrong themselves no text is told again.
+    if [req::TIM_1, req::TIM_S1].into_iter().any(|id| conn.convicted(id)) {
+        conn.acquit(FindingKind::RestatedText, req::FIN_S3);
     }
     promised_and_missing(conn, ended_at);
     fell_silent(conn, ended_at);

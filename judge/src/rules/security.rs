@@ -1,6 +1,7 @@
 //! What a server must not say, and whom it must not let in (SEC).
 
 use lastword_spec::finding::FindingKind;
+use lastword_spec::ijson::{self, TypeMember};
 use lastword_spec::message::ServerMessage;
 use lastword_spec::requirements as req;
 use lastword_spec::trace::Shown;
@@ -17,10 +18,22 @@ pub(crate) fn note_token(conn: &mut Conn, text: &str) {
     }
 }
 
+/// The value of the member `token`, wherever it stands in the text; that need not be a message.
 fn token_of(text: &str) -> Option<String> {
     let (_, rest) = text.split_once("\"token\"")?;
     let value = rest.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
-    value.split_once('"').map(|(token, _)| token.to_owned())
+    let mut escaped = false;
+    let end = value.find(|c| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    })?;
+    // As the only member of a message it can be read like any other text.
+    let alone = format!("{{\"type\":\"{}\"}}", &value[..end]);
+    match ijson::scan(&alone).ok()?.message_type {
+        TypeMember::Text(token) => Some(token.into_owned()),
+        TypeMember::Missing | TypeMember::NotString => None,
+    }
 }
 
 /// Searches any text of the server for credentials.
@@ -94,6 +107,7 @@ pub(crate) fn across(conns: &mut [&mut Conn], secrets: &[String]) {
             conn.credit(req::SEC_S1);
         }
         wrong_header(conn, served, demanded);
+        good_refused(conn, served, secrets);
         let at = conn.last;
         if let Some(refusal) = refused(conn)
             && let Some((other, _)) = sentences.iter().find(|(id, text)| *id < conn.id && *text != refusal.message)
@@ -132,13 +146,42 @@ fn wrong_header(conn: &mut Conn, served: bool, demanded: bool) {
     }
 }
 
+/// One good credential is enough: who showed one, and no wrong one beside it, is let in.
+fn good_refused(conn: &mut Conn, served: bool, secrets: &[String]) {
+    let shown = conn.open.as_ref().and_then(|open| open.authorization);
+    let token = conn.config.token.as_ref().filter(|_| !secrets.is_empty());
+    let (good_token, wrong_token) =
+        (token.is_some_and(|one| secrets.contains(one)), token.is_some_and(|one| !secrets.contains(one)));
+    let good = (shown == Some(Shown::Good) && !wrong_token) || (good_token && shown != Some(Shown::Wrong));
+    let refused = conn.config.refusal.as_ref().is_some_and(|refusal| refusal.code == "unauthenticated");
+    if good && refused && served && !secrets.is_empty() {
+        let at = conn.answers.fatal.as_ref().map_or(conn.last, |(at, _)| *at);
+        let text = "refused a client that showed a good credential and no wrong one";
+        conn.convict(FindingKind::WronglyRefused, req::SEC_S1, at, text);
+    }
+}
+
 fn checks_the_config(code: &str) -> bool {
     matches!(code, "invalid_config" | "unsupported_audio" | "unsupported_option" | "unknown_model")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::gives_away;
+    use super::{gives_away, token_of};
+
+    #[test]
+    fn a_token_is_read_as_what_it_stands_for() {
+        let tokens = [
+            (r#"{"type":"config","token":"plain"}"#, Some("plain")),
+            (r#"{"type":"config","token" : "a\"b\\c\u0041"}"#, Some("a\"b\\cA")),
+            (r#"{"type":"config","token":"ends in \\"}"#, Some("ends in \\")),
+            (r#"{"type":"config","token":"never ends"#, None),
+            (r#"{"type":"config","token":7}"#, None),
+        ];
+        for (text, token) in tokens {
+            assert_eq!(token_of(text).as_deref(), token, "{text}");
+        }
+    }
 
     #[test]
     fn traces_and_paths_are_seen_and_ordinary_sentences_are_not() {

@@ -108,11 +108,6 @@ impl Engine {
         self.hearing.next_segment_id()
     }
 
-    /// A fault: what is heard of the open segment is lost.
-    pub(crate) fn forget(&mut self) {
-        self.hearing.forget();
-    }
-
     /// When the step in hand is done.
     pub(crate) fn next_done(&self) -> Option<Instant> {
         self.current.as_ref().map(|(at, _)| *at).filter(|_| !self.dead)

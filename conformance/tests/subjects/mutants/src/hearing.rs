@@ -100,12 +100,6 @@ impl Hearing {
         self.close_segment(sounds);
     }
 
-    /// Makes it forget the segment it is in.
-    pub(crate) fn forget(&mut self) {
-        self.segment = None;
-        self.heard_samples += std::mem::take(&mut self.rest).len() / 2;
-    }
-
     /// Takes the number of the next segment.
     pub(crate) fn next_segment_id(&mut self) -> u64 {
         self.next_id += 1;

@@ -133,7 +133,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "second-sentinel-loses-final",
         "END-S5",
         "server/end/second-sentinel",
-        "forgets the open segment at a second sentinel",
+        "loses the last final where a second sentinel came",
     ),
     mutant(
         Fault::SecondSentinelEndsTwice,
@@ -166,7 +166,7 @@ pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
         Fault::WaitsForMore,
         "waits-for-more",
-        "END-S7",
+        "END-S2",
         "server/end/plain",
         "waits for anything more after the sentinel",
     ),

@@ -76,12 +76,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
                     engine.end();
                 }
             }
-            Fault::SecondSentinelLosesFinal => {
-                self.error("duplicate_end_of_stream", "end_of_stream came before", None);
-                if let Some(engine) = &mut self.engine {
-                    engine.forget();
-                }
-            }
             _ => self.error("duplicate_end_of_stream", "end_of_stream came before", None),
         }
     }
@@ -104,6 +98,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
             }
             Fault::LastFinalLate => self.hold_until(now + LATE_FINAL),
             Fault::ProgressUnsaid if ms(self.received_samples) > LONG_AUDIO_MS => self.hold_until(now + SILENT_PASS),
+            Fault::SecondSentinelLosesFinal => {
+                if self.memory.sentinels > 0 {
+                    self.memory.held.clear();
+                }
+                self.masked_end();
+            }
             Fault::LastFinalLost => {
                 self.memory.held.clear();
                 self.completed();

@@ -82,7 +82,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         match self.server.fault() {
             Fault::IdleWithoutFinals if self.state == State::Failing => return,
             // The one before it may go: the last one is held back, to be lost, late, or said after the end.
-            Fault::LastFinalLost | Fault::LastFinalLate | Fault::FinalAfterEnd if self.state == State::Draining => {
+            Fault::LastFinalLost | Fault::LastFinalLate | Fault::FinalAfterEnd | Fault::SecondSentinelLosesFinal
+                if self.state == State::Draining =>
+            {
                 if let Some(before) = self.memory.held.pop() {
                     self.finals += 1;
                     self.say(before);
