@@ -276,7 +276,7 @@ fn verdict(conn: &Conn, closing: Closing, too_big: bool) -> Verdict {
 
 /// A close that answers something special, where plain sessions work.
 fn at_a_stimulus(conn: &Conn, closing: Closing, how: &str) -> Option<Verdict> {
-    let (at, clause) = errors::provoked_by(conn).filter(|_| conn.plain_works)?;
+    let (at, clause) = errors::provoked_by(conn, closing.at).filter(|_| conn.plain_works)?;
     let crash = clause == req::SEC_S3 && !closing.frame;
     let kind = if crash { FindingKind::Crash } else { ClosedWithoutEnd };
     Some((kind, clause, Some(at), format!("{how} at a message that it must be able to take")))

@@ -78,7 +78,7 @@ fn after_ready(conn: &mut Conn, at: At, error: &ErrorMessage) {
         return;
     }
     if code == "internal" {
-        conn.failed = provoked_by(conn).map(|(because, clause)| Failed { at, because, clause });
+        conn.failed = provoked_by(conn, at).map(|(because, clause)| Failed { at, because, clause });
         return;
     }
     if let Some(clause) = never_fatal(conn, code) {
@@ -124,8 +124,9 @@ fn went_on_past(conn: &mut Conn, at: At, asked: At, clause: RequirementId) {
 
 /// What a server most likely failed at, where a plain session works: by the order of the bytes the first thing that it owes an answer
 /// for, or that asks for none and is not known to have done no harm.
-pub(crate) fn provoked_by(conn: &Conn) -> Option<(At, RequirementId)> {
-    let first = [first_unanswered(conn), first_unsurvived(conn)].into_iter().flatten().min_by_key(|(at, _)| at.event);
+pub(crate) fn provoked_by(conn: &Conn, now: At) -> Option<(At, RequirementId)> {
+    let first =
+        [first_unanswered(conn), first_unsurvived(conn, now)].into_iter().flatten().min_by_key(|(at, _)| at.event);
     first.or_else(|| last_sent(conn))
 }
 
@@ -138,9 +139,10 @@ fn first_unanswered(conn: &Conn) -> Option<(At, RequirementId)> {
     [error, update, ack].into_iter().flatten().min_by_key(|(at, _)| at.event)
 }
 
-/// The first message that asks for no answer, special as it is, behind which nothing has been answered yet.
-fn first_unsurvived(conn: &Conn) -> Option<(At, RequirementId)> {
-    let unread = |at: &&At| at.event > conn.answers.read_upto;
+/// The first message that asks for no answer, special as it is, behind which nothing has been answered yet; only just now sent.
+fn first_unsurvived(conn: &Conn, now: At) -> Option<(At, RequirementId)> {
+    let recent = |at: &At| now.t_us.saturating_sub(at.t_us) <= conn.scale.surely_read_us();
+    let unread = |at: &&At| at.event > conn.answers.read_upto && recent(at);
     let empty = conn.audio.empty.iter().find(unread).map(|at| (*at, req::AUD_S3));
     let late = conn.keepalive.after_end.iter().find(unread).map(|at| (*at, req::KA_S5));
     let command = conn.audio.last_command.as_ref().filter(unread).map(|at| (*at, req::AUD_S5));
@@ -158,6 +160,9 @@ fn last_sent(conn: &Conn) -> Option<(At, RequirementId)> {
         (sentinel.filter(|_| conn.end.sentinel_early), req::END_S1),
         (sentinel.filter(|_| untouched), req::END_S6),
         (conn.flush.open.front().map(|flush| flush.at), req::FLU_S2),
+        (conn.keepalive.after_end.last().copied(), req::KA_S5),
+        (audio.empty.last().copied(), req::AUD_S3),
+        (audio.last_command, req::AUD_S5),
         (audio.broken.last, req::AUD_S2),
         (audio.last_unusual, req::AUD_S4),
     ];

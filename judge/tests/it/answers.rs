@@ -129,7 +129,7 @@ fn codes_that_nobody_knows_and_codes_of_the_service_answer_nothing() {
     }
     for (code, id) in [
         ("bad_message", "MSG-3"),
-        ("invalid_audio", "AUD-S4"),
+        ("invalid_audio", "AUD-S1"),
         ("message_too_large", "LIM-S2"),
         ("audio_after_end", "END-S10"),
         ("duplicate_end_of_stream", "END-S10"),

@@ -36,10 +36,11 @@ fn the_timer_and_the_sentinel_may_cross() {
 fn an_open_flush_stops_the_timer() {
     let audio = (10, "audio 32000");
     assert_eq!(idle_at(&[audio, (20, FLUSH)], 30_600), ["FLU-S2"]);
-    assert_eq!(idle_at(&[audio, (20, FLUSH), (30, PROGRESS)], 30_600), ["KA-S4"]);
+    assert_eq!(idle_at(&[audio, (20, FLUSH), (30_000, PROGRESS)], 30_600), ["KA-S4"]);
+    assert_eq!(idle_at(&[audio, (20, FLUSH), (30, PROGRESS)], 30_600), ["FLU-S2"], "progress has stopped");
     assert_eq!(idle_at(&[audio, (15, PROGRESS), (20, FLUSH)], 30_600), ["FLU-S2"], "it told before");
     let early = [(0, "open"), (0, CONFIG), (1, FLUSH), (2, READY), (30_600, &error("idle_timeout", true, ""))];
-    assert_eq!(broken(&early), ["STA-S3"]);
+    assert_eq!(broken(&early), ["FLU-S2"], "no flush at all is answered");
     // So late that it may not have been read.
     assert_eq!(idle_at(&[audio, (29_500, FLUSH)], 29_999), [""; 0]);
 }
