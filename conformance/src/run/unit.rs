@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lastword_judge::Judgement;
 use lastword_spec::finding::Verdict;
 use lastword_spec::trace::{Event, Trace};
 use tokio::time::Instant;
@@ -87,7 +88,7 @@ pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
         let judgement = expected::judge(&knowledge, case, &trace);
         let mut circumstances = Circumstances { unmet: played.unmet, control_failed: before.clone() };
         let (first, _) = verdict::of_case(case, &judgement, &circumstances);
-        if attempt < case.attempts && matches!(first, Verdict::NotTested | Verdict::Inconclusive) {
+        if attempt < case.attempts && may_try_again(first, &judgement) {
             continue;
         }
         let mut slowest_ms = played.controls.iter().map(|control| control.took_ms).max();
@@ -121,6 +122,13 @@ pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
     }
 }
 
+/// Whether a further attempt may decide what this one did not. One that ended because a debt of the server outlasted the harness's
+/// patience stands: a pass must not forget it.
+fn may_try_again(verdict: Verdict, judgement: &Judgement) -> bool {
+    let undecided = matches!(verdict, Verdict::NotTested | Verdict::Inconclusive);
+    undecided && judgement.suspicions.iter().all(|suspicion| suspicion.paid_us.is_some())
+}
+
 fn append_control(trace: &mut Trace, control: &Control) {
     let t_us = trace.events.last().map_or(0, |event| event.t_us);
     trace.events.push(Event { t_us, conn: CONTROL_AFTER, kind: control.event() });
@@ -149,4 +157,29 @@ async fn control_after(env: &Arc<Env>) -> Option<Control> {
         tokio::time::sleep(CONTROL_PAUSE).await;
     }
     last
+}
+
+#[cfg(test)]
+mod tests {
+    use lastword_judge::judge;
+    use lastword_spec::trace;
+
+    use super::*;
+
+    const HEADER: &str = r#"{"lastword_trace":1,"subject":"server"}"#;
+    const OPEN: &str = r#"{"t_us":0,"conn":0,"open":{"offered":["lastword.v1"],"selected":"lastword.v1"}}"#;
+    const CONFIG: &str = r#"{"t_us":1,"conn":0,"from":"client","text":"{\"type\":\"config\"}"}"#;
+    const GAVE_UP: &str = r#"{"t_us":4000000,"conn":0,"gave_up":{"after_ms":4000}}"#;
+
+    fn of(lines: &[&str]) -> Judgement {
+        judge(&trace::read(&(lines.join("\n") + "\n")).expect("a trace"), &lastword_judge::Options::default())
+    }
+
+    #[test]
+    fn an_attempt_that_waited_in_vain_for_what_is_owed_is_not_forgotten_by_another_one() {
+        assert!(may_try_again(Verdict::NotTested, &of(&[HEADER, OPEN])));
+        assert!(may_try_again(Verdict::Inconclusive, &of(&[HEADER, OPEN, GAVE_UP])), "nothing was owed");
+        assert!(!may_try_again(Verdict::Inconclusive, &of(&[HEADER, OPEN, CONFIG, GAVE_UP])), "`ready` was");
+        assert!(!may_try_again(Verdict::Pass, &of(&[HEADER, OPEN])));
+    }
 }
