@@ -136,7 +136,15 @@ fn conclusion(
     suspicion: &Suspicion,
     controls: &[Control],
 ) -> Conclusion {
-    let probed = release::conclude(&suspicion.probes, debt, &conn.limits, conn.scale);
+    let probed = match release::conclude(&suspicion.probes, debt, &conn.limits, conn.scale) {
+        // One stall of the machine shows in all probes that are held side by side: only where no plain session ever goes through is
+        // the silence the server's own. Elsewhere the control sessions say whether it could have spoken.
+        Some(Conclusion::Slow { middle_us, too_silent }) => {
+            let too_silent = too_silent && !controls.iter().any(Control::completed);
+            Some(Conclusion::Slow { middle_us, too_silent })
+        }
+        other => other,
+    };
     let Some(given_up) = given_up else {
         let own_us = suspicion.silent_us;
         return match probed {
