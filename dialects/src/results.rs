@@ -395,6 +395,8 @@ mod tests {
         assert_eq!(say("yes", false), ["1 yes!"], "a word said again later is new");
         assert_eq!(say("Yes, sir.", true), ["2 sir.!"]);
         assert_eq!(say("alone", true), ["3 alone!"], "there was nothing to restate");
+        assert_eq!(say("e mail", false), ["4 e mail!"]);
+        assert_eq!(say("E-mail.", true), ["note"], "the same letters, cut into other words");
     }
 
     #[test]
