@@ -433,3 +433,18 @@ def _(t):
 def _(t):
     heater(t.start().speech()).end_of_stream().keepalive(5).keepalive().client(type="hello").end_of_stream().wait(5)
     t.error("unknown_type").error("duplicate_end_of_stream").wait(50).ended().hang_up()
+
+
+@trace("probes-late-together", "A flush takes 1.2 s, and on probes side by side on a busy machine as long as the idle timeout: no timer.")
+def _(t):
+    t.start(limits=SMALL).speech().flush("f").wait(1200)
+    heater(t).flushed("f").finish()
+
+    def replay(t, round):
+        t.open().config().wait(5).server(ready(limits=SMALL)).speech().flush("f")
+
+    def answer(t, kind, round):
+        t.wait({"nothing": 3060}.get(kind, 3060 - 200 * round))
+        heater(t).flushed("f")
+        return True
+    probes(t, replay, answer)

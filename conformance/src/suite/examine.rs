@@ -6,7 +6,7 @@ use lastword_spec::finding::{Culprit, FindingKind};
 use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements::{CLO_S3, CON_S3, END_S2, KA_S2, KA_S3, KA_S4, KA_S7, STA_S3};
 use lastword_spec::table::{ServerInput, State};
-use lastword_spec::trace::{Event, EventKind, Trace};
+use lastword_spec::trace::{EventKind, Trace};
 
 use super::align::{Alignment, Due};
 use super::machine::{Completion, Machine};
@@ -121,7 +121,7 @@ const LONGEST_CROSSING_MS: u64 = 2_500;
 /// Whether this is the ending by a timer that the client's silence starts, and one that the line explains: it did not come before half
 /// of the timer's time had gone since the connection was dialled, where the record begins (the answer to the upgrade may be what the
 /// line held up), and it crossed the input that it leaves unanswered.
-fn is_by_timer(trace: &Trace, asked: usize, seen: &Seen, options: &Options) -> bool {
+fn is_by_timer(trace: &Trace, asked: Option<usize>, seen: &Seen, options: &Options) -> bool {
     let timer_ms = match &seen.output {
         Output::Fatal(code) if code == "config_timeout" => SHORTEST_CONFIG_TIMEOUT_MS,
         Output::Fatal(code) if code == "idle_timeout" => {
@@ -132,9 +132,10 @@ fn is_by_timer(trace: &Trace, asked: usize, seen: &Seen, options: &Options) -> b
         _ => return false,
     };
     let ended_us = trace.events[seen.event].t_us;
-    let since_us = |event: Option<&Event>| event.map_or(u64::MAX, |event| ended_us.saturating_sub(event.t_us));
+    // The client was silent for want of an answer: it left nothing unanswered.
+    let asked_us = asked.and_then(|asked| trace.events.get(asked)).map_or(ended_us, |event| event.t_us);
     let crossed_us = LONGEST_CROSSING_MS.max(timer_ms / 2) * 1_000;
-    ended_us >= timer_ms * 1_000 / 2 && since_us(trace.events.get(asked)) < crossed_us
+    ended_us >= timer_ms * 1_000 / 2 && ended_us.saturating_sub(asked_us) < crossed_us
 }
 
 enum Compared {
@@ -153,8 +154,8 @@ struct Difference {
     requirement: RequirementId,
     /// The event of the output that fits nowhere, or of the input that was not answered.
     event: usize,
-    /// The event of the input.
-    asked: usize,
+    /// The event of the input; `None` where it was not sent any more.
+    asked: Option<usize>,
     /// The output that fits nowhere; `None` where something did not come.
     output: Option<Seen>,
 }
@@ -265,14 +266,14 @@ fn difference(sent: &[Sent<'_>], dues: &[Due<'_>], seen: &[Seen], alignment: &Al
         }
     };
     let wanted = dues.get(step).map_or_else(|| "silence".to_owned(), |due| due.response.to_string());
-    let asked = dues.get(step).and_then(|due| due.event).unwrap_or(0);
+    let asked = dues.get(step).and_then(|due| due.event);
     Difference {
         step,
         state,
         text: format!("answered {what} with {came}, where the table wants {wanted}"),
         kind,
         requirement,
-        event: output.map_or(asked, |seen| seen.event),
+        event: output.map_or(asked.unwrap_or(0), |seen| seen.event),
         asked,
         output: output.cloned(),
     }

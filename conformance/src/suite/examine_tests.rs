@@ -4,10 +4,10 @@ use lastword_spec::close::CloseCode;
 use lastword_spec::finding::FindingKind;
 use lastword_spec::limits::Limits;
 use lastword_spec::table::ServerInput::{
-    self, Audio, BadMessage, BrokenAudio, Close, Config, EndOfStream, Flush, Keepalive, KeepaliveSeq,
+    self, Audio, BadMessage, BrokenAudio, Close, Config, EndOfStream, Flush, Keepalive, KeepaliveSeq, UnknownType,
 };
 use lastword_spec::table::Side;
-use lastword_spec::trace::{Eof, Header, Open};
+use lastword_spec::trace::{Eof, Event, Header, Open};
 use serde_json::json;
 
 use super::*;
@@ -254,4 +254,19 @@ fn a_config_timer_that_ran_while_the_line_held_the_upgrade_decides_nothing_and_o
     // The answer to the upgrade and the end came in the same moment, 2 s after the connection was dialled.
     assert!(matches!(ended_at(2_000_000), Outcome::OutOfTime(_)), "{:?}", ended_at(2_000_000));
     assert!(matches!(ended_at(20_000), Outcome::Mismatch(_)), "{:?}", ended_at(20_000));
+}
+
+#[test]
+fn a_timer_that_fires_while_the_line_holds_an_answer_back_decides_nothing_about_what_was_not_sent_any_more() {
+    let text = |message: serde_json::Value| EventKind::Text { from: Side::Server, text: message.to_string() };
+    let mut script = Script::new().sends(UnknownType, 0);
+    let error = |code: &str, fatal: bool| {
+        text(json!({"type": "error", "code": code, "message": "m", "fatal": fatal, "retryable": fatal}))
+    };
+    let close = EventKind::Close { from: Side::Server, code: Some(CloseCode(4_408)), reason: String::new() };
+    for kind in [error("unknown_type", false), error("config_timeout", true), close] {
+        script.trace.events.push(Event { t_us: 3_400_000, conn: CONN, kind });
+    }
+    let outcome = script.examined(&[UnknownType, EndOfStream, Close]);
+    assert!(matches!(outcome, Outcome::OutOfTime(_)), "{outcome:?}");
 }
