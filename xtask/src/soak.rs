@@ -89,6 +89,7 @@ pub(crate) fn run(workspace: &Workspace, args: &SoakArgs) -> Result<ExitCode> {
     let runs = args.runs.unwrap_or(cells.len());
     let deadline = args.minutes.map(|minutes| Instant::now() + Duration::from_secs(minutes * 60));
     println!("{runs} certifications of {} servers under {} profiles", stacks.len(), profiles.len());
+    let started = Instant::now();
     let soak = Soak {
         workspace,
         parts: &parts,
@@ -101,6 +102,7 @@ pub(crate) fn run(workspace: &Workspace, args: &SoakArgs) -> Result<ExitCode> {
     soak.run(args.parallel.max(1));
     let results = soak.results.into_inner().unwrap_or_else(PoisonError::into_inner);
     print!("{}", results.table(&stacks, &profiles));
+    println!("this run took {} s", started.elapsed().as_secs());
     Ok(match results.verdict_of_this_run() {
         Verdict::Passed => ExitCode::SUCCESS,
         Verdict::Failed | Verdict::Broken => ExitCode::FAILURE,
@@ -249,6 +251,7 @@ impl Soak<'_> {
         }
         record.took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let kept = match record.verdict {
+            _ if self.interrupted.load(Ordering::Relaxed) => None,
             Verdict::Passed => None,
             Verdict::Failed | Verdict::Broken => Some("failures"),
             Verdict::Undecided => Some("undecided"),
