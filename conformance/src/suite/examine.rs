@@ -154,7 +154,7 @@ struct Difference {
     requirement: RequirementId,
     /// The event of the output that fits nowhere, or of the input that was not answered.
     event: usize,
-    /// The event of the input; `None` where it was not sent any more.
+    /// The event of the input that was left unanswered, if one was.
     asked: Option<usize>,
     /// The output that fits nowhere; `None` where something did not come.
     output: Option<Seen>,
@@ -266,14 +266,17 @@ fn difference(sent: &[Sent<'_>], dues: &[Due<'_>], seen: &[Seen], alignment: &Al
         }
     };
     let wanted = dues.get(step).map_or_else(|| "silence".to_owned(), |due| due.response.to_string());
-    let asked = dues.get(step).and_then(|due| due.event);
+    // What came before the next input was sent left none unanswered.
+    let is_open =
+        output.is_none_or(|extra| dues.get(most).and_then(|due| due.event).is_some_and(|at| at < extra.event));
+    let asked = dues.get(step).and_then(|due| due.event).filter(|_| is_open);
     Difference {
         step,
         state,
         text: format!("answered {what} with {came}, where the table wants {wanted}"),
         kind,
         requirement,
-        event: output.map_or(asked.unwrap_or(0), |seen| seen.event),
+        event: output.map_or_else(|| asked.unwrap_or(0), |seen| seen.event),
         asked,
         output: output.cloned(),
     }
