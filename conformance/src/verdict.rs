@@ -8,6 +8,7 @@ use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements;
 
 use crate::case::{Case, Unexercised};
+use crate::run::CONTROL_FAILED;
 
 /// What stands beside the trace of a case.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +37,7 @@ pub fn of_case(case: &Case, judgement: &Judgement, circumstances: &Circumstances
         return (Verdict::Inconclusive, Some(why));
     }
     if let Some(why) = &circumstances.control_failed {
-        return (Verdict::Inconclusive, Some(format!("control failed: {why}")));
+        return (Verdict::Inconclusive, Some(format!("{CONTROL_FAILED}{why}")));
     }
     // A SHOULD that was broken is decided as well.
     let decided = |id: &RequirementId| {

@@ -181,6 +181,8 @@ fn draining(conn: &Conn, owed: &mut Vec<Obligation>) {
 pub(crate) fn clause_of_the_end(conn: &Conn) -> RequirementId {
     if !conn.plain_works {
         req::END_S2
+    } else if conn.end.sentinel_odd {
+        req::MSG_3
     } else if conn.end.sentinel_early {
         req::END_S1
     } else if conn.audio.accepted_bytes == 0 {

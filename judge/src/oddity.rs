@@ -45,7 +45,7 @@ fn has_outer_space(text: &str) -> bool {
 
 /// Whether the first bytes of a binary message look like a command of some speech protocol.
 pub(crate) fn looks_like_command(head: &[u8]) -> bool {
-    matches!(head, [b'{', b'"', ..]) || matches!(head, [b'E', b'O', b'S', ..])
+    matches!(head, [b'{', b'"', ..] | [b'E', b'O', b'S', ..] | [b'E', b'N', b'D', ..] | [b'E', b'O', b'F', ..])
 }
 
 /// Whether the first bytes of a binary message are a container's magic number.

@@ -151,7 +151,7 @@ fn good_message(conn: &mut Conn, at: At, phase: State, text: &str, message: Clie
         }
         (Answer::OweFlushed, ClientMessage::Flush(flush)) => crate::rules::flush::asked(conn, at, flush.id),
         (Answer::UpdatedOrError, ClientMessage::Update(update)) => conn.answers.updates.push_back((at, update.id)),
-        (Answer::OweSessionEnded, _) => crate::rules::end::sentinel(conn, at),
+        (Answer::OweSessionEnded, _) => crate::rules::end::sentinel(conn, at, oddity.form),
         (Answer::Nothing, ClientMessage::Keepalive(_)) if phase == State::Draining => {
             conn.keepalive.after_end.push(at);
         }

@@ -259,6 +259,17 @@ def _(t):
     heater(t.start().speech()).audio(bytes=640, head="7b227479").wait(100).ended(received=2020).hang_up()
 
 
+@trace("AUD-S5--a-word-ends", "A frame that holds what ends the stream in another protocol ends it here.")
+def _(t):
+    heater(t.start().speech()).audio(bytes=640, head="454e445f").wait(100).ended(received=2020).hang_up()
+
+
+@trace("BP-S1--fails-when-full", "The server fails when its buffer is full, where plain sessions work.")
+def _(t):
+    t.control().start(limits={**LIMITS, "max_buffered_audio_ms": 1000}).audio(times=40, pace_ms=1)
+    t.error("internal", True, True).ended(4000, 0, 200, complete=False, reason="internal").hang_up(1011)
+
+
 @trace("BP-S1--flood-ends", "A client that sends faster than the server works is cut off.")
 def _(t):
     t.start(limits={**LIMITS, "max_buffered_audio_ms": 1000}).audio(times=40, pace_ms=1)
@@ -494,6 +505,13 @@ def _(t):
 @trace("MSG-3--odd-form-refused", "A message with spaces, another order and escapes is not understood.")
 def _(t):
     spoken(t).client('{ "id" : "f\\u0031", "type" : "flush" }').wait(5).error("bad_message").flushed("f1").finish()
+
+
+@trace("MSG-3--sentinel-of-another-form", "A sentinel with a space and an escape is taken no notice of.")
+def _(t):
+    t.control()
+    heater(t.start().speech()).client('{"type" : "end\\u005fof_stream"}').wait(3000)
+    t.error("idle_timeout", True, True).ended(complete=False, reason="idle_timeout").hang_up(4408)
 
 
 @trace("MSG-S4--unanswered", "A text that is no JSON is not answered.")

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use super::level::level_lines;
 use super::model::{CaseReport, FindingReport, Report, TranscriptsReport, WireLine};
 use super::{latency, stall};
+use crate::run::company::BESIDE;
 use crate::suite;
 
 /// The whole report as text.
@@ -211,8 +212,14 @@ fn evidence(text: &mut String, case: &CaseReport) {
     wire(text, "wire log of the second run, alone", &case.second_wire_log);
     match case.confirmed.as_deref() {
         Some("alone") => text.push_str("  seen again when the case ran alone\n"),
+        Some("in company") => {
+            text.push_str("  not seen again when the case ran alone, but when four of it ran side by side\n")
+        }
         Some("release probes") => text.push_str("  shown by the release probes above, five times over\n"),
         Some("not repeated") => text.push_str("  not seen again when the case ran alone\n"),
+        Some(by) if by.ends_with(BESIDE) => {
+            let _ = writeln!(text, "  seen again in {by}");
+        }
         Some(by) => {
             let _ = writeln!(text, "  confirmed by what {by} showed");
         }

@@ -14,10 +14,11 @@ use lastword_spec::table::State;
 use super::env::Env;
 use super::result::{CaseResult, Confirmation, Evidence};
 use super::unit::{self, Unit};
-use super::{Observer, control};
+use super::{Observer, company, control};
 use crate::verdict;
 
-type Key = (RequirementId, FindingKind);
+/// What was found: by which clause, and of which kind.
+pub(super) type Key = (RequirementId, FindingKind);
 
 /// How many cases are run again for one kind of finding before it counts as not repeatable.
 const TRIES: usize = 3;
@@ -56,6 +57,7 @@ pub(super) async fn confirm(env: &Arc<Env>, results: &mut [CaseResult], observer
         confirmed.extend(shared(&second, &keys));
         results[index].second = second.evidence;
     }
+    company::look(env, results, by_aim(results), &mut confirmed, observer).await;
     settle_all(results, alone.as_ref());
     alone
 }
@@ -79,7 +81,7 @@ async fn least_of_more(env: &Arc<Env>, second: Box<CaseResult>, keys: &BTreeSet<
     more.fold(second, |least, look| if shared(&look, keys).len() < shared(&least, keys).len() { look } else { least })
 }
 
-fn shared(look: &CaseResult, keys: &BTreeSet<Key>) -> BTreeSet<Key> {
+pub(super) fn shared(look: &CaseResult, keys: &BTreeSet<Key>) -> BTreeSet<Key> {
     self::keys(look).intersection(keys).copied().collect()
 }
 
@@ -99,10 +101,15 @@ pub(crate) fn settle_all(results: &mut [CaseResult], alone: Option<&Evidence>) {
         let result = &mut results[index];
         let Some(second) = &result.second else { continue };
         let seen: BTreeSet<Key> = keys_of(second).intersection(&keys).copied().collect();
-        result.confirmation =
-            if seen.is_empty() { Confirmation::NotRepeated(second.clone()) } else { Confirmation::Alone };
+        let in_company = company::is_in_company(&second.trace);
+        result.confirmation = match (seen.is_empty(), in_company) {
+            (true, _) => Confirmation::NotRepeated(second.clone()),
+            (false, false) => Confirmation::Alone,
+            (false, true) => Confirmation::Company,
+        };
         for key in seen {
-            confirmed.entry(key).or_insert_with(|| result.case.id.clone());
+            let beside = if in_company { company::BESIDE } else { "" };
+            confirmed.entry(key).or_insert_with(|| format!("{}{beside}", result.case.id));
         }
     }
     for result in results {
@@ -179,7 +186,7 @@ fn run_in_place(results: &[CaseResult]) -> BTreeMap<Key, String> {
 
 /// Says of a case by which evidence it stands, or that it does not.
 fn settle(result: &mut CaseResult, confirmed: &BTreeMap<Key, String>) {
-    if !result.verdict.is_failure() || matches!(result.confirmation, Confirmation::Alone) {
+    if !result.verdict.is_failure() || result.confirmation.is_again() {
         return;
     }
     let keys = keys(result);
@@ -196,7 +203,7 @@ fn settle(result: &mut CaseResult, confirmed: &BTreeMap<Key, String>) {
 
 /// The findings that stand, each with the case that shows it.
 pub(crate) fn confirmed(results: &[CaseResult]) -> BTreeMap<Key, String> {
-    let stands = |result: &&CaseResult| matches!(result.confirmation, Confirmation::Alone);
+    let stands = |result: &&CaseResult| result.confirmation.is_again();
     let of = |result: &CaseResult| {
         let again = result.second.as_ref().map(keys_of).unwrap_or_default();
         let both: Vec<Key> = keys(result).intersection(&again).copied().collect();
@@ -227,11 +234,11 @@ fn is_gone_for_good((_, kind): &Key) -> bool {
     matches!(kind, FindingKind::Unresponsive | FindingKind::Crash)
 }
 
-fn keys(result: &CaseResult) -> BTreeSet<Key> {
+pub(super) fn keys(result: &CaseResult) -> BTreeSet<Key> {
     result.evidence.as_ref().map(keys_of).unwrap_or_default()
 }
 
-fn keys_of(evidence: &Evidence) -> BTreeSet<Key> {
+pub(super) fn keys_of(evidence: &Evidence) -> BTreeSet<Key> {
     let grave = evidence.findings().filter(|finding| verdict::breaks_a_must(finding));
     grave.map(|finding| (finding.requirement, finding.kind)).collect()
 }
@@ -297,6 +304,20 @@ mod tests {
         assert!(matches!(results[2].confirmation, Confirmation::NotRepeated(_)));
         let verdicts = results.each_ref().map(|result| result.verdict);
         assert_eq!(verdicts, [Verdict::Fail, Verdict::Fail, Verdict::Inconclusive]);
+    }
+
+    #[test]
+    fn a_hang_that_needs_company_stands_by_copies_that_ran_side_by_side() {
+        const HANG: Key = (END_S2, FindingKind::Stalled);
+        let mut results =
+            [failed("server/end/plain", &[HANG], Some(&[HANG])), failed("server/end/no-audio", &[HANG], Some(&[]))];
+        results[0].second = results[0].second.as_ref().map(company::marked);
+        settle_all(&mut results, None);
+        assert!(matches!(results[0].confirmation, Confirmation::Company));
+        assert!(
+            matches!(&results[1].confirmation, Confirmation::By(case) if case.starts_with("server/end/plain beside"))
+        );
+        assert_eq!(results.each_ref().map(|result| result.verdict), [Verdict::Fail, Verdict::Fail]);
     }
 
     #[test]

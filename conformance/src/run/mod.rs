@@ -3,6 +3,7 @@
 
 mod applicable;
 pub(crate) mod calibrate;
+pub(crate) mod company;
 mod confirm;
 pub(crate) mod control;
 pub(crate) mod env;
@@ -30,6 +31,7 @@ pub use calibrate::Calibration;
 pub(crate) use confirm::{confirmed, settle_all};
 pub(crate) use expected::judge as judge_case;
 pub use knowledge::{Expected, Knowledge};
+pub(crate) use result::CONTROL_FAILED;
 pub use result::{CaseResult, Confirmation, Evidence, Run};
 pub use transcribe::{Transcript, Transcripts};
 
@@ -112,7 +114,8 @@ pub async fn run(plan: Plan, observer: &dyn Observer) -> Run {
     observer.calibrated(&calibration);
     let knowledge = env.knowledge();
     let (mut results, jobs_at_end) = if calibration.reachable {
-        pool::run_all(&env, &plan.cases, jobs, observer).await
+        let all = pool::run_all(&env, &plan.cases, jobs, observer).await;
+        pool::run_crowded_again(&env, all, observer).await
     } else {
         let why = calibration.broken.clone().unwrap_or_else(|| "no connection".to_owned());
         (plan.cases.iter().map(|case| result::unreachable(case, &why)).collect(), jobs)

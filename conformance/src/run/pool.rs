@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use lastword_spec::finding::Verdict;
 use lastword_spec::requirements::{CFG_S1, CLO_S2, END_S1, END_S2, END_S6, FLU_S2};
@@ -94,6 +95,53 @@ pub(super) async fn run_all(
         results[result.0] = Some(result.1);
     }
     (results.into_iter().flatten().collect(), limit)
+}
+
+/// So many times fewer cases run side by side where a subject did not bear so many.
+const FEWER: usize = 4;
+
+/// Runs those cases again, with fewer side by side, that were decided by nothing but a control session that failed, as long as one
+/// succeeds when nothing else runs: the subject serves, only not so many at once, and has not said so.
+pub(super) async fn run_crowded_again(
+    env: &Arc<Env>,
+    (mut results, mut jobs): (Vec<CaseResult>, usize),
+    observer: &dyn Observer,
+) -> (Vec<CaseResult>, usize) {
+    while jobs > 1 && env.controls.broken().is_none() {
+        let crowded: Vec<usize> = (0..results.len()).filter(|index| results[*index].is_without_control()).collect();
+        if crowded.is_empty() || !recovers(env).await {
+            break;
+        }
+        jobs = (jobs / FEWER).max(1);
+        observer.note(&format!(
+            "{} cases met a subject that did not serve a plain session beside others: again, {jobs} side by side",
+            crowded.len()
+        ));
+        let cases: Vec<&'static Case> = crowded.iter().map(|index| results[*index].case).collect();
+        let (again, left) = run_all(env, &cases, jobs, observer).await;
+        jobs = left;
+        for (index, result) in crowded.into_iter().zip(again) {
+            results[index] = result;
+        }
+    }
+    (results, jobs)
+}
+
+/// So often a plain session is tried on a subject that may still be busy with what it was sent.
+const RECOVERY_TRIES: usize = 5;
+const RECOVERY_PAUSE: Duration = Duration::from_secs(2);
+
+/// Whether a plain session succeeds when nothing else runs, at once or after a while.
+async fn recovers(env: &Arc<Env>) -> bool {
+    for _ in 0..RECOVERY_TRIES {
+        match env.controls.alone().await {
+            Some(control) if control.ok => return true,
+            // Nobody is there.
+            Some(control) if !control.reached && control.took_ms < 1_000 => return false,
+            _ => tokio::time::sleep(RECOVERY_PAUSE).await,
+        }
+    }
+    false
 }
 
 /// Cases first that show at once whether the subject is stuck, then those that take their time whatever the subject does: for

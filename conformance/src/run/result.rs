@@ -13,6 +13,9 @@ use crate::case::Case;
 use crate::suite::SuiteRun;
 use crate::verdict::Circumstances;
 
+/// How the reason begins where a control session failed, and nothing was decided.
+pub(crate) const CONTROL_FAILED: &str = "control failed: ";
+
 /// Everything a run brought.
 pub struct Run {
     /// One for each case, in the order of the plan.
@@ -78,6 +81,8 @@ pub enum Confirmation {
     None,
     /// The same was found again when the case ran alone.
     Alone,
+    /// The same was found again when copies of the case ran side by side, and not when one ran alone.
+    Company,
     /// The release probes of the case itself have shown it, five times over.
     Probes,
     /// The same was found again in another case, which ran alone or has shown it by release probes.
@@ -87,12 +92,19 @@ pub enum Confirmation {
 }
 
 impl Confirmation {
-    /// By what a failure was seen again, as reports say it: `alone`, the name of a case, or `not repeated`.
+    /// Whether the case itself has shown the same again.
+    #[must_use]
+    pub fn is_again(&self) -> bool {
+        matches!(self, Self::Alone | Self::Company)
+    }
+
+    /// By what a failure was seen again, as reports say it: `alone`, `in company`, the name of a case, or `not repeated`.
     #[must_use]
     pub fn word(&self) -> Option<String> {
         match self {
             Self::None => None,
             Self::Alone => Some("alone".to_owned()),
+            Self::Company => Some("in company".to_owned()),
             Self::Probes => Some("release probes".to_owned()),
             Self::By(case) => Some(case.clone()),
             Self::NotRepeated(_) => Some("not repeated".to_owned()),
@@ -108,6 +120,12 @@ impl Evidence {
 }
 
 impl CaseResult {
+    /// Whether nothing was decided because a control session failed.
+    pub(super) fn is_without_control(&self) -> bool {
+        let failed = |reason: &String| reason.starts_with(CONTROL_FAILED);
+        self.verdict == Verdict::Inconclusive && self.reason.as_ref().is_some_and(failed)
+    }
+
     /// The findings against the subject.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.evidence.iter().flat_map(Evidence::findings)
@@ -146,5 +164,5 @@ pub(crate) fn skipped(case: &'static Case, verdict: Verdict, reason: &str) -> Ca
 
 /// The result of a case whose subject could not be reached at all.
 pub(super) fn unreachable(case: &&'static Case, why: &str) -> CaseResult {
-    skipped(case, Verdict::Inconclusive, &format!("control failed: {why}"))
+    skipped(case, Verdict::Inconclusive, &format!("{CONTROL_FAILED}{why}"))
 }

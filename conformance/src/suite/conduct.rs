@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use lastword_spec::table::ServerInput;
 use tokio::task::JoinSet;
@@ -52,6 +53,9 @@ const ATTEMPTS: u32 = 4;
 const HOPELESS: u32 = 12;
 /// A control session before every so many sequences keeps the measure of the machine.
 const CONTROL_EVERY: usize = 64;
+/// A subject with one slot may need this long to have it free again, and may be asked so often meanwhile: five seconds in all are
+/// its right (REC-S2).
+const SLOT_PAUSE: Duration = Duration::from_millis(600);
 /// For so many kinds of findings a sequence is run again alone, each so often at most.
 const KEYS: usize = 3;
 const TRIES: usize = 2;
@@ -133,7 +137,9 @@ pub(crate) fn conclude(
     let worst = sequences
         .iter()
         .filter(|one| one.mismatch().is_some())
-        .max_by_key(|one| matches!(one.confirmation, Confirmation::Alone | Confirmation::Probes | Confirmation::By(_)))
+        .max_by_key(|one| {
+            one.confirmation.is_again() || matches!(one.confirmation, Confirmation::Probes | Confirmation::By(_))
+        })
         .or_else(|| sequences.iter().find(|one| one.outcome != Outcome::Conforming));
     let result = CaseResult {
         case: case(),
@@ -169,7 +175,11 @@ async fn run_all(
             if number.is_multiple_of(CONTROL_EVERY) {
                 let env = Arc::clone(env);
                 // Everybody goes on meanwhile; what it measures serves those that come after it.
-                tokio::spawn(async move { env.controls.fresh().await });
+                let control = tokio::spawn(async move { env.controls.fresh().await });
+                if limit == 1 {
+                    // The only slot would be taken twice.
+                    drop(control.await);
+                }
             }
             let (env, suite, learnt) = (Arc::clone(env), Arc::clone(suite), Arc::clone(&learnt));
             running.spawn(async move { (number, sequence(&env, &suite, number, &learnt).await) });
@@ -177,14 +187,19 @@ async fn run_all(
         let Some(finished) = running.join_next().await else { continue };
         match finished {
             Ok((_, Played::Done(result))) => {
+                turned_away = 0;
                 mismatches += usize::from(result.mismatch().is_some());
                 undecided += usize::from(result.outcome.is_undecided());
                 sequences.push(result);
             }
             Ok((number, Played::Overloaded)) if limit > 1 || turned_away < ENOUGH => {
-                turned_away += usize::from(limit == 1);
-                limit = (limit / 2).max(1);
-                observer.note(&format!("the subject has no room: {limit} sequences side by side from here on"));
+                if limit == 1 {
+                    turned_away += 1;
+                    tokio::time::sleep(SLOT_PAUSE).await;
+                } else {
+                    limit /= 2;
+                    observer.note(&format!("the subject has no room: {limit} sequences side by side from here on"));
+                }
                 queue.push_back(number);
             }
             Ok((_, Played::Overloaded)) => stopped = Some("the subject has no room".to_owned()),

@@ -84,7 +84,7 @@ impl SequenceResult {
     }
 
     fn is_confirmed(&self) -> bool {
-        matches!(self.confirmation, Confirmation::Alone | Confirmation::Probes | Confirmation::By(_))
+        self.confirmation.is_again() || matches!(self.confirmation, Confirmation::Probes | Confirmation::By(_))
     }
 }
 

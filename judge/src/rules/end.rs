@@ -18,6 +18,8 @@ pub(crate) struct End {
     pub(crate) sentinel: Option<At>,
     /// It was sent before `ready` had come.
     pub(crate) sentinel_early: bool,
+    /// Its form was unusual: white space, escapes, another order of members.
+    pub(crate) sentinel_odd: bool,
     pub(crate) more_sentinels: Vec<At>,
     /// The message that provoked the fatal end, and by which requirement it must.
     pub(crate) provoked: Option<(At, RequirementId)>,
@@ -30,8 +32,9 @@ pub(crate) struct End {
 }
 
 /// The first sentinel.
-pub(crate) fn sentinel(conn: &mut Conn, at: At) {
+pub(crate) fn sentinel(conn: &mut Conn, at: At, is_odd: bool) {
     keepalive::silence_before(conn, at);
+    conn.end.sentinel_odd = is_odd;
     conn.end.sentinel = Some(at);
     conn.end.sentinel_early = conn.ready.is_none();
     if conn.state == State::Streaming {
@@ -79,6 +82,9 @@ fn answers_the_sentinel(conn: &mut Conn, at: At, sentinel: At) {
     conn.credit(req::END_S10);
     if conn.end.sentinel_early {
         conn.credit(req::END_S1);
+    }
+    if conn.end.sentinel_odd {
+        conn.credit(req::MSG_3);
     }
     let ready_us = conn.ready.as_ref().map_or(0, |(ready, _)| ready.t_us);
     let since_us = sentinel.t_us.max(ready_us);

@@ -168,7 +168,8 @@ fn last_sent(conn: &Conn) -> Option<(At, RequirementId)> {
     ];
     let found = stimuli.into_iter().find_map(|(at, clause)| at.filter(|at| *at == last).map(|at| (at, clause)));
     let early = audio.early_bytes > 0 && last.event < ready_event;
-    found.or(early.then_some((last, req::STA_S3)))
+    let full = audio.backlog_ms > conn.limits.max_buffered_audio_ms;
+    found.or(early.then_some((last, req::STA_S3))).or(full.then_some((last, req::BP_S1)))
 }
 
 /// The trace is over: a failure right after such a stimulus is the breach of its clause, if plain sessions work.

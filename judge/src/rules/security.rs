@@ -101,7 +101,8 @@ pub(crate) fn across(conns: &mut [&mut Conn], secrets: &[String]) {
     let sentences: Vec<(u32, String)> =
         conns.iter().filter_map(|conn| refused(conn).map(|refusal| (conn.id, refusal.message))).collect();
     let served = conns.iter().any(|conn| conn.ready.is_some());
-    let demanded = !sentences.is_empty() || conns.iter().any(|conn| conn.refused == Some(401));
+    // Who was told the credential was told that it is demanded.
+    let demanded = !secrets.is_empty() || !sentences.is_empty() || conns.iter().any(|conn| conn.refused == Some(401));
     for conn in conns.iter_mut() {
         if conn.refused == Some(401) && served {
             conn.credit(req::SEC_S1);

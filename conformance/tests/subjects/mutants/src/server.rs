@@ -138,6 +138,7 @@ impl Server {
         if let (Some(token), Some(shown)) = (&self.options.token, header("Authorization"))
             && shown.strip_prefix("Bearer ") != Some(token)
             && !self.is(Fault::WrongHeaderServed)
+            && !self.is(Fault::CredentialsNotAsked)
         {
             let forbidden = self.is(Fault::WrongHeaderForbidden);
             return refuse(if forbidden { StatusCode::FORBIDDEN } else { StatusCode::UNAUTHORIZED });

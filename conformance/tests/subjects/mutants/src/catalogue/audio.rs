@@ -110,6 +110,13 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "obeys a command that stands in audio",
     ),
     mutant(
+        Fault::WordEndsStream,
+        "word-ends-stream",
+        "AUD-S5",
+        "server/audio/words",
+        "ends the stream at a frame that holds END_OF_AUDIO",
+    ),
+    mutant(
         Fault::ContentDropped,
         "content-dropped",
         "AUD-S5",

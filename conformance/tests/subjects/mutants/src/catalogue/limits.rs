@@ -55,6 +55,13 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "ends the session when its audio buffer is full",
     ),
     mutant(
+        Fault::FullBufferFails,
+        "full-buffer-fails",
+        "BP-S1",
+        "server/limits/flood",
+        "fails when its audio buffer is full",
+    ),
+    mutant(
         Fault::FullBufferDropsWithWarning,
         "full-buffer-drops-with-warning",
         "BP-S1",
@@ -90,6 +97,14 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "SEC-S1",
         "server/security/wrong-token",
         "demands a token and serves any",
+    )
+    .with_token(),
+    mutant(
+        Fault::CredentialsNotAsked,
+        "credentials-not-asked",
+        "SEC-S1",
+        "server/security/wrong-token",
+        "serves everybody, whatever the credential",
     )
     .with_token(),
     mutant(

@@ -34,6 +34,13 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "recognises messages by their bytes",
     ),
     mutant(
+        Fault::SentinelByBytes,
+        "sentinel-by-bytes",
+        "MSG-3",
+        "server/messages/sentinel-by-value",
+        "takes notice of end_of_stream in one form only",
+    ),
+    mutant(
         Fault::JsonReadLoosely,
         "json-read-loosely",
         "MSG-S4",

@@ -123,6 +123,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
     fn refuses_by_fault(&mut self, pcm: &Bytes) -> bool {
         match self.server.fault() {
             Fault::ContentIsCommand if pcm.starts_with(br#"{"type":"end_of_stream"}"#) => self.sentinel(),
+            Fault::WordEndsStream if pcm.as_ref() == b"END_OF_AUDIO" => self.sentinel(),
             Fault::ContentDropped if pcm.first() == Some(&b'{') => {}
             Fault::ShortFrameDropped if pcm.len() < 320 => {}
             Fault::ShortFrameRefused if pcm.len() < 320 => {
@@ -140,6 +141,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
             }
             Fault::FullBufferDrops if self.has_no_room(pcm) => {}
             Fault::FullBufferEnds if self.has_no_room(pcm) => self.fail("rate_limited", None),
+            Fault::FullBufferFails if self.has_no_room(pcm) => self.fail("internal", None),
             Fault::FullBufferDropsWithWarning if self.has_no_room(pcm) => {
                 self.received_samples += pcm.len() / 2;
                 if !std::mem::replace(&mut self.incomplete, true) {

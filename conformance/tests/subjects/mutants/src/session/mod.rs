@@ -200,7 +200,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         let backlog_ms = self.engine.as_ref().map_or(0, Engine::backlog_ms);
         let spills = matches!(
             self.server.fault(),
-            Fault::FullBufferDrops | Fault::FullBufferDropsWithWarning | Fault::FullBufferEnds
+            Fault::FullBufferDrops | Fault::FullBufferDropsWithWarning | Fault::FullBufferEnds | Fault::FullBufferFails
         );
         backlog_ms + frame_ms > self.limits.max_buffered_audio_ms && !spills
     }

@@ -46,6 +46,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
     fn admits(&self, shown: Option<&Value>) -> bool {
         let Some(token) = &self.server.options.token else { return true };
         match shown {
+            _ if self.is(Fault::CredentialsNotAsked) => true,
             Some(_) if self.is(Fault::AnyTokenServed) => true,
             None => self.authorized && !self.is(Fault::HeaderNotEnough),
             Some(shown) => shown.as_str() == Some(token),

@@ -1,0 +1,80 @@
+//! Owns the look in company: a hang that was found while many cases ran side by side, and not again when its case ran alone, is
+//! looked for among a few copies of the case. A server may wait for what only another session gives back. The looking is I/O; what it
+//! showed is settled in `confirm`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use lastword_spec::finding::FindingKind;
+use lastword_spec::trace::{Event, EventKind, Trace};
+
+use super::confirm::{Key, keys};
+use super::env::Env;
+use super::result::{CaseResult, Evidence};
+use super::unit::{self, Unit};
+use super::{Observer, confirm};
+
+/// So many copies of a case run side by side: few enough for any machine that serves more than one session.
+const COPIES: usize = 4;
+/// So many of them must show the hang: one may be chance.
+const QUORUM: usize = 2;
+/// So many cases are looked at so; others that found the same need no look of their own.
+const CASES: usize = 3;
+/// What stands in the trace of such a look.
+const NOTE: &str = "one of four copies of the case that ran side by side";
+/// What stands behind the name of a case that showed something in company.
+pub(crate) const BESIDE: &str = " beside copies of itself";
+
+/// Looks at the cases of `order` for the hangs in them that are not `confirmed`; what was seen becomes the second look of a case.
+pub(super) async fn look(
+    env: &Arc<Env>,
+    results: &mut [CaseResult],
+    order: Vec<usize>,
+    confirmed: &mut BTreeSet<Key>,
+    observer: &dyn Observer,
+) {
+    let mut looked = 0;
+    for index in order {
+        let result = &results[index];
+        let open: BTreeSet<Key> =
+            keys(result).into_iter().filter(|key| is_hang(key) && !confirmed.contains(key)).collect();
+        // Without a look alone nothing is known of what company does.
+        if open.is_empty() || result.second.is_none() || looked == CASES || env.is_serial() || env.controls.is_dead() {
+            continue;
+        }
+        looked += 1;
+        observer.note(&format!("running {} again, {COPIES} side by side", result.case.id));
+        let looks = join_all((0..COPIES).map(|_| unit::run(env, result.case))).await;
+        let shows = |look: Unit| match look {
+            Unit::Done(look) if !confirm::shared(&look, &open).is_empty() => look.evidence,
+            _ => None,
+        };
+        let shown: Vec<Evidence> = looks.into_iter().filter_map(shows).collect();
+        if shown.len() < QUORUM {
+            continue;
+        }
+        if let Some(evidence) = shown.into_iter().next() {
+            let evidence = marked(&evidence);
+            confirmed.extend(confirm::keys_of(&evidence).intersection(&open));
+            results[index].second = Some(evidence);
+        }
+    }
+}
+
+/// Whether this is the trace of a look in company.
+pub(super) fn is_in_company(trace: &Trace) -> bool {
+    trace.events.iter().any(|event| matches!(&event.kind, EventKind::Note(note) if note == NOTE))
+}
+
+fn is_hang((_, kind): &Key) -> bool {
+    matches!(kind, FindingKind::Stalled | FindingKind::Unresponsive)
+}
+
+/// The evidence of a look, by which it is known for what it is.
+pub(super) fn marked(evidence: &Evidence) -> Evidence {
+    let mut trace = Trace::clone(&evidence.trace);
+    let t_us = trace.events.last().map_or(0, |event| event.t_us);
+    trace.events.push(Event { t_us, conn: 0, kind: EventKind::Note(NOTE.to_owned()) });
+    Evidence { trace: Arc::new(trace), judgement: Arc::clone(&evidence.judgement) }
+}
