@@ -19,8 +19,9 @@ use super::{Observer, confirm};
 const COPIES: usize = 4;
 /// So many of them must show the hang: one may be chance.
 const QUORUM: usize = 2;
-/// So many cases are looked at so; others that found the same need no look of their own.
-const CASES: usize = 3;
+/// So many cases are looked at so, and so many for each kind of hang; each look may cost a wait.
+const CASES: usize = 4;
+const CASES_PER_KIND: usize = 2;
 /// What stands in the trace of such a look.
 const NOTE: &str = "one of four copies of the case that ran side by side";
 /// What stands behind the name of a case that showed something in company.
@@ -34,16 +35,19 @@ pub(super) async fn look(
     confirmed: &mut BTreeSet<Key>,
     observer: &dyn Observer,
 ) {
-    let mut looked = 0;
+    let mut looked: Vec<BTreeSet<Key>> = Vec::new();
     for index in order {
         let result = &results[index];
-        let open: BTreeSet<Key> =
-            keys(result).into_iter().filter(|key| is_hang(key) && !confirmed.contains(key)).collect();
+        let is_open = |key: &Key| {
+            let looks = looked.iter().filter(|keys| keys.contains(key)).count();
+            is_hang(key) && !confirmed.contains(key) && looks < CASES_PER_KIND
+        };
+        let open: BTreeSet<Key> = keys(result).into_iter().filter(is_open).collect();
         // Without a look alone nothing is known of what company does.
-        if open.is_empty() || result.second.is_none() || looked == CASES || env.is_serial() || env.controls.is_dead() {
+        if open.is_empty() || result.second.is_none() || looked.len() == CASES || env.is_serial() || env.controls.is_dead() {
             continue;
         }
-        looked += 1;
+        looked.push(open.clone());
         observer.note(&format!("running {} again, {COPIES} side by side", result.case.id));
         let looks = join_all((0..COPIES).map(|_| unit::run(env, result.case))).await;
         let shows = |look: Unit| match look {

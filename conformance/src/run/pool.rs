@@ -107,6 +107,7 @@ pub(super) async fn run_crowded_again(
     (mut results, mut jobs): (Vec<CaseResult>, usize),
     observer: &dyn Observer,
 ) -> (Vec<CaseResult>, usize) {
+    let bore = jobs;
     while jobs > 1 && env.controls.broken().is_none() {
         let crowded: Vec<usize> = (0..results.len()).filter(|index| results[*index].is_without_control()).collect();
         if crowded.is_empty() || !recovers(env).await {
@@ -124,6 +125,8 @@ pub(super) async fn run_crowded_again(
             results[index] = result;
         }
     }
+    // It never said that it has no room.
+    env.lanes.store(bore, Ordering::Relaxed);
     (results, jobs)
 }
 
