@@ -44,7 +44,12 @@ pub(super) async fn look(
         };
         let open: BTreeSet<Key> = keys(result).into_iter().filter(is_open).collect();
         // Without a look alone nothing is known of what company does.
-        if open.is_empty() || result.second.is_none() || looked.len() == CASES || env.is_serial() || env.controls.is_dead() {
+        if open.is_empty()
+            || result.second.is_none()
+            || looked.len() == CASES
+            || env.is_serial()
+            || env.controls.is_dead()
+        {
             continue;
         }
         looked.push(open.clone());

@@ -139,8 +139,9 @@ async fn recovers(env: &Arc<Env>) -> bool {
     for _ in 0..RECOVERY_TRIES {
         match env.controls.alone().await {
             Some(control) if control.ok => return true,
-            // Nobody is there.
+            // Nobody is there, or who is there does not speak as a server does.
             Some(control) if !control.reached && control.took_ms < 1_000 => return false,
+            Some(control) if !control.judgement.findings.is_empty() => return false,
             _ => tokio::time::sleep(RECOVERY_PAUSE).await,
         }
     }
