@@ -187,6 +187,8 @@ pub(crate) fn clause_of_the_end(conn: &Conn) -> RequirementId {
         req::END_S1
     } else if conn.audio.accepted_bytes == 0 {
         req::END_S6
+    } else if conn.audio.backlog_ms > conn.limits.max_buffered_audio_ms {
+        req::BP_S1
     } else {
         req::END_S2
     }

@@ -270,6 +270,12 @@ def _(t):
     t.error("internal", True, True).ended(4000, 0, 200, complete=False, reason="internal").hang_up(1011)
 
 
+@trace("BP-S1--reads-no-further", "A server whose buffer was full never reads again, where plain sessions work.")
+def _(t):
+    t.control().start(limits={**LIMITS, "max_buffered_audio_ms": 1000}).audio(times=40, pace_ms=1).end_of_stream()
+    t.gave_up(16600).control()
+
+
 @trace("BP-S1--flood-ends", "A client that sends faster than the server works is cut off.")
 def _(t):
     t.start(limits={**LIMITS, "max_buffered_audio_ms": 1000}).audio(times=40, pace_ms=1)

@@ -351,7 +351,9 @@ fn idle_in_the_drain(conn: &Conn, sentinel: At, at: At) -> (FindingKind, Require
         .any(|one| one.t_us > sentinel.t_us && one.t_us < settled_us && !conn.end.sentinel_early);
     let worked = told || final_came;
     let had_to_speak = conn.limits.idle_timeout_ms >= conn.limits.progress_interval_ms;
-    if worked || !had_to_speak {
+    // Of a sentinel in an unusual form it took no notice; that finals of segments came then says nothing of the drain.
+    let unnoticed = conn.end.sentinel_odd && conn.plain_works && !told;
+    if (worked || !had_to_speak) && !unnoticed {
         return (FindingKind::IllegalMessage, req::KA_S4, "ended a draining session as idle");
     }
     let text = "took no notice of the sentinel, and ended the session as idle";
