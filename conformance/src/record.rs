@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lastword_judge::{Monitor, Obligation, Options};
+use lastword_judge::{Monitor, Motion, Obligation, Options};
 use lastword_spec::close::CloseCode;
 use lastword_spec::limits::Limits;
 use lastword_spec::message::Ready;
@@ -31,6 +31,8 @@ struct Inner {
     last_us: BTreeMap<u32, u64>,
     /// Connections of which the harness has ended its half only.
     half_closed: BTreeSet<u32>,
+    /// Connections that the harness has cut, because the server flooded them.
+    flooded: BTreeSet<u32>,
     /// How many messages came that something can wait for, in their order.
     milestones: BTreeMap<u32, usize>,
 }
@@ -55,9 +57,16 @@ impl Recorder {
             closed_by: BTreeSet::new(),
             last_us: BTreeMap::new(),
             half_closed: BTreeSet::new(),
+            flooded: BTreeSet::new(),
             milestones: BTreeMap::new(),
         };
         Self { started: Instant::now(), inner: Mutex::new(inner), version: watch::Sender::new(0) }
+    }
+
+    /// How much slower than usual the clock of the record was set to go when it began, in percent.
+    #[must_use]
+    pub fn scale_percent(&self) -> u64 {
+        self.lock().trace.header.time_scale_percent.max(1)
     }
 
     /// Writes down what just happened.
@@ -102,6 +111,19 @@ impl Recorder {
     pub fn note_half_close(&self, conn: u32) {
         self.lock().half_closed.insert(conn);
         self.note(conn, EventKind::Eof { from: Side::Client, how: Eof::Fin });
+    }
+
+    /// Writes down that the harness reads no further, and cuts the connection.
+    pub fn note_flood(&self, conn: u32, what: String) {
+        self.lock().flooded.insert(conn);
+        self.note(conn, EventKind::Note(what));
+        self.note(conn, EventKind::Eof { from: Side::Client, how: Eof::Fin });
+    }
+
+    /// Whether the harness has cut the connection because of a flood.
+    #[must_use]
+    pub fn is_flooded(&self, conn: u32) -> bool {
+        self.lock().flooded.contains(&conn)
     }
 
     /// How many messages have come on this connection that something can wait for: answers and ends, not results.
@@ -195,6 +217,12 @@ impl Recorder {
     #[must_use]
     pub fn timer(&self, conn: u32) -> Option<Obligation> {
         self.lock().monitor.timers(conn).into_iter().next()
+    }
+
+    /// How the server gets on with the work that it owes on this connection.
+    #[must_use]
+    pub fn motion(&self, conn: u32) -> Option<Motion> {
+        self.lock().monitor.motion(conn)
     }
 
     /// The bounds that hold on this connection.

@@ -36,6 +36,7 @@ pub use bounds::Options;
 pub use ledger::Obligation;
 pub use monitor::Monitor;
 pub use report::{Closed, Connection, FinalText, Finding, Judgement, render};
+pub use rules::progress::Motion;
 pub use suspicion::{Conclusion, Controls, Cpu, Node, Outcome, Ping, ProbeRow, Suspicion, Transport, WaitsFor};
 pub use visited::Rows;
 

@@ -13,8 +13,9 @@ use crate::ledger::{self, Obligation};
 use crate::report::{Connection, Finding, Judgement};
 use crate::rules::client::Client;
 use crate::rules::con::UpgradeRefusal;
+use crate::rules::progress::Motion;
 use crate::rules::{
-    aud, blame, close, con, counters, end, errors, flush, keepalive, messages, release, results, security, vad,
+    aud, blame, close, con, counters, end, errors, flush, keepalive, messages, progress, release, results, security, vad,
 };
 use crate::suspicion::Suspicion;
 use crate::{compare, evidence, read, stall, visited};
@@ -118,6 +119,12 @@ impl Monitor {
     #[must_use]
     pub fn timers(&self, conn: u32) -> Vec<Obligation> {
         self.conns.get(&conn).map_or_else(Vec::new, ledger::timers)
+    }
+
+    /// How the server gets on with the work that it owes on a connection; `None` where it owes none.
+    #[must_use]
+    pub fn motion(&self, conn: u32) -> Option<Motion> {
+        self.conns.get(&conn).and_then(progress::motion)
     }
 
     /// The record of a connection so far.

@@ -16,6 +16,7 @@ mod parts;
 mod parts_all;
 mod process;
 mod runner;
+mod slowest;
 mod soak;
 mod soak_results;
 mod soak_shape;
@@ -68,6 +69,8 @@ enum Command {
     Mutants(mutants::MutantsArgs),
     /// Certify correct servers again and again, under conditions that must not matter.
     Soak(soak::SoakArgs),
+    /// Certify the broken servers that hold the harness longest over real sockets, each within its bound.
+    Slowest(slowest::SlowestArgs),
     /// A line with a character of its own before a server; `soak` uses it.
     #[command(hide = true)]
     Shape(soak_shape::ShapeArgs),
@@ -116,6 +119,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Arrows => Ok(report("arrows", &arrows::check_workspace(&here()?)?)),
         Command::Mutants(args) => mutants::run(&here()?, &args),
         Command::Soak(args) => soak::run(&here()?, &args),
+        Command::Slowest(args) => slowest::run(&here()?, &args),
         Command::Shape(args) => soak_shape::run(&args),
         Command::Tools(args) => tools::run(&here()?, &args),
     }

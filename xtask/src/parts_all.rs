@@ -57,6 +57,12 @@ pub(crate) fn parts() -> Vec<Part> {
             })
         },
         Part {
+            shows: |line| !line.is_empty(),
+            ..part("slowest", "the broken servers that hold the harness longest, over real sockets", 1800, |context| {
+                Plan::Run(vec![own_step(context, &["slowest"])])
+            })
+        },
+        Part {
             shows: |line| ["$ rustup", "Done ", "stat::average"].iter().any(|start| line.starts_with(start)),
             ..part("fuzz", "every fuzz target, under nightly", 4 * 3600, fuzz)
         },

@@ -32,8 +32,8 @@ pub(super) struct SubjectArgs {
     /// The path of the WebSocket on a server that is started here.
     #[arg(long, value_name = "PATH", default_value = "/v1/listen", requires = "command")]
     pub(super) path: String,
-    /// How many seconds a server that is started here may take until it serves.
-    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..), requires = "command")]
+    /// How many seconds a server that is started here may take until it answers an upgrade; then it is certified as it is.
+    #[arg(long, value_name = "S", default_value_t = 45, value_parser = clap::value_parser!(u64).range(1..), requires = "command")]
     pub(super) start_wait: u64,
     /// The command that starts the server, `{port}` in the place of the port. Everything after `--`.
     #[arg(last = true, value_name = "COMMAND")]

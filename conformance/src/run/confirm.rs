@@ -1,7 +1,7 @@
 //! Owns the second look: whatever was found while many cases ran side by side must be found again when one runs alone, or it
 //! convicts nobody. The looking is I/O; what was seen by it is settled by a pure function of the evidence, [`settle_all`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -15,6 +15,7 @@ use super::env::Env;
 use super::result::{CaseResult, Confirmation, Evidence};
 use super::unit::{self, Unit};
 use super::{Observer, company, control};
+use crate::case::Case;
 use crate::verdict;
 
 /// What was found: by which clause, and of which kind.
@@ -25,41 +26,92 @@ const TRIES: usize = 3;
 /// So many more looks decide whether what is a matter of time was seen by chance.
 const MORE_LOOKS: usize = 4;
 
-/// Runs failing cases again, alone, until each kind of finding was seen twice or given up, and settles every verdict. Gives
-/// back the session that was held to see whether a subject that answered nothing answers now, if there was one.
-pub(super) async fn confirm(env: &Arc<Env>, results: &mut [CaseResult], observer: &dyn Observer) -> Option<Evidence> {
+/// Runs failing cases again, alone, or at most `jobs` side by side where a plain session fails even alone, until each kind of
+/// finding was seen twice or given up, and settles every verdict. Gives back the session that was held alone to see whether the
+/// subject serves at all, if there was one.
+pub(super) async fn confirm(
+    env: &Arc<Env>,
+    results: &mut [CaseResult],
+    jobs: usize,
+    observer: &dyn Observer,
+) -> Option<Evidence> {
     // A subject that answers nothing is confirmed by one more session that it does not answer, with nothing else running.
     let hung = results.iter().any(|result| keys(result).iter().any(is_gone_for_good));
-    let alone = if hung { env.controls.alone().await.map(|control| control.evidence()) } else { None };
+    let fails = results.iter().any(|result| !keys(result).is_empty());
+    let lost = fails && env.controls.last().is_some_and(|control| !control.ok);
+    let control = if hung || lost { env.controls.alone().await } else { None };
+    // Where not even the plainest session completes with nothing else running, nothing that is found comes of what runs beside it.
+    let side_by_side = control.as_ref().is_some_and(|control| !control.ok && !control.overloaded) && !env.is_serial();
+    let lanes = if side_by_side { jobs } else { 1 };
+    let alone = control.map(|control| control.evidence());
     let mut confirmed: BTreeSet<Key> = proved(results).into_keys().collect();
     if alone.as_ref().is_some_and(|evidence| !control::is_answered(evidence)) {
         confirmed.extend(results.iter().flat_map(keys).filter(is_gone_for_good));
     }
     let mut tries: BTreeMap<Key, usize> = BTreeMap::new();
-    for index in by_aim(results) {
-        let keys: BTreeSet<Key> = keys(&results[index]);
-        let open = keys.iter().any(|key| !confirmed.contains(key) && tries.get(key).copied().unwrap_or(0) < TRIES);
-        if !open {
-            continue;
-        }
+    let mut waiting: VecDeque<usize> = by_aim(results).into();
+    loop {
+        let chosen = choose(results, &mut waiting, &confirmed, &tries, lanes);
         // Who has stopped to answer shows nothing again.
-        if env.controls.is_dead() {
+        if chosen.is_empty() || env.controls.is_dead() {
             break;
         }
-        observer.note(&format!("running {} again, alone", results[index].case.id));
-        let Unit::Done(mut second) = unit::run(env, results[index].case).await else { continue };
-        if is_a_matter_of_time(&shared(&second, &keys)) {
-            second = least_of_more(env, second, &keys).await;
+        let names: Vec<&str> = chosen.iter().map(|index| results[*index].case.id.as_str()).collect();
+        let how = if lanes > 1 { "side by side" } else { "alone" };
+        observer.note(&format!("running {} again, {how}", names.join(", ")));
+        let looks = chosen.iter().map(|index| again(env, results[*index].case, keys(&results[*index])));
+        for (index, second) in chosen.iter().zip(join_all(looks).await) {
+            let Some(second) = second else { continue };
+            let keys = keys(&results[*index]);
+            for key in &keys {
+                *tries.entry(*key).or_default() += 1;
+            }
+            confirmed.extend(shared(&second, &keys));
+            results[*index].second = second.evidence;
         }
-        for key in &keys {
-            *tries.entry(*key).or_default() += 1;
-        }
-        confirmed.extend(shared(&second, &keys));
-        results[index].second = second.evidence;
     }
     company::look(env, results, by_aim(results), &mut confirmed, observer).await;
     settle_all(results, alone.as_ref());
     alone
+}
+
+/// The next cases to be looked at again, at most so many, and no two for the same kinds of findings. A case that need not be looked at
+/// now, for another one shows the same, stays in line; one is never chosen twice.
+fn choose(
+    results: &[CaseResult],
+    waiting: &mut VecDeque<usize>,
+    confirmed: &BTreeSet<Key>,
+    tries: &BTreeMap<Key, usize>,
+    lanes: usize,
+) -> Vec<usize> {
+    let mut chosen = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut later = VecDeque::new();
+    while let Some(index) = waiting.pop_front() {
+        let keys = keys(&results[index]);
+        let is_open = |key: &&Key| !confirmed.contains(*key) && tries.get(*key).copied().unwrap_or(0) < TRIES;
+        let open: BTreeSet<Key> = keys.iter().filter(is_open).copied().collect();
+        if open.is_empty() {
+            continue;
+        }
+        if chosen.len() < lanes && !open.is_subset(&seen) {
+            seen.extend(open);
+            chosen.push(index);
+        } else {
+            later.push_back(index);
+        }
+    }
+    *waiting = later;
+    chosen
+}
+
+/// One case once more; `None` where the subject had no room for it.
+async fn again(env: &Arc<Env>, case: &'static Case, keys: BTreeSet<Key>) -> Option<Box<CaseResult>> {
+    let Unit::Done(second) = unit::run(env, case).await else { return None };
+    if is_a_matter_of_time(&shared(&second, &keys)) {
+        return Some(least_of_more(env, second, &keys).await);
+    }
+    Some(second)
 }
 
 /// Whether all of this may come from a line, or a machine, that stood still for a moment: something was late, or two things

@@ -85,16 +85,24 @@ struct State {
     mute: u32,
     /// Control sessions in a row whose upgrade got no answer at all.
     unanswered: u32,
+    /// Control sessions in a row that did not complete, other than for want of capacity.
+    lost: u32,
 }
 
 /// How long a control session waits for its next message.
 const SILENCE: Duration = Duration::from_secs(5);
-/// How long it waits where calibration has shown that none completes: then it only asks whether the subject still answers.
+/// How long it waits where calibration, or several in a row, have shown that none completes: then it only asks whether the
+/// subject still answers.
 const SHORT_SILENCE: Duration = Duration::from_secs(2);
-/// So many control sessions in a row without an answer to the upgrade make a subject dead, until one is answered.
+/// So many control sessions in a row without an answer to the upgrade make a subject dead, until one is answered; so many that do
+/// not complete make it lost, until one completes.
 const DEAD: u32 = 3;
 /// For so long a dead subject is not asked again whether it still is.
 const STILL_DEAD: Duration = Duration::from_secs(30);
+/// For so long it is not asked again, beside a case, whether a lost subject still is.
+const STILL_LOST: Duration = Duration::from_secs(10);
+/// So many times what a session usually takes is a long silence.
+const TIMES_USUAL: u64 = 8;
 /// How long its connection may take to open: far longer than with a subject that serves.
 const OPENING: Duration = Duration::from_secs(3);
 /// How long it may take in all; longer where the server proves that it works.
@@ -156,6 +164,26 @@ impl Controls {
         Some(last.why.clone().unwrap_or_else(|| "the subject answers nothing".to_owned()))
     }
 
+    /// Why no plain session completes, where several in a row have shown that, the last of them only just now.
+    pub(crate) fn lost_just_now(&self) -> Option<Control> {
+        let state = self.lock();
+        state.last.clone().filter(|last| state.lost >= DEAD && last.started.elapsed() < STILL_LOST)
+    }
+
+    /// How long a control session waits for its next message. Where several in a row did not complete, the next one need not wait
+    /// for longer than is conspicuous on this subject.
+    fn silence(&self) -> Duration {
+        let state = self.lock();
+        match (&state.broken, state.lost >= DEAD) {
+            (Some(_), _) => SHORT_SILENCE,
+            (None, true) => {
+                let usual = Duration::from_millis(TIMES_USUAL.saturating_mul(state.usual_ms.unwrap_or(0)));
+                usual.clamp(SHORT_SILENCE, SILENCE)
+            }
+            (None, false) => SILENCE,
+        }
+    }
+
     /// How much slower than usual a session was, in percent, at least 100.
     pub(crate) fn scale_percent(&self, took_ms: u64) -> u64 {
         let usual = self.lock().usual_ms.unwrap_or(took_ms);
@@ -212,6 +240,7 @@ impl Controls {
         if let Some(control) = &control {
             state.unanswered = if control.reached { 0 } else { state.unanswered + 1 };
             state.mute = if control.answered { 0 } else { state.mute + 1 };
+            state.lost = if control.ok { 0 } else { state.lost + u32::from(!control.overloaded) };
         }
         if control.is_some() {
             state.last = control;
@@ -223,6 +252,12 @@ impl Controls {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The longest time, in milliseconds, that one of these took. One that did not complete tells of the subject, and not of how slow
+/// everything is.
+pub(super) fn slowest_ms(controls: &[Control]) -> Option<u64> {
+    controls.iter().filter(|control| control.ok).map(|control| control.took_ms).max()
 }
 
 /// One control session: config, ready, one word of speech, the sentinel, `session_ended`.
@@ -265,7 +300,7 @@ async fn session(env: &Arc<Env>, permit: SessionPermit) -> Control {
 
 async fn converse(env: &Arc<Env>, mut session: Session, recorder: &Arc<Recorder>) -> Result<(), String> {
     let broken = env.controls.broken();
-    let silence = if broken.is_some() { SHORT_SILENCE } else { SILENCE };
+    let silence = env.controls.silence();
     let start = Instant::now();
     let bound = start + BOUND;
     let limits = Limits { silence, bound, latest: bound.max(start + Duration::from_millis(env.max_wait_ms)) };
@@ -337,6 +372,10 @@ async fn until(recorder: &Arc<Recorder>, limits: &Limits, done: impl Fn(&Recorde
         }
         let owed_until = recorder.owed_by_server(0).iter().map(|debt| recorder.instant(debt.due_us)).max();
         let bound = owed_until.map_or(limits.bound, |due| due.min(limits.latest).max(limits.bound));
+        // Who speaks and runs in place is not waited for as long as who gets on.
+        let in_place_us = recorder.motion(0).and_then(|motion| motion.in_place_us);
+        let in_place = in_place_us.map(|in_place_us| recorder.instant(in_place_us) + limits.silence);
+        let bound = in_place.map_or(bound, |in_place| bound.min(in_place));
         match timeout_at(deadline.min(bound), changes.changed()).await {
             Ok(Ok(())) => deadline = Instant::now() + limits.silence,
             Ok(Err(_)) | Err(_) => return done(recorder),

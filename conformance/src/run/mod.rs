@@ -85,6 +85,14 @@ pub trait Observer: Send + Sync {
     fn note(&self, what: &str);
 }
 
+/// Whether the subject completes a session now, as it did at first.
+async fn serves(env: &Arc<Env>) -> bool {
+    if env.controls.last().is_some_and(|control| control.ok) {
+        return true;
+    }
+    env.controls.alone().await.is_some_and(|control| control.ok || control.overloaded)
+}
+
 /// What the parts of a run share, before its first session, and how much may go on side by side.
 pub(crate) fn environment(plan: &Plan) -> (Arc<Env>, usize) {
     let sessions = plan.max_sessions.unwrap_or(plan.jobs * 3 + 16).max(1);
@@ -120,7 +128,7 @@ pub async fn run(plan: Plan, observer: &dyn Observer) -> Run {
         let why = calibration.broken.clone().unwrap_or_else(|| "no connection".to_owned());
         (plan.cases.iter().map(|case| result::unreachable(case, &why)).collect(), jobs)
     };
-    let alone = confirm::confirm(&env, &mut results, observer).await;
+    let alone = confirm::confirm(&env, &mut results, jobs_at_end, observer).await;
     let mut suite = None;
     if let Some(wanted) = plan.suite {
         let known = confirm::confirmed(&results);
@@ -128,7 +136,7 @@ pub async fn run(plan: Plan, observer: &dyn Observer) -> Run {
         results.push(result);
         suite = Some(run);
     }
-    let transcripts = if plan.transcribe && calibration.broken.is_none() {
+    let transcripts = if plan.transcribe && calibration.broken.is_none() && serves(&env).await {
         observer.note("transcribing the recordings");
         Some(transcribe::transcribe(&env, jobs_at_end).await)
     } else {

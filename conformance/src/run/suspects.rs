@@ -52,12 +52,17 @@ pub(super) struct Suspects {
     /// The kinds that a case looked into which is about them.
     aimed: Mutex<BTreeSet<Key>>,
     changed: watch::Sender<u64>,
+    /// How many waits for `ready` were cut short by a flood.
+    floods: AtomicUsize,
 }
+
+/// So many floods before `ready` show that the next session will be flooded too.
+const FLOODS: usize = 3;
 
 impl Default for Suspects {
     fn default() -> Self {
         let (known, masked, aimed) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { known, masked, aimed, changed: watch::Sender::new(0) }
+        Self { known, masked, aimed, changed: watch::Sender::new(0), floods: AtomicUsize::new(0) }
     }
 }
 
@@ -103,6 +108,16 @@ impl Suspects {
     /// Whether whoever asks is the first to ask whether a timer hides this, or the first whose case is about it.
     pub(super) fn claim_mask(&self, key: &Key, aimed: bool) -> bool {
         self.masked.lock().unwrap_or_else(PoisonError::into_inner).insert((key.clone(), aimed))
+    }
+
+    /// A wait for `ready` was cut short by a flood.
+    pub(super) fn flooded(&self) {
+        self.floods.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether sessions are flooded before `ready`, as several have shown: to read a further one takes time and no care.
+    pub(super) fn flood(&self) -> bool {
+        self.floods.load(Ordering::Acquire) >= FLOODS
     }
 
     /// Forgets all: the next of each kind is looked into anew.

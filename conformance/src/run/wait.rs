@@ -8,7 +8,7 @@ use lastword_spec::trace::EventKind;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use super::control::Control;
+use super::control::{self, Control};
 use super::env::Env;
 use super::patience::{Waiting, principal};
 use super::player::Opened;
@@ -49,6 +49,8 @@ struct Progress<'a> {
     /// No further one can be held beside the suspect.
     exhausted: bool,
     watched: Option<Watched>,
+    /// Whether this wait has asked for the lead.
+    asked: bool,
     lead: Option<Lead>,
     parked: Option<Parked<'a>>,
     /// How often the process moved while it was watched for quiescence.
@@ -85,6 +87,7 @@ impl<'a> Wait<'a> {
             heard: 0,
             exhausted: false,
             watched: None,
+            asked: false,
             lead: None,
             parked: None,
             interruptions: 0,
@@ -118,6 +121,8 @@ impl<'a> Wait<'a> {
             }
             if suspicious_us.is_some_and(|suspicious_us| now_us >= suspicious_us) || is_late {
                 self.suspect();
+            } else if self.env.suspects.flood() && self.recorder.ready(self.conn).is_none() {
+                self.park();
             }
             let next_us = match suspicious_us {
                 Some(suspicious_us) if suspicious_us > now_us => suspicious_us.min(until_us),
@@ -155,16 +160,21 @@ impl<'a> Wait<'a> {
     fn bounds(&mut self) -> (Option<u64>, u64) {
         if let Some(timer) = self.within.and_then(|_| self.recorder.timer(self.conn)) {
             let latest_us = self.state.since_us + self.env.max_wait_ms * 1_000;
-            return (Some(timer.since_us), (timer.due_us + TIMER_MARGIN_US).min(latest_us));
+            let lasts_us = timer.due_us.saturating_sub(self.recorder.last_us(self.conn));
+            let due_us = timer.due_us + lasts_us / 100 * (self.stretch_percent() - 100);
+            return (Some(timer.since_us), (due_us + TIMER_MARGIN_US).min(latest_us));
         }
         let owed = self.recorder.owed_by_server(self.conn);
         let limits = self.recorder.limits(self.conn);
+        let scale_percent = self.scale_percent();
         let waiting = Waiting {
             owed: &owed,
+            motion: self.recorder.motion(self.conn),
             last_us: self.recorder.last_us(self.conn),
             since_us: self.state.since_us,
             progress_interval_ms: limits.progress_interval_ms,
-            scale_percent: self.env.controls.current_scale_percent(),
+            scale_percent,
+            stretch_percent: self.stretch_percent(),
             usual_ms: self.env.controls.usual_ms(),
             max_wait_ms: self.env.max_wait_ms,
         };
@@ -175,10 +185,22 @@ impl<'a> Wait<'a> {
         (waiting.suspicious_us(), waiting.until_us(is_known))
     }
 
+    /// How slow everything is: by the last control session, or by the slowest that was held for this case.
+    fn scale_percent(&self) -> u64 {
+        let own = control::slowest_ms(self.controls).map(|took_ms| self.env.controls.scale_percent(took_ms));
+        self.env.controls.current_scale_percent().max(own.unwrap_or(100))
+    }
+
+    /// How much slower the case will be judged to be than its record reckons so far.
+    fn stretch_percent(&self) -> u64 {
+        (self.scale_percent() * 100 / self.recorder.scale_percent()).max(100)
+    }
+
     /// The silence is conspicuous: others may run meanwhile, control sessions are held, and the first of a kind is looked into.
     fn suspect(&mut self) {
-        if self.state.parked.is_none() {
-            self.state.parked = Some(self.env.parking.park());
+        self.park();
+        if !self.state.asked {
+            self.state.asked = true;
             let leads = self.within.is_none();
             if let (true, Some(watched), Some(opened)) = (leads, &self.state.watched, self.opened.as_deref()) {
                 self.state.lead = Lead::claim(self.env, self.recorder, self.conn, watched, opened);
@@ -186,6 +208,12 @@ impl<'a> Wait<'a> {
         }
         if self.state.witness.is_none() && !self.has_all_witnesses() {
             self.call_witness();
+        }
+    }
+
+    fn park(&mut self) {
+        if self.state.parked.is_none() {
+            self.state.parked = Some(self.env.parking.park());
         }
     }
 
@@ -221,6 +249,9 @@ impl<'a> Wait<'a> {
 
     /// What was waited for has come, or cannot come any more.
     async fn ended(mut self, waited: Waited) -> Waited {
+        if self.recorder.is_flooded(self.conn) && self.recorder.ready(self.conn).is_none() {
+            self.env.suspects.flooded();
+        }
         let watched = self.state.watched.take();
         match (self.state.lead.take(), watched) {
             (Some(lead), Some(watched)) => {

@@ -148,10 +148,14 @@ fn keep_tail(output: impl AsyncRead + Unpin + Send + 'static, tail: Arc<Mutex<Ve
 /// How long between two looks at a subject that starts.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Waits until the subject answers an upgrade, in whatever way.
+/// How long the last look at it may take.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// Waits until the subject answers an upgrade, in whatever way; at the end of the bound it is enough that it takes connections,
+/// for what becomes of them then is what a certification is about.
 ///
 /// # Errors
-/// It exited, or it does not answer within the bound. Says which.
+/// It exited, or nobody takes connections within the bound. Says which.
 pub async fn await_serving(process: &mut Process, target: &super::Target, bound: Duration) -> Result<(), String> {
     let dialler =
         crate::wire::Dialler::new(target.clone(), &crate::wire::Roots::Public).map_err(|error| error.to_string())?;
@@ -161,12 +165,20 @@ pub async fn await_serving(process: &mut Process, target: &super::Target, bound:
         if let Some(status) = process.exited() {
             return Err(format!("it ended ({status}) before it listened"));
         }
-        match dialler.open(&offer, crate::case::Credential::Good).await {
-            crate::wire::Opened::Failed(error) if tokio::time::Instant::now() >= deadline => {
-                return Err(format!("no answer to an upgrade within {} s: {error}", bound.as_secs()));
+        let opened = tokio::time::timeout_at(deadline, dialler.open(&offer, crate::case::Credential::Good)).await;
+        match opened {
+            Ok(crate::wire::Opened::Socket { .. } | crate::wire::Opened::Refused { .. }) => return Ok(()),
+            Ok(crate::wire::Opened::Failed(_)) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(LOOK).await;
             }
-            crate::wire::Opened::Failed(_) => tokio::time::sleep(LOOK).await,
-            crate::wire::Opened::Socket { .. } | crate::wire::Opened::Refused { .. } => return Ok(()),
+            Ok(crate::wire::Opened::Failed(_)) | Err(_) => {
+                let address = (target.host.as_str(), target.port);
+                return match tokio::time::timeout(CONNECT, tokio::net::TcpStream::connect(address)).await {
+                    Ok(Ok(_)) => Ok(()),
+                    Ok(Err(error)) => Err(format!("nobody listens after {} s: {error}", bound.as_secs())),
+                    Err(_) => Err(format!("no connection after {} s", bound.as_secs())),
+                };
+            }
         }
     }
 }

@@ -3,12 +3,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use lastword_spec::close::CloseCode;
 use lastword_spec::trace::{Eof, EventKind, Side};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -129,19 +131,23 @@ const MAX_MESSAGES: u32 = 10_000;
 const MAX_BYTES: usize = 32 << 20;
 /// The same before `ready`, when there is nothing to tell but that the server works.
 const MAX_BEFORE_READY: u32 = 500;
+/// Nor are so many before `ready`, where they come faster than the shortest interval that a server may announce.
+const FAST_BEFORE_READY: u32 = 100;
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
 async fn read(conn: u32, mut stream: SplitStream<Socket>, recorder: Arc<Recorder>) {
     let from = Side::Server;
+    let started = Instant::now();
     let (mut messages, mut bytes) = (0, 0);
     loop {
         let next = stream.next().await;
         messages += 1;
         bytes += next.as_ref().and_then(|read| read.as_ref().ok()).map_or(0, Message::len);
-        let is_flood = messages > MAX_MESSAGES || bytes > MAX_BYTES;
-        if is_flood || (messages > MAX_BEFORE_READY && recorder.ready(conn).is_none()) {
+        let is_fast = messages > FAST_BEFORE_READY && started.elapsed() < SHORTEST_INTERVAL * messages;
+        let is_early = (is_fast || messages > MAX_BEFORE_READY) && recorder.ready(conn).is_none();
+        if messages > MAX_MESSAGES || bytes > MAX_BYTES || is_early {
             let text = format!("the server sent {messages} messages with {bytes} bytes: the harness reads no further");
-            recorder.note(conn, EventKind::Note(text));
-            recorder.note(conn, EventKind::Eof { from: Side::Client, how: Eof::Fin });
+            recorder.note_flood(conn, text);
             return;
         }
         let kind = match next {

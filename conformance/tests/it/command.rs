@@ -112,19 +112,28 @@ fn a_subject_that_is_started_here_is_certified_and_gone_afterwards() {
 }
 
 #[test]
-fn a_subject_that_does_not_start_or_does_not_serve_is_a_usage_error_with_its_own_words() {
+fn a_subject_that_does_not_start_or_does_not_listen_is_a_usage_error_with_its_own_words() {
     let server = example();
     let server = server.to_str().expect("a plain path");
     let output = lastword(&["certify", "server", "--", server, "{port}", "NoSuchFault"]);
     assert_eq!(code(&output), exit::USAGE);
     assert!(text(&output.stderr).contains("the faults are"), "{}", text(&output.stderr));
-    let output = lastword(&["certify", "server", "--start-wait", "1", "--", server, "{port}", "ClosesAtOnce"]);
+    let output = lastword(&["certify", "server", "--start-wait", "1", "--", "sleep", "60", "{port}"]);
     assert_eq!(code(&output), exit::USAGE);
-    assert!(text(&output.stderr).contains("no answer to an upgrade within 1 s"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("nobody listens after 1 s"), "{}", text(&output.stderr));
     let output = lastword(&["certify", "server", "--", "no-such-command-anywhere", "{port}"]);
     assert_eq!(code(&output), exit::USAGE);
     let output = lastword(&["certify", "server", "--", server]);
     assert!(text(&output.stderr).contains("{port}"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_subject_that_takes_connections_and_answers_none_is_certified_and_passes_nothing() {
+    let server = example();
+    let server = server.to_str().expect("a plain path");
+    let output = lastword(&["certify", "server", "--start-wait", "1", "--", server, "{port}", "ClosesAtOnce"]);
+    assert_eq!(code(&output), exit::UNDECIDED, "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains(": 0 PASS, 0 NON_STRICT, 0 failed"), "{}", text(&output.stdout));
 }
 
 #[test]

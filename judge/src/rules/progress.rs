@@ -130,6 +130,32 @@ pub(crate) fn advanced_by_final(conn: &mut Conn, at: At, end_ms: u64) {
     conn.progress.advanced_us = Some(at.t_us);
 }
 
+/// How a server gets on with the work that it owes, as far as its messages show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Motion {
+    /// When it last got on: by progress that advances, a final, a `flushed`; or since when it owes.
+    pub advanced_us: u64,
+    /// From when on whoever gives up has seen it run in place, although it speaks; `None` where it says nothing, or nothing but
+    /// what gets it on.
+    pub in_place_us: Option<u64>,
+}
+
+/// How the server gets on; `None` where it owes no work.
+pub(crate) fn motion(conn: &Conn) -> Option<Motion> {
+    let since_us = conn.working_since_us()?;
+    let advanced_us = conn.restarted_us(since_us);
+    let told = conn.progress.told_us.is_some_and(|told| told > advanced_us);
+    let moved_us = conn.progress.moved_us.map_or(since_us, |moved| moved.max(since_us));
+    let talks = conn.heard_us.is_some_and(|heard| heard > moved_us);
+    let on_audio = conn.ready.is_some() && conn.audio.accepted_bytes > 0;
+    let in_place_us = if told && on_audio {
+        Some(advanced_us.saturating_add(step_us(conn)))
+    } else {
+        talks.then(|| moved_us.saturating_add(conn.scale.us(conn.interval_ms()).saturating_mul(2)))
+    };
+    Some(Motion { advanced_us, in_place_us })
+}
+
 /// How long the server has stood still at `t_us` while it owed work on audio, in microseconds; `None` if it owed none.
 pub(crate) fn stood_still_us(conn: &Conn, t_us: u64) -> Option<u64> {
     let since_us = conn.working_since_us()?;
