@@ -15,7 +15,8 @@ use crate::rules::client::Client;
 use crate::rules::con::UpgradeRefusal;
 use crate::rules::progress::Motion;
 use crate::rules::{
-    aud, blame, close, con, counters, end, errors, flush, keepalive, messages, progress, release, results, security, vad,
+    aud, blame, close, con, counters, end, errors, flush, keepalive, messages, progress, release, results, security,
+    vad,
 };
 use crate::suspicion::Suspicion;
 use crate::{compare, evidence, read, stall, visited};

@@ -89,7 +89,8 @@ pub(crate) fn run(workspace: &Workspace, args: &SlowestArgs) -> Result<ExitCode>
             });
         }
     });
-    let mut rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect::<Result<Vec<Row>>>()?;
+    let mut rows =
+        rows.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect::<Result<Vec<Row>>>()?;
     rows.sort_by_key(|row| std::cmp::Reverse(row.took));
     println!("{:<44} {:>7} {:>5} {:>7} {:>7}", "subject", "s", "exit", "passed", "failed");
     for row in &rows {
@@ -107,7 +108,16 @@ struct Programs {
 impl Programs {
     fn build(workspace: &Workspace, profile: &str) -> Result<Self> {
         let mut build = workspace.cargo();
-        build.args(["build", "--locked", "--profile", profile, "--package", "lastword", "--package", "lastword-mutants"]);
+        build.args([
+            "build",
+            "--locked",
+            "--profile",
+            profile,
+            "--package",
+            "lastword",
+            "--package",
+            "lastword-mutants",
+        ]);
         if !build.status().context("cannot start cargo")?.success() {
             bail!("the build failed");
         }
@@ -118,7 +128,8 @@ impl Programs {
 
     /// Every name, and whether it is a mutant rather than a peer that serves nothing.
     fn kinds(&self, workspace: &Workspace) -> Result<Vec<(String, bool)>> {
-        let output = workspace.program(&self.subject).arg("--list").output().context("cannot start lastword-mutants")?;
+        let output =
+            workspace.program(&self.subject).arg("--list").output().context("cannot start lastword-mutants")?;
         let text = String::from_utf8(output.stdout).context("its list is no UTF-8")?;
         let kind = |line: &str| {
             let mut words = line.split_whitespace();
