@@ -181,7 +181,8 @@ impl<'a> Wait<'a> {
         let debt = principal(&owed);
         let key = debt.map(Key::of);
         Watched::note(&mut self.state.watched, debt, waiting.last_us, self.recorder.milestones(self.conn));
-        let is_known = key.is_some_and(|key| self.env.suspects.is_known(&key));
+        // Who has the lead waits for the whole bound, whatever others have seen.
+        let is_known = self.state.lead.is_none() && key.is_some_and(|key| self.env.suspects.is_known(&key));
         (waiting.suspicious_us(), waiting.until_us(is_known))
     }
 
