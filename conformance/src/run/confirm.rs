@@ -70,7 +70,10 @@ pub(super) async fn confirm(
             results[*index].second = second.evidence;
         }
     }
-    company::look(env, results, by_aim(results), &mut confirmed, observer).await;
+    // Where a plain session fails even alone, what was looked at again has had company.
+    if !side_by_side {
+        company::look(env, results, by_aim(results), &mut confirmed, observer).await;
+    }
     settle_all(results, alone.as_ref());
     alone
 }
