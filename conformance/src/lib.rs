@@ -1,4 +1,4 @@
-//! The harness of the Lastword protocol: it certifies servers from outside. This crate owns the I/O around the pure judge:
+//! The harness of the Lastword protocol: it certifies servers and clients from outside. This crate owns the I/O around the pure judge:
 //! cases, sockets, processes, reports and the command line. It must not know the session machines of its subjects: the
 //! judge and the tables of the specification are all it goes by.
 //!
@@ -8,6 +8,7 @@ mod audio_frames;
 pub mod case;
 pub mod certificate;
 pub mod cli;
+pub mod client;
 pub mod coverage;
 pub mod exit;
 pub mod explore;

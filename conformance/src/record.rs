@@ -213,6 +213,14 @@ impl Recorder {
         owed
     }
 
+    /// What the client owes on this connection, oldest first.
+    #[must_use]
+    pub fn owed_by_client(&self, conn: u32) -> Vec<Obligation> {
+        let mut owed = self.lock().monitor.owed(conn);
+        owed.retain(|obligation| obligation.debtor == Side::Client);
+        owed
+    }
+
     /// The ending that the server will owe if the client stays silent: by the config timer or the idle timer.
     #[must_use]
     pub fn timer(&self, conn: u32) -> Option<Obligation> {

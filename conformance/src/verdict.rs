@@ -6,6 +6,7 @@ use lastword_judge::{Finding, Judgement};
 use lastword_spec::finding::{Culprit, Verdict};
 use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements;
+use lastword_spec::trace::Side;
 
 use crate::case::{Case, Unexercised};
 use crate::run::CONTROL_FAILED;
@@ -22,7 +23,8 @@ pub struct Circumstances {
 /// The verdict of one case, and the reason where there is one to give.
 #[must_use]
 pub fn of_case(case: &Case, judgement: &Judgement, circumstances: &Circumstances) -> (Verdict, Option<String>) {
-    let ours = judgement.findings.iter().find(|finding| finding.culprit != Culprit::Server);
+    let subject = culprit(case.subject());
+    let ours = judgement.findings.iter().find(|finding| finding.culprit != subject);
     if let Some(finding) = ours {
         return (
             Verdict::HarnessError,
@@ -52,6 +54,14 @@ pub fn of_case(case: &Case, judgement: &Judgement, circumstances: &Circumstances
     match &case.unexercised {
         Unexercised::NotTested => (Verdict::NotTested, Some(format!("the condition never arose for {missing}"))),
         Unexercised::Inconclusive(why) => (Verdict::Inconclusive, Some(format!("{why} ({missing})"))),
+    }
+}
+
+/// A side as a party that can be at fault.
+pub(crate) fn culprit(side: Side) -> Culprit {
+    match side {
+        Side::Client => Culprit::Client,
+        Side::Server => Culprit::Server,
     }
 }
 
@@ -180,6 +190,7 @@ mod tests {
             timer: None,
             steps: Vec::new(),
             steps_as_written: Vec::new(),
+            script: None,
         }
     }
 

@@ -10,7 +10,7 @@ use lastword_spec::trace::{Event, EventKind, Header, Side};
 use crate::bounds::{Options, Scale};
 use crate::conn::{At, Closing, Conn, Context, Control};
 use crate::ledger::{self, Obligation};
-use crate::report::{Connection, Finding, Judgement};
+use crate::report::{Connection, Judgement};
 use crate::rules::client::Client;
 use crate::rules::con::UpgradeRefusal;
 use crate::rules::progress::Motion;
@@ -31,7 +31,7 @@ pub struct Monitor {
     controls: Vec<Control>,
     conns: BTreeMap<u32, Conn>,
     /// Present where the client is the subject; then what the server does is the harness's own doing.
-    clients: Option<BTreeMap<u32, Client>>,
+    client: Option<Client>,
 }
 
 impl Monitor {
@@ -44,7 +44,8 @@ impl Monitor {
             events: 0,
             controls: Vec::new(),
             conns: BTreeMap::new(),
-            clients: (header.subject == Side::Client).then(BTreeMap::new),
+            client: (header.subject == Side::Client)
+                .then(|| Client::new(Scale::new(header, options), options.secrets.clone())),
         }
     }
 
@@ -52,9 +53,8 @@ impl Monitor {
     pub fn observe(&mut self, event: &Event) {
         let at = At { event: self.events, t_us: event.t_us };
         self.events += 1;
-        if let Some(clients) = &mut self.clients {
-            let scale = self.scale;
-            clients.entry(event.conn).or_insert_with(|| Client::new(event.conn, scale)).observe(at, &event.kind);
+        if let Some(client) = &mut self.client {
+            client.observe(at, event.conn, &event.kind);
         }
         match &event.kind {
             EventKind::Control { outcome, took_ms } => {
@@ -106,10 +106,10 @@ impl Monitor {
     #[must_use]
     pub fn owed(&self, conn: u32) -> Vec<Obligation> {
         let mut owed = self.conns.get(&conn).map_or_else(Vec::new, ledger::owed);
-        if let Some(clients) = &self.clients {
+        if let Some(client) = &self.client {
             // The client's own book, in the place of what a harness that is a client notes of itself.
             owed.retain(|debt| debt.debtor == Side::Server);
-            owed.extend(clients.get(&conn).and_then(Client::owed));
+            owed.extend(client.owed(conn));
             owed.sort_by_key(|one| (one.since_us, one.event));
         }
         owed
@@ -175,12 +175,17 @@ impl Monitor {
         // What another connection of the trace decided is decided.
         let decided = |id| judgement.findings.iter().any(|finding| finding.requirement == id);
         judgement.undecided.retain(|id, _| !decided(*id));
-        match self.clients {
+        match self.client {
             None => judgement,
-            Some(clients) => {
-                let mut findings: Vec<Finding> = clients.into_values().flat_map(Client::into_findings).collect();
-                findings.sort_by_key(|finding| (finding.t_us, finding.frames.last().copied(), finding.requirement));
-                Judgement { findings, connections: judgement.connections, ..Judgement::default() }
+            Some(client) => {
+                let verdict = client.finish();
+                Judgement {
+                    findings: verdict.findings,
+                    exercised: verdict.exercised,
+                    undecided: verdict.undecided,
+                    connections: judgement.connections,
+                    ..Judgement::default()
+                }
             }
         }
     }

@@ -3,8 +3,8 @@
 use lastword_spec::close::CloseCode;
 use lastword_spec::ijson::MAX_INTEGER;
 use lastword_spec::trace::{
-    self, Call, Called, ClientOutcome, ControlOutcome, Eof, Event, EventKind, Exited, Header, InputEnd, Open, Probe,
-    Returned, Shown, Side, Stimulus, Told, ToldWhat, Trace,
+    self, Call, Called, ClientOutcome, ControlOutcome, Eof, Event, EventKind, Exited, Header, InputEnd, InputEnded,
+    Open, Probe, Returned, Shown, Side, Stimulus, Told, ToldWhat, Trace,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -70,8 +70,11 @@ fn client_app() -> impl Strategy<Value = EventKind> {
     let call = || prop::sample::select(Call::ALL);
     let told = (text(), option::of(0..9_u64), option::of(any::<bool>()), option::of(any::<u32>()));
     prop_oneof![
-        prop::sample::select(vec![InputEnd::File, InputEnd::Stated, InputEnd::Stdin, InputEnd::Driver])
-            .prop_map(EventKind::InputEnded),
+        (
+            prop::sample::select(vec![InputEnd::File, InputEnd::Stated, InputEnd::Stdin, InputEnd::Driver]),
+            option::of(0..=MAX_INTEGER)
+        )
+            .prop_map(|(known_by, audio_ms)| EventKind::InputEnded(InputEnded { known_by, audio_ms })),
         (any::<u32>(), call(), option::of(0..=MAX_INTEGER))
             .prop_map(|(number, what, audio_ms)| EventKind::Called(Called { number, what, audio_ms })),
         (any::<u32>(), call(), option::of(text())).prop_map(|(number, what, failed)| EventKind::Returned(Returned {

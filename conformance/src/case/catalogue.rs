@@ -132,6 +132,7 @@ impl Entry {
             timer: self.timer,
             steps: self.steps,
             steps_as_written,
+            script: None,
         })
     }
 }

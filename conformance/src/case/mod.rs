@@ -11,6 +11,9 @@ pub use step::{
 };
 
 use lastword_spec::registry::RequirementId;
+use lastword_spec::trace::Side;
+
+use crate::client::Script;
 
 /// One case: a scripted client, and what a server's reaction to it decides.
 #[derive(Clone, Debug)]
@@ -33,8 +36,10 @@ pub struct Case {
     pub timer: Option<Within>,
     /// What the client does.
     pub steps: Vec<Step>,
-    /// The same as they stand in the file, each as JSON.
+    /// The same as they stand in the file, each as JSON; of a case about a client, its plays.
     pub steps_as_written: Vec<String>,
+    /// What a client meets, where the case is about a client.
+    pub script: Option<Script>,
 }
 
 impl Case {
@@ -42,6 +47,12 @@ impl Case {
     #[must_use]
     pub fn area(&self) -> &str {
         self.id.split('/').nth(1).unwrap_or("")
+    }
+
+    /// Who is under test.
+    #[must_use]
+    pub fn subject(&self) -> Side {
+        if self.script.is_some() { Side::Client } else { Side::Server }
     }
 
     /// How many milliseconds of audio the steps send, by the clips of `speech`, on the given attempt.

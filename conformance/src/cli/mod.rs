@@ -2,6 +2,7 @@
 //! module.
 
 mod certify;
+mod certify_client;
 mod explain;
 mod explore;
 mod list;
@@ -19,7 +20,7 @@ use self::subject::SubjectArgs;
 use crate::exit;
 use crate::suite::{DEFAULT_EXTRA_STATES, MOST_EXTRA_STATES};
 
-/// Certifies streaming speech-to-text servers against the Lastword protocol.
+/// Certifies streaming speech-to-text servers and clients against the Lastword protocol.
 ///
 /// Exit codes: 0 nothing broke a MUST; 1 the subject broke one; 2 the command line is wrong or the subject cannot be started;
 /// 3 something remained undecided, or nothing was decided; 4 the known-failure list is stale; 70 a defect of the harness.
@@ -52,6 +53,8 @@ enum Certify {
     /// Certify a server, at a URL or started here: `lastword certify server ws://127.0.0.1:8080/v1/listen`, or
     /// `lastword certify server -- my-server --port {port}`.
     Server(Box<ServerArgs>),
+    /// Certify a client: `lastword certify client -- my-client {url} {audio}`, or its driver with `--driver`.
+    Client(Box<certify_client::ClientArgs>),
 }
 
 /// Arguments of `certify server`.
@@ -147,6 +150,7 @@ pub fn run(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> 
     };
     let outcome = match cli.command {
         Command::Certify(Certify::Server(arguments)) => certify::server(*arguments),
+        Command::Certify(Certify::Client(arguments)) => certify_client::run(&arguments),
         Command::Explore(arguments) => explore::run(*arguments),
         Command::List(arguments) => {
             shell::print(&list::text(arguments.json));

@@ -109,7 +109,10 @@ fn line(event: &Event, redactor: &Redactor) -> String {
         EventKind::GaveUp { after_ms, .. } => {
             format!("the harness waits no longer (for {after_ms} ms nothing moved the session)")
         }
-        EventKind::InputEnded(known_by) => format!("the client's input ended ({known_by:?})"),
+        EventKind::InputEnded(ended) => {
+            let length = ended.audio_ms.map_or_else(String::new, |ms| format!(", {ms} ms of audio"));
+            format!("the client's input ended (known by {:?}{length})", ended.known_by)
+        }
         EventKind::Called(Called { number, what, audio_ms }) => {
             let audio = audio_ms.map_or_else(String::new, |ms| format!(" ({ms} ms of audio)"));
             format!("call {number}: {}{audio}", what.as_str())

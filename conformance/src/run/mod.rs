@@ -31,7 +31,7 @@ pub use calibrate::Calibration;
 pub(crate) use confirm::{confirmed, settle_all};
 pub(crate) use expected::judge as judge_case;
 pub use knowledge::{Expected, Knowledge};
-pub(crate) use result::CONTROL_FAILED;
+pub(crate) use result::{CONTROL_FAILED, skipped};
 pub use result::{CaseResult, Confirmation, Evidence, Run};
 pub use transcribe::{Transcript, Transcripts};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lastword_judge::{Finding, Judgement};
-use lastword_spec::finding::{Culprit, Verdict};
+use lastword_spec::finding::Verdict;
 use lastword_spec::trace::Trace;
 
 use super::calibrate::Calibration;
@@ -11,7 +11,7 @@ use super::knowledge::Knowledge;
 use super::transcribe::Transcripts;
 use crate::case::Case;
 use crate::suite::SuiteRun;
-use crate::verdict::Circumstances;
+use crate::verdict::{self, Circumstances};
 
 /// How the reason begins where a control session failed, and nothing was decided.
 pub(crate) const CONTROL_FAILED: &str = "control failed: ";
@@ -115,7 +115,8 @@ impl Confirmation {
 impl Evidence {
     /// The findings against the subject.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
-        self.judgement.findings.iter().filter(|finding| finding.culprit == Culprit::Server)
+        let subject = verdict::culprit(self.trace.header.subject);
+        self.judgement.findings.iter().filter(move |finding| finding.culprit == subject)
     }
 }
 

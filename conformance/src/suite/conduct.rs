@@ -101,6 +101,7 @@ pub fn case() -> &'static Case {
         timer: None,
         steps: Vec::new(),
         steps_as_written: Vec::new(),
+        script: None,
     })
 }
 

@@ -5,6 +5,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::strict::object_only;
 
+/// The input of a client ended, as far as the harness can know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct InputEnded {
+    /// By what that is known.
+    pub known_by: InputEnd,
+    /// The length of the whole input in milliseconds of audio; absent where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio_ms: Option<u64>,
+}
+
 /// By what it is known that the input of a client ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -229,4 +241,4 @@ pub struct Exited {
     pub signal: Option<i32>,
 }
 
-object_only!(Called, Returned, Told, Exited);
+object_only!(InputEnded, Called, Returned, Told, Exited);

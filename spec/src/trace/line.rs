@@ -114,7 +114,7 @@ impl EventLine {
             EventKind::GaveUp { after_ms, quiescent } => {
                 Self { gave_up: Some(GaveUpMember { after_ms, quiescent }), ..line }
             }
-            EventKind::InputEnded(known_by) => Self { input_ended: Some(known_by), ..line },
+            EventKind::InputEnded(ended) => Self { input_ended: Some(ended), ..line },
             EventKind::Called(called) => Self { called: Some(called), ..line },
             EventKind::Returned(returned) => Self { returned: Some(returned), ..line },
             EventKind::Told(told) => Self { told: Some(told), ..line },

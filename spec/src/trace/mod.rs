@@ -8,7 +8,7 @@ mod shape;
 use serde::{Deserialize, Serialize};
 
 pub use crate::table::Side;
-pub use app::{Call, Called, ClientOutcome, Exited, InputEnd, Returned, Told, ToldWhat};
+pub use app::{Call, Called, ClientOutcome, Exited, InputEnd, InputEnded, Returned, Told, ToldWhat};
 pub use line::{read, write, write_event, write_header};
 #[cfg(feature = "schema")]
 pub(crate) use shape::{EventLine, HeaderLine};
@@ -174,7 +174,7 @@ pub enum EventKind {
         quiescent: Option<bool>,
     },
     /// Where a client is the subject: its input ended, as far as the harness can know.
-    InputEnded(InputEnd),
+    InputEnded(InputEnded),
     /// Where a client is the subject: the harness made a call of its public interface.
     Called(Called),
     /// Such a call came back.

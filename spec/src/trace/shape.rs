@@ -4,7 +4,7 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::app::{Called, Exited, InputEnd, Returned, Told};
+use super::app::{Called, Exited, InputEnded, Returned, Told};
 use super::{ControlOutcome, Eof, MAX_HEAD_BYTES, Probe, Shown, Side, Stimulus, TRACE_VERSION};
 use crate::message::strict::{BAD_VALUE, object_only};
 
@@ -115,8 +115,8 @@ pub(crate) struct EventLine {
     pub(super) gave_up: Option<GaveUpMember>,
     /// The input of a client under test ended; by what that is known.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(with = "InputEnd"))]
-    pub(super) input_ended: Option<InputEnd>,
+    #[cfg_attr(feature = "schema", schemars(with = "InputEnded"))]
+    pub(super) input_ended: Option<InputEnded>,
     /// The harness made a call of the client's public interface.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Called"))]

@@ -1,0 +1,313 @@
+//! Owns one case against a client: for each play a listening server and a fresh process, until both are done or the client owes
+//! something for too long. Judges nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use lastword_spec::trace::{Eof, EventKind, Header, InputEnd, InputEnded, Side, ToldWhat, Trace};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::driver::{Calling, Driver, Said, VERSION};
+use super::host::{Host, Numbers, Shared};
+use super::launch::{LaunchError, Places, Running, Stdin};
+use super::run::Env;
+use super::script::{Ask, Play, Script};
+use super::serve::Heard;
+use crate::case::Case;
+use crate::record::Recorder;
+
+/// What a case brought.
+pub(super) struct Attempted {
+    pub(super) trace: Trace,
+    /// What was waited for in vain.
+    pub(super) unmet: Vec<String>,
+    /// The last lines that the processes wrote.
+    pub(super) tail: Vec<String>,
+    /// What the driver's client has not.
+    pub(super) lacks: Vec<String>,
+}
+
+/// How long a client may live on after its last connection and everything it owed.
+const EXIT: Duration = Duration::from_secs(5);
+/// How long a client that was given up is watched once its server has gone.
+const RELEASE: Duration = Duration::from_secs(3);
+/// How often a process is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+/// What may be missing of the input at its end: a resampler's tail, a last incomplete frame.
+const TAIL_MS: u64 = 60;
+/// So long without audio, with all but the tail received, the input is over.
+const QUIET: Duration = Duration::from_millis(300);
+/// How long a driver has to say hello.
+const HELLO: Duration = Duration::from_secs(20);
+/// How long a driver has for its last words.
+const REPORT: Duration = Duration::from_secs(5);
+/// How much audio one push hands over.
+const PUSH_MS: usize = 100;
+
+/// Runs a case.
+///
+/// # Errors
+/// The client cannot be started.
+pub(super) async fn attempt(env: &Arc<Env>, case: &Case, script: &Script) -> Result<Attempted, LaunchError> {
+    let mut header = Header::new(Side::Client);
+    header.case = Some(case.id.clone());
+    header.seed = Some(env.seed);
+    let recorder = Arc::new(Recorder::new(header, &env.options()));
+    let numbers = Arc::new(Numbers::default());
+    let mut attempted = Attempted { trace: recorder.trace(), unmet: Vec::new(), tail: Vec::new(), lacks: Vec::new() };
+    for (index, play) in script.plays.iter().enumerate() {
+        let shared = Shared {
+            label: format!("run {}", index + 1),
+            token: env.token.clone(),
+            numbers: Arc::clone(&numbers),
+            heard: Arc::new(Heard::default()),
+            recorder: Arc::clone(&recorder),
+        };
+        one_run(env, case, script, play, shared, &mut attempted).await?;
+    }
+    attempted.trace = recorder.trace();
+    Ok(attempted)
+}
+
+/// One process of the client, from its start to its end.
+struct Run<'a> {
+    env: &'a Env,
+    shared: &'a Shared,
+    host: Option<Host>,
+    running: Running,
+    /// The length of the input, and how it will be known that it ended.
+    input: Option<(u64, InputEnd)>,
+    input_ended: bool,
+    last_us: u64,
+    before: u32,
+}
+
+async fn one_run(
+    env: &Arc<Env>,
+    case: &Case,
+    script: &Script,
+    play: &Play,
+    shared: Shared,
+    attempted: &mut Attempted,
+) -> Result<(), LaunchError> {
+    let before = shared.numbers.count();
+    let host = match Host::start(play.clone(), shared.clone()).await {
+        Ok(host) => host,
+        Err(error) => {
+            attempted.unmet.push(format!("no port could be had: {error}"));
+            return Ok(());
+        }
+    };
+    let audio = env.audio(script.audio_ms);
+    let url = format!("ws://{}{}", host.address, env.path);
+    let places = Places(vec![
+        ("url", url.clone()),
+        ("http_url", format!("http://{}", host.address)),
+        ("host", host.address.ip().to_string()),
+        ("port", host.address.port().to_string()),
+        ("audio", audio.path.display().to_string()),
+        ("case", case.id.clone()),
+    ]);
+    let mut running = env.launch.start(&places)?;
+    let input = env.input(script.audio_ms);
+    let (stdin, stdout) = (running.stdin.take(), running.stdout.take());
+    let mut run =
+        Run { env, shared: &shared, host: Some(host), running, input, input_ended: false, last_us: 0, before };
+    match (env.launch.stdin, stdin, stdout) {
+        (Stdin::Driver, Some(stdin), Some(stdout)) => {
+            let driver = Driver::new(stdin, stdout, Arc::clone(&shared.numbers), Arc::clone(&shared.recorder));
+            let said = driver.heard();
+            let asking = ask(env, script, &url, &audio.pcm, driver, &shared);
+            tokio::pin!(asking);
+            let mut asked = None;
+            let asking = async {
+                asked = Some((&mut asking).await);
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                biased;
+                () = run.watch(Some(said.clone())) => {}
+                () = asking => {}
+            }
+            let hello = said.borrow().hello.clone();
+            attempted.lacks = hello.map(|hello| hello.lacks.into_iter().collect()).unwrap_or_default();
+            attempted.unmet.extend(asked.flatten());
+        }
+        (Stdin::Wav | Stdin::Pcm, Some(stdin), _) => {
+            let bytes = if env.launch.stdin == Stdin::Wav { audio.wav.clone() } else { audio.pcm.clone() };
+            let feeding = tokio::spawn(feed(stdin, bytes, script.audio_ms, shared.clone()));
+            run.watch(None).await;
+            feeding.abort();
+        }
+        _ => run.watch(None).await,
+    }
+    attempted.tail = run.running.reap().await;
+    Ok(())
+}
+
+impl Run<'_> {
+    /// Watches until the process has ended and its connections are over, or it owes something for too long.
+    async fn watch(&mut self, mut said: Option<watch::Receiver<Said>>) {
+        let recorder = &self.shared.recorder;
+        let mut changes = recorder.changes();
+        let deadline = Instant::now() + Duration::from_millis(self.env.max_wait_ms);
+        loop {
+            changes.borrow_and_update();
+            if let Some(said) = &mut said {
+                said.borrow_and_update();
+            }
+            self.note_end_of_input();
+            if self.exited().await {
+                return;
+            }
+            if let Some(conn) = self.overdue(deadline) {
+                return self.give_up(conn).await;
+            }
+            tokio::select! {
+                _ = changes.changed() => {}
+                () = sleep(LOOK) => {}
+            }
+        }
+    }
+
+    /// Whether the process has ended; its end is noted, and the rest of what its transports hold is waited for.
+    async fn exited(&mut self) -> bool {
+        let Some(exited) = self.running.exited() else { return false };
+        self.shared.recorder.note(self.shared.numbers.latest(), EventKind::Exited(exited));
+        let end = Instant::now() + Duration::from_secs(1);
+        while self.host.as_ref().is_some_and(|host| !host.open().is_empty()) && Instant::now() < end {
+            sleep(LOOK).await;
+        }
+        true
+    }
+
+    /// The end of the input is noted once it is certain.
+    fn note_end_of_input(&mut self) {
+        let Some((audio_ms, known_by)) = self.input.filter(|_| !self.input_ended) else { return };
+        let heard = &self.shared.heard;
+        let is_all = heard.audio_ms() + TAIL_MS >= audio_ms && heard.quiet_for().is_some_and(|quiet| quiet >= QUIET);
+        if known_by != InputEnd::Stdin
+            && known_by != InputEnd::Driver
+            && (is_all || heard.sentinel.load(Ordering::Acquire))
+        {
+            self.input_ended = true;
+            let ended = InputEnded { known_by, audio_ms: Some(audio_ms) };
+            self.shared.recorder.note(self.shared.numbers.latest(), EventKind::InputEnded(ended));
+        }
+    }
+
+    /// The connection on which the client owes something for too long, or on which nothing has happened for too long.
+    fn overdue(&mut self, deadline: Instant) -> Option<u32> {
+        let recorder = &self.shared.recorder;
+        let now_us = recorder.now_us();
+        let latest = self.shared.numbers.latest();
+        let is_late = |conn: &u32| recorder.owed_by_client(*conn).iter().any(|debt| now_us > debt.due_us);
+        if let Some(conn) =
+            (self.before..self.shared.numbers.count()).find(|conn| !recorder.is_over(*conn) && is_late(conn))
+        {
+            return Some(conn);
+        }
+        let all_over =
+            self.shared.numbers.count() > self.before && self.host.as_ref().is_none_or(|host| host.open().is_empty());
+        let quiet = Duration::from_micros(now_us.saturating_sub(recorder.last_us(latest)));
+        if all_over && quiet > EXIT {
+            return Some(latest);
+        }
+        (Instant::now() >= deadline).then_some(latest)
+    }
+
+    /// Stops waiting, ends the server's side, and sees whether that is what the client waited for.
+    async fn give_up(&mut self, conn: u32) {
+        let recorder = &self.shared.recorder;
+        let silent_us = recorder.now_us().saturating_sub(recorder.last_us(conn));
+        recorder.note(conn, EventKind::GaveUp { after_ms: silent_us / 1_000, quiescent: None });
+        for open in self.host.as_ref().map(Host::open).unwrap_or_default() {
+            recorder.note(open, EventKind::Eof { from: Side::Server, how: Eof::Fin });
+        }
+        self.host = None;
+        let released = Instant::now();
+        while released.elapsed() < RELEASE {
+            if self.exited().await {
+                return;
+            }
+            sleep(LOOK).await;
+        }
+        recorder.note(conn, EventKind::Note("the process was ended by the harness".to_owned()));
+    }
+}
+
+/// Makes the calls of a script. What was waited for in vain is handed back.
+async fn ask(env: &Env, script: &Script, url: &str, pcm: &[u8], mut driver: Driver, shared: &Shared) -> Option<String> {
+    let mut said = driver.heard();
+    driver.hello().await;
+    let hello = timeout(HELLO, said.wait_for(|said| said.hello.is_some() || said.is_over)).await;
+    match hello.ok().and_then(Result::ok).and_then(|said| said.hello.clone()) {
+        Some(hello) if hello.version == VERSION => {}
+        Some(hello) => return Some(format!("the driver speaks version {} and not {VERSION}", hello.version)),
+        None => return Some("the driver did not say hello".to_owned()),
+    }
+    let usual = [Ask::Start, Ask::Push(script.audio_ms), Ask::End];
+    let asks = if script.calls.is_empty() { &usual[..] } else { &script.calls };
+    let recorder = &shared.recorder;
+    let mut at = 0_usize;
+    let mut pushed_ms = 0;
+    let mut awaited = 0;
+    for one in asks {
+        let conn = shared.numbers.latest();
+        match one {
+            Ask::Start => {
+                driver.call(&Calling::Start { url, token: env.token.as_deref() }, conn, recorder).await;
+            }
+            Ask::Push(ms) => {
+                let length = usize::try_from(*ms).unwrap_or(usize::MAX).saturating_mul(32);
+                let upto = at.saturating_add(length).min(pcm.len());
+                for chunk in pcm[at..upto].chunks(PUSH_MS * 32) {
+                    let number = driver.call(&Calling::Push(chunk), shared.numbers.latest(), recorder).await;
+                    // One push after the other: a client may make its application wait.
+                    let _ = said.wait_for(|said| said.returned.contains(&number) || said.is_ended()).await;
+                    pushed_ms += chunk.len() as u64 / 32;
+                }
+                at = upto;
+            }
+            Ask::Flush => {
+                driver.call(&Calling::Flush, conn, recorder).await;
+            }
+            Ask::End => {
+                driver.call(&Calling::End, conn, recorder).await;
+                let ended = InputEnded { known_by: InputEnd::Driver, audio_ms: Some(pushed_ms) };
+                recorder.note(conn, EventKind::InputEnded(ended));
+            }
+            Ask::Close => {
+                driver.call(&Calling::Close, conn, recorder).await;
+            }
+            Ask::Await(what) => {
+                let is_there = |said: &Said| said.is_ended() || said.told.iter().skip(awaited).any(|told| told == what);
+                let _ = said.wait_for(is_there).await;
+                awaited = said.borrow().told.len();
+            }
+            Ask::Wait(ms) => sleep(Duration::from_millis(*ms)).await,
+        }
+    }
+    let _ = said.wait_for(Said::is_ended).await;
+    driver.report().await;
+    let is_told = |said: &Said| said.is_over || said.told.contains(&ToldWhat::Left);
+    let _ = timeout(REPORT, said.wait_for(is_told)).await;
+    driver.quit().await;
+    None
+}
+
+/// Feeds a client's standard input four times as fast as speech, and closes it.
+async fn feed(mut stdin: tokio::process::ChildStdin, bytes: Vec<u8>, audio_ms: u64, shared: Shared) {
+    use tokio::io::AsyncWriteExt as _;
+    for chunk in bytes.chunks(PUSH_MS * 32) {
+        if stdin.write_all(chunk).await.is_err() {
+            return;
+        }
+        sleep(Duration::from_millis(PUSH_MS as u64 / 4)).await;
+    }
+    drop(stdin);
+    let ended = InputEnded { known_by: InputEnd::Stdin, audio_ms: Some(audio_ms) };
+    shared.recorder.note(shared.numbers.latest(), EventKind::InputEnded(ended));
+}

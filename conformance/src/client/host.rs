@@ -1,0 +1,238 @@
+//! Owns the listening side of a play: it accepts the client's connections in their order, answers or refuses their upgrades as the
+//! play says, and hands each to its own task. Which frames follow is in `serve.rs`.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use lastword_spec::PROTOCOL;
+use lastword_spec::trace::{EventKind, Open, Shown};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_tungstenite::accept_hdr_async_with_config;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+use super::script::{Play, Upgrade};
+use super::serve::{Heard, serve};
+use crate::record::Recorder;
+
+/// A listening scripted server. Dropping it ends every connection.
+pub(super) struct Host {
+    /// Where it listens.
+    pub(super) address: SocketAddr,
+    numbers: Arc<Numbers>,
+    _tasks: JoinSet<()>,
+}
+
+/// The numbers of the connections of one case, over all runs of its client.
+#[derive(Default)]
+pub(super) struct Numbers {
+    next: AtomicU32,
+    open: Mutex<Vec<u32>>,
+}
+
+impl Numbers {
+    /// The number of the connection that was opened last; 0 before the first.
+    pub(super) fn latest(&self) -> u32 {
+        self.next.load(Ordering::Acquire).saturating_sub(1)
+    }
+
+    /// How many connections came so far.
+    pub(super) fn count(&self) -> u32 {
+        self.next.load(Ordering::Acquire)
+    }
+
+    fn take(&self) -> u32 {
+        let conn = self.next.fetch_add(1, Ordering::AcqRel);
+        self.lock().push(conn);
+        conn
+    }
+
+    fn leave(&self, conn: u32) {
+        self.lock().retain(|one| *one != conn);
+    }
+
+    /// The connections that still stand.
+    pub(super) fn open(&self) -> Vec<u32> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<u32>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the connections of one run share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    /// The name of the run in the trace.
+    pub(super) label: String,
+    /// The credential that the client was given, if it was given one.
+    pub(super) token: Option<String>,
+    pub(super) numbers: Arc<Numbers>,
+    pub(super) heard: Arc<Heard>,
+    pub(super) recorder: Arc<Recorder>,
+}
+
+impl Host {
+    /// Listens on a port of its own.
+    pub(super) async fn start(play: Play, shared: Shared) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let numbers = Arc::clone(&shared.numbers);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, play, shared));
+        Ok(Self { address, numbers, _tasks: tasks })
+    }
+
+    /// The connections that still stand.
+    pub(super) fn open(&self) -> Vec<u32> {
+        self.numbers.open()
+    }
+}
+
+async fn accept(listener: TcpListener, play: Play, shared: Shared) {
+    let mut connections = JoinSet::new();
+    let mut next = play;
+    while let Ok((stream, _)) = listener.accept().await {
+        let again = next.again.take().map_or_else(Play::default, |again| *again);
+        let play = std::mem::replace(&mut next, again);
+        // Small replies must not wait for each other.
+        let _ = stream.set_nodelay(true);
+        let conn = shared.numbers.take();
+        let shared = shared.clone();
+        connections.spawn(async move {
+            connection(conn, stream, &play, &shared).await;
+            shared.numbers.leave(conn);
+        });
+    }
+}
+
+async fn connection(conn: u32, stream: TcpStream, play: &Play, shared: &Shared) {
+    let recorder = &shared.recorder;
+    match play.upgrade {
+        Upgrade::Accept => {}
+        Upgrade::Drop => {
+            recorder
+                .note(conn, EventKind::ConnectFailed { error: "the server ended the transport at once".to_owned() });
+            return;
+        }
+        Upgrade::Silent => {
+            recorder.note(conn, EventKind::Note("the server never answers this upgrade".to_owned()));
+            return std::future::pending().await;
+        }
+        Upgrade::Refuse(status) => return refuse(conn, stream, status, recorder).await,
+    }
+    let reset = Arc::new(AtomicBool::new(false));
+    let line = Line { stream, reset: Arc::clone(&reset) };
+    let opening = Mutex::new(None);
+    let config = WebSocketConfig::default().read_buffer_size(16 << 10);
+    let upgraded = accept_hdr_async_with_config(
+        line,
+        |request: &Request, response: Response| {
+            let (response, open) = answer(request, response, shared);
+            *opening.lock().unwrap_or_else(PoisonError::into_inner) = Some(open);
+            Ok(response)
+        },
+        Some(config),
+    );
+    match upgraded.await {
+        Ok(socket) => {
+            let open = opening.into_inner().unwrap_or_else(PoisonError::into_inner).unwrap_or_default();
+            recorder.note(conn, EventKind::Open(open));
+            serve(conn, socket, play, recorder, &reset, &shared.heard).await;
+        }
+        Err(error) => recorder.note(conn, EventKind::ConnectFailed { error: format!("no upgrade: {error}") }),
+    }
+}
+
+/// The answer to an upgrade, and what the trace says of it.
+fn answer(request: &Request, mut response: Response, shared: &Shared) -> (Response, Open) {
+    let offered: Vec<String> = request
+        .headers()
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|token| token.trim().to_owned())
+        .collect();
+    let selected = offered.iter().any(|token| token == PROTOCOL).then(|| PROTOCOL.to_owned());
+    if selected.is_some() {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+    }
+    let shown = match (request.headers().get(header::AUTHORIZATION), &shared.token) {
+        (None, _) => Shown::None,
+        (Some(value), Some(token)) if value.to_str().is_ok_and(|value| value.ends_with(token)) => Shown::Good,
+        (Some(_), _) => Shown::Wrong,
+    };
+    let open = Open {
+        offered,
+        selected,
+        label: Some(shared.label.clone()),
+        url: Some(request.uri().to_string()),
+        authorization: Some(shown),
+        ..Open::default()
+    };
+    (response, open)
+}
+
+/// Answers the upgrade with an HTTP status.
+async fn refuse(conn: u32, mut stream: TcpStream, status: u16, recorder: &Recorder) {
+    // The request must have been read, or the client sees a reset in the place of the answer.
+    let mut head = vec![0; 16 << 10];
+    let mut read = 0;
+    while read < head.len() && !head[..read].windows(4).any(|four| four == b"\r\n\r\n") {
+        match tokio::io::AsyncReadExt::read(&mut stream, &mut head[read..]).await {
+            Ok(0) | Err(_) => return,
+            Ok(more) => read += more,
+        }
+    }
+    let code = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    let reason = code.canonical_reason().unwrap_or_default();
+    let text = format!("HTTP/1.1 {status} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    recorder.note(conn, EventKind::Refused { status, retry_after: None, offered: None, authorization: None });
+    let _ = stream.write_all(text.as_bytes()).await;
+    let _ = stream.shutdown().await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
+/// A connection of TCP that ends by a reset if it was asked to.
+struct Line {
+    stream: TcpStream,
+    reset: Arc<AtomicBool>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if self.reset.load(Ordering::Acquire) {
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for Line {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,271 @@
+//! Owns the course of a run against a client: ideal sessions first, then the cases side by side, and a second look at what failed.
+//! It hands back results; printing them and mapping them to an exit code is not its business.
+
+use std::io::Cursor;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use lastword_judge::{Options, judge};
+use lastword_spec::finding::Verdict;
+use lastword_spec::trace::InputEnd;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::attempt::{Attempted, attempt};
+use super::launch::{Launch, LaunchError, Stdin};
+use crate::case::Case;
+use crate::run::{Calibration, CaseResult, Confirmation, Evidence, Knowledge, Observer, Run, skipped};
+use crate::speech::{SAMPLE_RATE_HZ, Speech};
+use crate::verdict::{self, Circumstances};
+
+/// What is to be done to a client, and within which limits.
+pub struct ClientPlan {
+    /// How the client is started.
+    pub launch: Launch,
+    /// The cases, in the order of the report.
+    pub cases: Vec<&'static Case>,
+    /// How many clients run side by side at most.
+    pub jobs: usize,
+    /// The path of the URL that the client is given.
+    pub path: String,
+    /// The credential that the client is given, if it is given one.
+    pub token: Option<String>,
+    /// How much audio the command streams by itself, where the harness does not hand it over.
+    pub stream_ms: Option<u64>,
+    /// From which the order of the cases is made.
+    pub seed: u64,
+    /// The longest wait for one run of the client, in milliseconds.
+    pub max_wait_ms: u64,
+}
+
+/// What the parts of a run share.
+pub(super) struct Env {
+    pub(super) launch: Launch,
+    pub(super) path: String,
+    pub(super) token: Option<String>,
+    pub(super) seed: u64,
+    pub(super) max_wait_ms: u64,
+    stream_ms: Option<u64>,
+    speech: Speech,
+    folder: tempfile::TempDir,
+}
+
+/// The audio that a client is given.
+pub(super) struct Audio {
+    pub(super) pcm: Vec<u8>,
+    pub(super) wav: Vec<u8>,
+    pub(super) path: PathBuf,
+}
+
+impl Env {
+    pub(super) fn options(&self) -> Options {
+        Options { time_scale_percent: 100, secrets: self.token.iter().cloned().collect() }
+    }
+
+    /// Speech of this length, over and over; as samples, as a WAV file in memory and on disk.
+    pub(super) fn audio(&self, audio_ms: u64) -> Audio {
+        let length = usize::try_from(audio_ms * 32).unwrap_or(0);
+        let pcm: Vec<u8> = self.speech.clip("long").pcm.iter().copied().cycle().take(length).collect();
+        let path = self.folder.path().join(format!("speech-{audio_ms}-ms.wav"));
+        let wav = wav(&pcm);
+        // Written once; a client that cannot read it says so itself.
+        if !path.exists() {
+            let _ = std::fs::write(&path, &wav);
+        }
+        Audio { pcm, wav, path }
+    }
+
+    /// The length of the client's input, and by what its end is known; `None` where neither is.
+    pub(super) fn input(&self, audio_ms: u64) -> Option<(u64, InputEnd)> {
+        match self.launch.stdin {
+            Stdin::Driver => Some((audio_ms, InputEnd::Driver)),
+            Stdin::Wav | Stdin::Pcm => Some((audio_ms, InputEnd::Stdin)),
+            Stdin::Null => match self.stream_ms {
+                Some(stated) => Some((stated, InputEnd::Stated)),
+                None => self.launch.names("audio").then_some((audio_ms, InputEnd::File)),
+            },
+        }
+    }
+}
+
+fn wav(pcm: &[u8]) -> Vec<u8> {
+    let rate = u32::try_from(SAMPLE_RATE_HZ).unwrap_or(16_000);
+    let spec =
+        hound::WavSpec { channels: 1, sample_rate: rate, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+    let mut bytes = Cursor::new(Vec::new());
+    if let Ok(mut writer) = hound::WavWriter::new(&mut bytes, spec) {
+        for pair in pcm.chunks_exact(2) {
+            // Written to memory: nothing can fail.
+            let _ = writer.write_sample(i16::from_le_bytes([pair[0], pair[1]]));
+        }
+        let _ = writer.finalize();
+    }
+    bytes.into_inner()
+}
+
+/// Carries out a plan.
+///
+/// # Errors
+/// The client cannot be started at all.
+pub async fn run(plan: ClientPlan, observer: &dyn Observer) -> Result<Run, LaunchError> {
+    let started = Instant::now();
+    let folder = tempfile::tempdir().map_err(|error| LaunchError::new("a folder for the audio", &error))?;
+    let env = Arc::new(Env {
+        launch: plan.launch,
+        path: plan.path,
+        token: plan.token,
+        seed: plan.seed,
+        max_wait_ms: plan.max_wait_ms,
+        stream_ms: plan.stream_ms,
+        speech: Speech::built_in(),
+        folder,
+    });
+    let calibration = calibrate(&env).await?;
+    observer.calibrated(&calibration);
+    let total = plan.cases.len();
+    let results = side_by_side(&env, &plan.cases, plan.jobs, observer).await;
+    let results = second_look(&env, results, observer).await;
+    let connections = results.iter().filter_map(|result| result.evidence.as_ref());
+    let connections: usize = connections.map(|evidence| evidence.judgement.connections.len()).sum();
+    Ok(Run {
+        planned: total,
+        calibration,
+        knowledge: Knowledge {
+            secrets: env.options().secrets,
+            has_credential: env.token.is_some(),
+            max_wait_ms: env.max_wait_ms,
+            ..Knowledge::default()
+        },
+        alone: None,
+        suite: None,
+        transcripts: None,
+        jobs_at_end: plan.jobs,
+        connections: connections as u64,
+        audio_ms: 0,
+        took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        results,
+    })
+}
+
+/// The case that shows whether the client can run a session with a good server at all.
+const IDEAL: &str = "client/end/ideal";
+
+async fn calibrate(env: &Arc<Env>) -> Result<Calibration, LaunchError> {
+    let mut calibration = Calibration {
+        reachable: false,
+        broken: None,
+        limits: None,
+        ready_us: None,
+        last_final_us: None,
+        ended_us: None,
+        session_ms: None,
+        sessions: Vec::new(),
+    };
+    let Some((case, script)) = super::catalogue()
+        .iter()
+        .find_map(|case| Some((case, case.script.as_ref()?)).filter(|(case, _)| case.id == IDEAL))
+    else {
+        return Ok(calibration);
+    };
+    let began = Instant::now();
+    let attempted = attempt(env, case, script).await?;
+    let tail = attempted.tail.join("\n  ");
+    let (result, evidence) = decide(env, case, attempted, began);
+    calibration.session_ms = Some(result.took_ms);
+    if let Some(evidence) = evidence {
+        calibration.reachable = !evidence.judgement.connections.is_empty();
+        if !matches!(result.verdict, Verdict::Pass | Verdict::NonStrict) {
+            let why = result.findings().next().map(lastword_judge::render).or_else(|| result.reason.clone());
+            let connected = if calibration.reachable { "" } else { "it never connected; " };
+            let wrote = if tail.is_empty() { "it wrote nothing".to_owned() } else { format!("it wrote\n  {tail}") };
+            calibration.broken = Some(format!("{connected}{}; {wrote}", why.unwrap_or_default()));
+        }
+        calibration.sessions.push(evidence);
+    }
+    Ok(calibration)
+}
+
+/// The cases, so many at once, in their order in the end.
+async fn side_by_side(
+    env: &Arc<Env>,
+    cases: &[&'static Case],
+    jobs: usize,
+    observer: &dyn Observer,
+) -> Vec<CaseResult> {
+    let slots = Arc::new(Semaphore::new(jobs.max(1)));
+    let mut tasks = JoinSet::new();
+    for (index, case) in cases.iter().copied().enumerate() {
+        let (env, slots) = (Arc::clone(env), Arc::clone(&slots));
+        tasks.spawn(async move {
+            let _slot = slots.acquire().await;
+            (index, one(&env, case).await)
+        });
+    }
+    let mut results: Vec<(usize, CaseResult)> = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        let Ok((index, result)) = done else { continue };
+        observer.finished(&result, results.len() + 1, cases.len());
+        results.push((index, result));
+    }
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+async fn one(env: &Arc<Env>, case: &'static Case) -> CaseResult {
+    let Some(script) = &case.script else {
+        return skipped(case, Verdict::HarnessError, "this is no case about a client");
+    };
+    if script.level > 0 && env.launch.stdin != Stdin::Driver {
+        return skipped(case, Verdict::NotTested, "only a driver can show it: --driver");
+    }
+    let began = Instant::now();
+    match attempt(env, case, script).await {
+        Ok(attempted) => decide(env, case, attempted, began).0,
+        Err(error) => skipped(case, Verdict::HarnessError, &error.to_string()),
+    }
+}
+
+fn decide(env: &Env, case: &'static Case, attempted: Attempted, began: Instant) -> (CaseResult, Option<Evidence>) {
+    let judgement = judge(&attempted.trace, &env.options());
+    let circumstances = Circumstances { unmet: attempted.unmet, control_failed: None };
+    let (verdict, reason) = verdict::of_case(case, &judgement, &circumstances);
+    let evidence = Evidence { trace: Arc::new(attempted.trace), judgement: Arc::new(judgement) };
+    let result = CaseResult {
+        case,
+        verdict,
+        reason,
+        evidence: Some(evidence.clone()),
+        circumstances,
+        second: None,
+        confirmation: Confirmation::None,
+        attempts: 1,
+        took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+    };
+    (result, Some(evidence))
+}
+
+/// Runs every failing case again, alone: what is not found again convicts nobody.
+async fn second_look(env: &Arc<Env>, results: Vec<CaseResult>, observer: &dyn Observer) -> Vec<CaseResult> {
+    let mut settled = Vec::new();
+    for mut result in results {
+        if result.verdict.is_failure() {
+            observer.note(&format!("running {} again, alone", result.case.id));
+            let second = one(env, result.case).await;
+            let keys = |result: &CaseResult| -> Vec<_> {
+                result.findings().map(|finding| (finding.requirement, finding.kind)).collect()
+            };
+            let (first, again) = (keys(&result), keys(&second));
+            result.second.clone_from(&second.evidence);
+            if first.iter().any(|key| again.contains(key)) {
+                result.confirmation = Confirmation::Alone;
+            } else if let Some(evidence) = second.evidence {
+                result.confirmation = Confirmation::NotRepeated(evidence);
+                result.reason = Some("it was not found again when the case ran alone".to_owned());
+                result.verdict = Verdict::Inconclusive;
+            }
+        }
+        settled.push(result);
+    }
+    settled
+}

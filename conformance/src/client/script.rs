@@ -1,0 +1,180 @@
+//! Owns the vocabulary of plays: what the scripted server does to a client, as typed data. A play says what is sent and when;
+//! it never says what a right client does, for that is the judge's.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// What a client case is made of.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    /// 0: any command shows it. 1: only a driver can.
+    #[serde(default)]
+    pub level: u8,
+    /// How much audio the client is given, in milliseconds.
+    #[serde(default = "usual_audio_ms")]
+    pub audio_ms: u64,
+    /// What a driver is told to do. Empty: start, push all the audio, end.
+    #[serde(default)]
+    pub calls: Vec<Ask>,
+    /// What the server does; one play for each run of the client within the case, one after the other.
+    pub plays: Vec<Play>,
+}
+
+/// One thing that a driver is asked for, or that is waited for between two of them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Ask {
+    /// Connect and begin.
+    Start,
+    /// Hand over so many milliseconds of audio, in pieces of 100 ms.
+    Push(u64),
+    /// Flush.
+    Flush,
+    /// The input is over.
+    End,
+    /// Cancel.
+    Close,
+    /// Wait until the application was told this, or the session is over.
+    Await(lastword_spec::trace::ToldWhat),
+    /// Wait so many milliseconds.
+    Wait(u64),
+}
+
+/// What the server does on one connection. Every member has the behaviour of a good server as its default.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Play {
+    /// How the connection begins.
+    pub upgrade: Upgrade,
+    /// Members of `ready.limits` that differ from those of a play.
+    pub limits: Map<String, Value>,
+    /// What follows `config`.
+    pub config: Vec<Act>,
+    /// What is told of the audio while it comes.
+    pub results: bool,
+    /// What happens as soon as so much audio was received.
+    pub when: Vec<When>,
+    /// What follows a flush.
+    pub flush: Vec<Act>,
+    /// What follows a keepalive with a number.
+    pub probe: Vec<Act>,
+    /// What follows the sentinel.
+    pub end: Vec<Act>,
+    /// What the next connection of the same run meets; a good server, where nothing is said.
+    pub again: Option<Box<Self>>,
+}
+
+impl Default for Play {
+    fn default() -> Self {
+        let completed = Ended { complete: true, reason: "completed".to_owned() };
+        Self {
+            upgrade: Upgrade::Accept,
+            limits: Map::new(),
+            config: vec![Act::Ready],
+            results: true,
+            when: Vec::new(),
+            flush: vec![Act::Finals, Act::Flushed],
+            probe: vec![Act::Ack],
+            end: vec![Act::Finals, Act::Ended(completed), Act::Close(1_000)],
+            again: None,
+        }
+    }
+}
+
+/// How a connection begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Upgrade {
+    /// The upgrade is answered as it should be.
+    #[default]
+    Accept,
+    /// The upgrade is refused with this HTTP status.
+    Refuse(u16),
+    /// The transport ends as soon as it stands.
+    Drop,
+    /// The upgrade is never answered.
+    Silent,
+}
+
+/// What happens at a point of the audio.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct When {
+    /// As soon as so much was received.
+    pub audio_ms: u64,
+    /// This.
+    pub acts: Vec<Act>,
+}
+
+/// One thing the scripted server does.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Act {
+    /// Sends `ready`.
+    Ready,
+    /// Sends a partial of what is not final yet.
+    Partial,
+    /// Sends the finals of all audio received so far.
+    Finals,
+    /// Sends the last final once more.
+    FinalAgain,
+    /// Answers the oldest flush.
+    Flushed,
+    /// Answers the keepalive.
+    Ack,
+    /// Sends `session_ended` with true counters.
+    Ended(Ended),
+    /// Sends a Close with this code.
+    Close(u16),
+    /// Resets the connection.
+    Reset,
+    /// Ends the transport in order, without a Close.
+    Fin,
+    /// Works so many milliseconds, and tells progress meanwhile.
+    Work(u64),
+    /// Says nothing for so many milliseconds.
+    Wait(u64),
+    /// Sends an `error`.
+    Error(ServerError),
+    /// Sends this object.
+    Send(Map<String, Value>),
+    /// Sends this text as it stands.
+    Raw(String),
+    /// Sends so many bytes as a binary message.
+    Binary(usize),
+    /// From here on answers nothing, and reads on.
+    Mute,
+    /// From here on answers nothing and reads nothing.
+    Deaf,
+    /// Reads nothing for so many milliseconds.
+    DeafFor(u64),
+}
+
+/// How `session_ended` is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ended {
+    /// Its `complete`.
+    pub complete: bool,
+    /// Its `reason`.
+    pub reason: String,
+}
+
+/// An `error` to send.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerError {
+    /// Its `code`.
+    pub code: String,
+    /// Its `fatal`.
+    #[serde(default)]
+    pub fatal: bool,
+    /// Its `retryable`.
+    #[serde(default)]
+    pub retryable: bool,
+}
+
+fn usual_audio_ms() -> u64 {
+    3_000
+}

@@ -1,0 +1,389 @@
+//! Owns one connection of the scripted server: it reads all the time, unless the play says otherwise, and does what the play says
+//! in the order of the client's messages. Every frame is noted before it is sent and as soon as it is received.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use lastword_spec::close::CloseCode;
+use lastword_spec::trace::{Eof, EventKind, Side};
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCode;
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
+
+use super::script::{Act, Play, ServerError};
+use super::stage::Stage;
+use crate::record::Recorder;
+
+/// What the reader hands to the player.
+enum Incoming {
+    Text(String),
+    Audio(Bytes),
+    Close,
+    Over,
+}
+
+/// What has been heard of the client's input in one run, over all its connections.
+#[derive(Default)]
+pub(super) struct Heard {
+    audio_ms: AtomicU64,
+    last_audio: Mutex<Option<Instant>>,
+    /// Its sentinel came.
+    pub(super) sentinel: AtomicBool,
+}
+
+impl Heard {
+    fn audio(&self, ms: u64) {
+        self.audio_ms.fetch_add(ms, Ordering::AcqRel);
+        *self.last_audio.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// How much audio came, in milliseconds.
+    pub(super) fn audio_ms(&self) -> u64 {
+        self.audio_ms.load(Ordering::Acquire)
+    }
+
+    /// For how long none came; `None` where none ever did.
+    pub(super) fn quiet_for(&self) -> Option<Duration> {
+        self.last_audio.lock().unwrap_or_else(PoisonError::into_inner).map(|last| last.elapsed())
+    }
+}
+
+/// How many messages of one connection are read; more is a flood.
+const MAX_MESSAGES: usize = 100_000;
+/// How long the end of a transport is waited for after both Closes.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Plays on one connection until it is over. `reset` makes the transport end by a reset when it is dropped.
+pub(super) async fn serve<S>(
+    conn: u32,
+    socket: WebSocketStream<S>,
+    play: &Play,
+    recorder: &Arc<Recorder>,
+    reset: &AtomicBool,
+    heard: &Heard,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (writer, reader) = socket.split();
+    let (reads, may_read) = watch::channel(true);
+    let (handing, incoming) = mpsc::unbounded_channel();
+    let reading = tokio::spawn(read(conn, reader, Arc::clone(recorder), may_read, handing));
+    let stage = Stage::new(&play.limits);
+    let mut player = Player {
+        heard,
+        conn,
+        writer,
+        play,
+        recorder,
+        stage,
+        incoming,
+        reads,
+        reset,
+        is_mute: false,
+        is_over: false,
+        next_when: 0,
+    };
+    player.run().await;
+    drop(player);
+    reading.abort();
+    let _ = reading.await;
+}
+
+struct Player<'a, S> {
+    conn: u32,
+    writer: SplitSink<WebSocketStream<S>, Message>,
+    play: &'a Play,
+    recorder: &'a Recorder,
+    heard: &'a Heard,
+    stage: Stage,
+    incoming: mpsc::UnboundedReceiver<Incoming>,
+    reads: watch::Sender<bool>,
+    reset: &'a AtomicBool,
+    is_mute: bool,
+    is_over: bool,
+    /// The next of the play's points of the audio.
+    next_when: usize,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
+    async fn run(&mut self) {
+        while !self.is_over {
+            match self.incoming.recv().await {
+                Some(Incoming::Text(text)) => self.text(&text).await,
+                Some(Incoming::Audio(bytes)) => self.audio(&bytes).await,
+                Some(Incoming::Close) => {
+                    // The library has queued the answer; this sends it.
+                    let _ = self.writer.flush().await;
+                    self.linger().await;
+                }
+                Some(Incoming::Over) | None => self.is_over = true,
+            }
+        }
+    }
+
+    async fn text(&mut self, text: &str) {
+        let Ok(Value::Object(message)) = serde_json::from_str::<Value>(text) else { return };
+        match message.get("type").and_then(Value::as_str).unwrap_or_default() {
+            "config" => {
+                self.stage.configure(&message);
+                self.perform(&self.play.config).await;
+            }
+            "flush" if !self.stage.draining => {
+                let id = message.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+                self.stage.flushes.push_back(id);
+                self.perform(&self.play.flush).await;
+            }
+            "keepalive" if !self.stage.draining => {
+                if let Some(seq) = message.get("seq").and_then(Value::as_u64) {
+                    self.stage.probes.push_back(seq);
+                    self.perform(&self.play.probe).await;
+                }
+            }
+            "end_of_stream" if !self.stage.draining => {
+                self.stage.draining = true;
+                self.heard.sentinel.store(true, Ordering::Release);
+                self.perform(&self.play.end).await;
+            }
+            "end_of_stream" if !self.stage.ended => self.complain("duplicate_end_of_stream", None).await,
+            "flush" | "update" if !self.stage.ended => self.complain("invalid_state", message.get("id")).await,
+            // What a server says to anything else decides nothing about a client.
+            _ => {}
+        }
+    }
+
+    async fn audio(&mut self, bytes: &[u8]) {
+        if self.stage.draining {
+            self.stage.rejected += 1;
+            if !self.stage.ended && !std::mem::replace(&mut self.stage.said_late_audio, true) {
+                self.complain("audio_after_end", None).await;
+            }
+            return;
+        }
+        let before_ms = self.stage.received_ms();
+        self.stage.hears(bytes.len() as u64);
+        self.heard.audio(self.stage.received_ms() - before_ms);
+        while let Some(when) = self.play.when.get(self.next_when)
+            && self.stage.received_ms() >= when.audio_ms
+        {
+            self.next_when += 1;
+            self.perform(&when.acts).await;
+        }
+        while self.play.results
+            && !self.is_mute
+            && let Some(result) = self.stage.due()
+        {
+            self.say(&result).await;
+        }
+    }
+
+    async fn complain(&mut self, code: &str, id: Option<&Value>) {
+        let mut error =
+            json!({"type": "error", "code": code, "message": "refused", "fatal": false, "retryable": false});
+        if let Some(id) = id {
+            error["id"] = id.clone();
+        }
+        self.say(&error).await;
+    }
+
+    async fn perform(&mut self, acts: &[Act]) {
+        for act in acts {
+            if self.is_over || self.is_mute {
+                return;
+            }
+            self.act(act).await;
+        }
+    }
+
+    async fn act(&mut self, act: &Act) {
+        match act {
+            Act::Ready => {
+                let ready = self.stage.ready();
+                self.say(&ready).await;
+            }
+            Act::Partial => {
+                let partial = self.stage.partial();
+                self.say(&partial).await;
+            }
+            Act::Finals => {
+                while let Some(last) = self.stage.next_final() {
+                    self.say(&last).await;
+                }
+            }
+            Act::FinalAgain => {
+                if let Some(last) = self.stage.last_final() {
+                    self.say(&last).await;
+                }
+            }
+            Act::Flushed => {
+                let id = self.stage.flushes.pop_front().unwrap_or_default();
+                self.say(&json!({"type": "flushed", "id": id})).await;
+            }
+            Act::Ack => {
+                if let Some(seq) = self.stage.probes.pop_front() {
+                    self.say(&json!({"type": "keepalive_ack", "seq": seq})).await;
+                }
+            }
+            Act::Ended(ended) => {
+                let last = self.stage.session_ended(ended.complete, &ended.reason);
+                self.say(&last).await;
+            }
+            Act::Close(code) => self.close(*code).await,
+            Act::Reset => self.cut(Eof::Reset),
+            Act::Fin => self.cut(Eof::Fin),
+            Act::Work(ms) => self.work(*ms).await,
+            Act::Wait(ms) => sleep(Duration::from_millis(*ms)).await,
+            Act::Error(ServerError { code, fatal, retryable }) => {
+                let message = "the scripted server was told to say this";
+                let error =
+                    json!({"type": "error", "code": code, "message": message, "fatal": fatal, "retryable": retryable});
+                self.say(&error).await;
+            }
+            Act::Send(object) => self.say(&Value::Object(object.clone())).await,
+            Act::Raw(text) => self.send_text(text.clone()).await,
+            Act::Binary(length) => {
+                self.recorder.note_audio(self.conn, Side::Server, &vec![0; *length]);
+                self.send(Message::Binary(vec![0; *length].into())).await;
+            }
+            Act::Mute => self.is_mute = true,
+            Act::Deaf => {
+                self.is_mute = true;
+                self.reads.send_replace(false);
+            }
+            Act::DeafFor(ms) => {
+                self.reads.send_replace(false);
+                sleep(Duration::from_millis(*ms)).await;
+                self.reads.send_replace(true);
+            }
+        }
+    }
+
+    /// Works for so long, and says so as often as it announced.
+    async fn work(&mut self, ms: u64) {
+        let end = Instant::now() + Duration::from_millis(ms);
+        let interval = Duration::from_millis(self.stage.limits().progress_interval_ms * 4 / 5);
+        while Instant::now() + interval < end && !self.is_over {
+            sleep(interval).await;
+            let progress = self.stage.progress();
+            self.say(&progress).await;
+        }
+        sleep_until(end).await;
+    }
+
+    /// Closes, and waits for the client's part of it for as long as the specification gives it.
+    async fn close(&mut self, code: u16) {
+        self.recorder.note(
+            self.conn,
+            EventKind::Close { from: Side::Server, code: Some(CloseCode(code)), reason: String::new() },
+        );
+        let frame = CloseFrame { code: WireCode::from(code), reason: "".into() };
+        let _ = self.writer.send(Message::Close(Some(frame))).await;
+        let bound = Duration::from_millis(self.stage.limits().close_ms);
+        let _ = tokio::time::timeout(bound, async {
+            while !matches!(self.incoming.recv().await, None | Some(Incoming::Over)) {}
+        })
+        .await;
+        self.is_over = true;
+    }
+
+    /// Waits for the end of the transport after the client's Close.
+    async fn linger(&mut self) {
+        let _ = tokio::time::timeout(LINGER, async {
+            while !matches!(self.incoming.recv().await, None | Some(Incoming::Over)) {}
+        })
+        .await;
+        self.is_over = true;
+    }
+
+    fn cut(&mut self, how: Eof) {
+        self.recorder.note(self.conn, EventKind::Eof { from: Side::Server, how });
+        self.reset.store(how == Eof::Reset, Ordering::Release);
+        self.is_over = true;
+    }
+
+    async fn say(&mut self, message: &Value) {
+        self.send_text(message.to_string()).await;
+    }
+
+    async fn send_text(&mut self, text: String) {
+        self.recorder.note(self.conn, EventKind::Text { from: Side::Server, text: text.clone() });
+        self.send(Message::text(text)).await;
+    }
+
+    async fn send(&mut self, message: Message) {
+        if self.writer.send(message).await.is_err() {
+            self.is_over = true;
+        }
+    }
+}
+
+/// Reads to the end of the connection and notes every frame.
+async fn read<S: AsyncRead + AsyncWrite + Unpin>(
+    conn: u32,
+    mut stream: SplitStream<WebSocketStream<S>>,
+    recorder: Arc<Recorder>,
+    mut may_read: watch::Receiver<bool>,
+    handing: mpsc::UnboundedSender<Incoming>,
+) {
+    let from = Side::Client;
+    let mut messages = 0;
+    loop {
+        if may_read.wait_for(|may| *may).await.is_err() {
+            return;
+        }
+        let next = stream.next().await;
+        messages += 1;
+        if messages > MAX_MESSAGES {
+            recorder.note(
+                conn,
+                EventKind::Note(format!("the client sent {messages} messages: the harness reads no further")),
+            );
+            return;
+        }
+        let is_over = !matches!(next, Some(Ok(_)));
+        let handed = match next {
+            Some(Ok(Message::Text(text))) => {
+                recorder.note(conn, EventKind::Text { from, text: text.as_str().to_owned() });
+                handing.send(Incoming::Text(text.as_str().to_owned()))
+            }
+            Some(Ok(Message::Binary(bytes))) => {
+                recorder.note_audio(conn, from, &bytes);
+                handing.send(Incoming::Audio(bytes))
+            }
+            Some(Ok(Message::Ping(_))) => {
+                recorder.note(conn, EventKind::Ping { from });
+                Ok(())
+            }
+            Some(Ok(Message::Pong(_))) => {
+                recorder.note(conn, EventKind::Pong { from });
+                Ok(())
+            }
+            Some(Ok(Message::Close(frame))) => {
+                let code = frame.as_ref().map(|frame| CloseCode(frame.code.into()));
+                let reason = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
+                recorder.note(conn, EventKind::Close { from, code, reason });
+                handing.send(Incoming::Close)
+            }
+            Some(Ok(Message::Frame(_))) => Ok(()),
+            Some(Err(Error::ConnectionClosed)) | None => {
+                recorder.note(conn, EventKind::Eof { from, how: Eof::Fin });
+                handing.send(Incoming::Over)
+            }
+            Some(Err(error)) => {
+                recorder.note(conn, EventKind::Note(format!("transport: {error}")));
+                recorder.note(conn, EventKind::Eof { from, how: Eof::Reset });
+                handing.send(Incoming::Over)
+            }
+        };
+        if handed.is_err() || is_over {
+            return;
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Owns what the scripted server knows of its session: the audio it received, and the results it makes of it. Sends nothing.
+
+use std::collections::VecDeque;
+
+use lastword_spec::limits::Limits;
+use serde_json::{Map, Value, json};
+
+/// The session of one connection, as its server sees it.
+pub(super) struct Stage {
+    bytes_per_ms: u64,
+    audio: Value,
+    limits: Map<String, Value>,
+    received_bytes: u64,
+    /// Where the segment begins that is not final yet, in milliseconds.
+    open_from_ms: u64,
+    partial_at_ms: u64,
+    revision: u64,
+    segments: u64,
+    last_final: Option<Value>,
+    pub(super) rejected: u64,
+    progress: u64,
+    pub(super) flushes: VecDeque<String>,
+    pub(super) probes: VecDeque<u64>,
+    pub(super) ended: bool,
+    pub(super) draining: bool,
+    pub(super) said_late_audio: bool,
+}
+
+/// How much new audio makes a partial, and how much makes a final.
+const PARTIAL_MS: u64 = 300;
+const FINAL_MS: u64 = 1_000;
+
+/// What the segments say. What a client delivers is compared with it by number and text.
+const WORDS: [&str; 10] = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
+
+impl Stage {
+    /// A session with these members of `ready.limits` beside the usual ones of a play.
+    pub(super) fn new(limits: &Map<String, Value>) -> Self {
+        let mut all = usual_limits();
+        all.extend(limits.clone());
+        Self {
+            bytes_per_ms: 32,
+            audio: json!({"encoding": "pcm_s16le", "sample_rate_hz": 16_000, "channels": 1}),
+            limits: all,
+            received_bytes: 0,
+            open_from_ms: 0,
+            partial_at_ms: 0,
+            revision: 0,
+            segments: 0,
+            last_final: None,
+            rejected: 0,
+            progress: 0,
+            flushes: VecDeque::new(),
+            probes: VecDeque::new(),
+            ended: false,
+            draining: false,
+            said_late_audio: false,
+        }
+    }
+
+    /// Takes the client's `config`: its audio format is the one that is served.
+    pub(super) fn configure(&mut self, config: &Map<String, Value>) {
+        let asked = config.get("audio").and_then(Value::as_object);
+        let number = |name: &str, default: u64| {
+            asked.and_then(|audio| audio.get(name)).and_then(Value::as_u64).unwrap_or(default)
+        };
+        let encoding = asked.and_then(|audio| audio.get("encoding")).and_then(Value::as_str).unwrap_or("pcm_s16le");
+        let (rate_hz, channels) = (number("sample_rate_hz", 16_000), number("channels", 1));
+        let bytes_per_sample = match encoding {
+            "pcm_f32le" => 4,
+            "mulaw" | "alaw" => 1,
+            _ => 2,
+        };
+        self.bytes_per_ms = (rate_hz * channels * bytes_per_sample / 1_000).max(1);
+        self.audio = json!({"encoding": encoding, "sample_rate_hz": rate_hz, "channels": channels});
+    }
+
+    /// The limits that `ready` announces.
+    pub(super) fn limits(&self) -> Limits {
+        Limits::from_partial(&self.limits).0
+    }
+
+    pub(super) fn hears(&mut self, bytes: u64) {
+        self.received_bytes += bytes;
+    }
+
+    pub(super) fn received_ms(&self) -> u64 {
+        self.received_bytes / self.bytes_per_ms
+    }
+
+    pub(super) fn ready(&self) -> Value {
+        json!({
+            "type": "ready", "session_id": "scripted", "protocol": lastword_spec::PROTOCOL,
+            "config": {
+                "languages": [], "task": "transcribe", "audio": self.audio, "interim_results": true, "words": false,
+                "vad_events": false, "endpointing": {"mode": "vad", "silence_ms": 500, "max_segment_ms": 30_000}, "keyterms": [],
+            },
+            "limits": self.limits, "capabilities": {}, "ignored": [],
+        })
+    }
+
+    /// What the audio so far makes due while it streams: a partial or a final, if there is enough new audio.
+    pub(super) fn due(&mut self) -> Option<Value> {
+        let now_ms = self.received_ms();
+        if now_ms >= self.open_from_ms + FINAL_MS {
+            return Some(self.final_upto(self.open_from_ms + FINAL_MS));
+        }
+        (now_ms >= self.partial_at_ms + PARTIAL_MS).then(|| self.partial())
+    }
+
+    /// A partial of the segment that is open.
+    pub(super) fn partial(&mut self) -> Value {
+        self.revision += 1;
+        self.partial_at_ms = self.received_ms();
+        json!({
+            "type": "partial", "segment_id": self.segments, "revision": self.revision, "text": word(self.segments),
+            "start_ms": self.open_from_ms, "end_ms": self.received_ms().max(self.open_from_ms), "channel": 0,
+        })
+    }
+
+    /// The next final of what was received, until there is none.
+    pub(super) fn next_final(&mut self) -> Option<Value> {
+        let now_ms = self.received_ms();
+        (now_ms > self.open_from_ms || self.revision > 0)
+            .then(|| self.final_upto(now_ms.min(self.open_from_ms + FINAL_MS)))
+    }
+
+    fn final_upto(&mut self, end_ms: u64) -> Value {
+        let last = json!({
+            "type": "final", "segment_id": self.segments, "text": word(self.segments), "start_ms": self.open_from_ms, "end_ms": end_ms,
+            "channel": 0,
+        });
+        self.segments += 1;
+        self.revision = 0;
+        self.open_from_ms = end_ms;
+        self.partial_at_ms = end_ms;
+        self.last_final = Some(last.clone());
+        last
+    }
+
+    pub(super) fn last_final(&self) -> Option<Value> {
+        self.last_final.clone()
+    }
+
+    pub(super) fn progress(&mut self) -> Value {
+        self.progress += 1;
+        json!({"type": "progress", "seq": self.progress, "audio_processed_ms": self.open_from_ms})
+    }
+
+    pub(super) fn session_ended(&mut self, complete: bool, reason: &str) -> Value {
+        self.ended = true;
+        json!({
+            "type": "session_ended", "reason": reason, "complete": complete, "audio_received_ms": self.received_ms(),
+            "audio_processed_ms": self.open_from_ms.min(self.received_ms()), "rejected_frames": self.rejected, "finals": self.segments,
+        })
+    }
+}
+
+fn word(segment: u64) -> String {
+    let digits: Vec<&str> = segment.to_string().bytes().map(|digit| WORDS[usize::from(digit - b'0')]).collect();
+    digits.join(" ")
+}
+
+/// The limits of a play: timers as short as the specification allows, so that what hangs shows soon.
+fn usual_limits() -> Map<String, Value> {
+    let Ok(Value::Object(limits)) = serde_json::to_value(Limits {
+        idle_timeout_ms: 3_000,
+        keepalive_interval_ms: 1_000,
+        flush_ms: 2_000,
+        drain_ms: 3_000,
+        close_ms: 1_000,
+        progress_interval_ms: 500,
+        ..Limits::DEFAULT
+    }) else {
+        unreachable!("limits are an object")
+    };
+    limits
+}

@@ -1,0 +1,211 @@
+//! What only a driver can see: calls that come back or fail, and what the application is told.
+
+use std::collections::BTreeMap;
+
+use lastword_spec::finding::FindingKind;
+use lastword_spec::requirements as req;
+use lastword_spec::trace::{Call, ClientOutcome, ToldWhat};
+
+use super::{Run, seconds};
+use crate::bounds::Scale;
+use crate::conn::At;
+use crate::report::Finding;
+
+pub(super) fn settle(run: &Run, scale: Scale) -> Vec<Finding> {
+    if !run.is_driven() {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    found.extend(push_after_end(run));
+    found.extend(second_end(run));
+    found.extend(flush_not_sent(run));
+    found.extend(flush_as_end(run));
+    found.extend(flush_failure(run, scale));
+    found.extend(finals(run));
+    found.extend(swallowed(run, scale));
+    found.extend(left_behind(run));
+    found
+}
+
+/// The first end of the input that was called for.
+fn end(run: &Run) -> Option<At> {
+    run.call(Call::End).map(|(at, _)| *at)
+}
+
+/// Whether a call failed.
+fn failure(run: &Run, number: u32) -> Option<At> {
+    run.returns.iter().find(|(_, one)| one.number == number && one.failed.is_some()).map(|(at, _)| *at)
+}
+
+/// [END-C6] What is handed over after the end is refused aloud.
+fn push_after_end(run: &Run) -> Option<Finding> {
+    let end = end(run)?;
+    let late = run.calls.iter().filter(|(at, called)| called.what == Call::Push && at.event > end.event);
+    let silent = late.filter_map(|(_, called)| {
+        run.returns.iter().find(|(_, one)| one.number == called.number && one.failed.is_none())
+    });
+    silent.map(|(at, _)| *at).next().map(|at| {
+        let message = "took audio after the end as if nothing were wrong: it was dropped without a word";
+        run.finding(FindingKind::WronglyAccepted, req::END_C6, run.conn(), at, message)
+    })
+}
+
+/// [CLO-C3] A second end or close raises nothing, and nobody is told twice.
+fn second_end(run: &Run) -> Option<Finding> {
+    let mut seen = BTreeMap::new();
+    for (_, called) in run.calls.iter().filter(|(_, called)| matches!(called.what, Call::End | Call::Close)) {
+        let count: &mut u32 = seen.entry(called.what).or_default();
+        *count += 1;
+        if *count > 1
+            && let Some(at) = failure(run, called.number)
+        {
+            let message = format!("a second {} failed", called.what.as_str());
+            return Some(run.finding(FindingKind::WronglyRefused, req::CLO_C3, run.conn(), at, message));
+        }
+    }
+    let mut ends = run.told.iter().filter(|(_, told)| told.what == ToldWhat::Ended);
+    let (at, _) = ends.nth(1)?;
+    let message = "told its application twice that the session ended";
+    Some(run.finding(FindingKind::DuplicateAnswer, req::CLO_C3, run.conn(), *at, message))
+}
+
+/// The flushes that had to reach the wire: those before the end, of a session that became ready and stood.
+fn flush_calls(run: &Run) -> Vec<(At, u32)> {
+    let end = end(run);
+    let calls = run.calls.iter().filter(|(at, called)| {
+        called.what == Call::Flush
+            && end.is_none_or(|end| at.event < end.event)
+            && failure(run, called.number).is_none()
+    });
+    calls.map(|(at, called)| (*at, called.number)).collect()
+}
+
+/// [FLU-C1]
+fn flush_not_sent(run: &Run) -> Option<Finding> {
+    let wire = run.last()?;
+    let sentinel = wire.facts.sentinel?;
+    let calls = flush_calls(run);
+    (wire.facts.flushes.len() < calls.len()).then(|| {
+        let message = format!("sent {} of {} flushes", wire.facts.flushes.len(), calls.len());
+        run.finding(FindingKind::Unanswered, req::FLU_C1, wire.conn, sentinel, message)
+    })
+}
+
+/// [FLU-C2]
+fn flush_as_end(run: &Run) -> Option<Finding> {
+    let (flush, _) = *flush_calls(run).first()?;
+    let wire = run.last()?;
+    let sentinel = wire.facts.sentinel.filter(|sentinel| sentinel.event > flush.event)?;
+    end(run).is_none_or(|end| sentinel.event < end.event).then(|| {
+        let message = "sent end_of_stream where its application asked for a flush";
+        run.finding(FindingKind::IllegalMessage, req::FLU_C2, wire.conn, sentinel, message)
+    })
+}
+
+/// [FLU-C3]
+fn flush_failure(run: &Run, scale: Scale) -> Option<Finding> {
+    let wire = run.last()?;
+    for (index, flush) in wire.facts.flushes.iter().enumerate() {
+        if wire.facts.flushed.len() > index {
+            continue;
+        }
+        let extended = wire.facts.progress.iter().rev().find(|at| at.event > flush.event).unwrap_or(flush);
+        let due_us = extended.t_us.saturating_add(scale.patience_us(wire.limits.flush_ms + 1_000));
+        let failed = run.told.iter().find(|(at, told)| told.what == ToldWhat::FlushFailed && at.event > flush.event);
+        let over = run.ended_itself().or(wire.facts.server_left());
+        let stood = over.is_none_or(|over| over.t_us > due_us);
+        match failed {
+            Some(_) => {}
+            None if stood => {
+                let at = over.or(run.gave_up.map(|(at, _)| at))?;
+                let message = format!("never told its caller that the flush of {} failed", seconds(flush.t_us));
+                return Some(run.finding(FindingKind::SwallowedError, req::FLU_C3, wire.conn, at, message));
+            }
+            None => {}
+        }
+    }
+    None
+}
+
+/// [FIN-C1] Every final once, and no partial of a segment after it.
+fn finals(run: &Run) -> Option<Finding> {
+    let wire = run.last().filter(|_| run.wires.len() == 1)?;
+    let ended = run.ended_itself()?;
+    let told: Vec<_> = run.told.iter().filter(|(_, told)| told.what == ToldWhat::Final).collect();
+    let mut due: Vec<(At, u64, &str)> = Vec::new();
+    let over = wire.facts.ended.as_ref().map(|(at, _)| *at);
+    for (at, segment, text) in &wire.facts.finals {
+        let counts =
+            over.is_some_and(|over| at.event < over.event) && !due.iter().any(|(_, other, _)| other == segment);
+        if counts {
+            due.push((*at, *segment, text));
+        }
+    }
+    let mut seen: Vec<(Option<u64>, &str)> = Vec::new();
+    for (at, one) in &told {
+        let text = one.text.as_deref().unwrap_or_default();
+        let twice = match one.segment_id {
+            Some(id) => seen.iter().any(|(other, _)| *other == Some(id)),
+            // Segments of a play have texts of their own.
+            None => seen.iter().any(|(_, other)| *other == text),
+        };
+        if twice {
+            let message = format!("delivered a final twice: \"{text}\"");
+            return Some(run.finding(FindingKind::DuplicateAnswer, req::FIN_C1, wire.conn, *at, message));
+        }
+        seen.push((one.segment_id, text));
+    }
+    let lost = due.iter().filter(|(_, id, text)| {
+        !seen.iter().any(|(seen_id, seen_text)| seen_id.map_or(seen_text == text, |seen_id| seen_id == *id))
+    });
+    let lost: Vec<u64> = lost.map(|(_, id, _)| *id).collect();
+    if let Some(first) = lost.first() {
+        let message = format!("never delivered {} of {} finals, segment {first} first", lost.len(), due.len());
+        return Some(run.finding(FindingKind::LostFinal, req::FIN_C1, wire.conn, ended, message));
+    }
+    let late = run.told.iter().filter(|(_, one)| one.what == ToldWhat::Partial).find(|(at, one)| {
+        one.segment_id.is_some()
+            && told.iter().any(|(earlier, other)| other.segment_id == one.segment_id && earlier.event < at.event)
+    });
+    late.map(|(at, _)| {
+        let message = "delivered a partial of a segment after its final";
+        run.finding(FindingKind::IllegalMessage, req::FIN_C1, wire.conn, *at, message)
+    })
+}
+
+/// [ERR-C1] [ERR-C2] Errors reach the application.
+fn swallowed(run: &Run, scale: Scale) -> Option<Finding> {
+    let wire = run.last()?;
+    let ended = run.ended_itself()?;
+    let told: Vec<_> =
+        run.told.iter().filter(|(_, told)| matches!(told.what, ToldWhat::Error | ToldWhat::Ended)).collect();
+    let names =
+        |code: &str, from: At| told.iter().any(|(at, one)| at.event > from.event && one.code.as_deref() == Some(code));
+    if let Some((at, error)) = &wire.facts.fatal {
+        let code = error.code.as_str();
+        if !names(code, *at) {
+            let message = format!("never told its application the fatal error `{code}`");
+            return Some(run.finding(FindingKind::SwallowedError, req::ERR_C1, wire.conn, ended, message));
+        }
+        let first = told.iter().find(|(told, one)| told.event > at.event && one.code.as_deref() == Some(code));
+        let late = first.filter(|(told, _)| told.t_us.saturating_sub(at.t_us) > scale.patience_us(1_000));
+        return late.map(|(told, _)| {
+            let message = format!("told the fatal error {} after it came", seconds(told.t_us - at.t_us));
+            run.finding(FindingKind::Late, req::ERR_C1, wire.conn, *told, message)
+        });
+    }
+    let (_, error) = wire.facts.errors.iter().find(|(at, error)| !names(error.code.as_str(), *at))?;
+    let message = format!("never told its application the error `{}`", error.code.as_str());
+    Some(run.finding(FindingKind::SwallowedError, req::ERR_C2, wire.conn, ended, message))
+}
+
+/// [KA-C3] [END-C3] Nothing of a session outlives it.
+fn left_behind(run: &Run) -> Option<Finding> {
+    let (at, told) = run.told.iter().find(|(_, told)| told.what == ToldWhat::Left)?;
+    let count = told.count.filter(|count| *count > 0)?;
+    let outcome = run.told_end().and_then(|(_, told)| told.outcome);
+    let message = format!("left {count} tasks or sockets behind after the session ended");
+    // Whoever was given up had no chance to clean up.
+    (outcome != Some(ClientOutcome::Cancelled) || run.gave_up.is_none())
+        .then(|| run.finding(FindingKind::WrongValue, req::END_C3, run.conn(), *at, message))
+}

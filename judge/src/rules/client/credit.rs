@@ -1,0 +1,95 @@
+//! Which requirements a run of a client exercised: stimulus and answer both seen. Silence credits nothing, and neither does what the
+//! harness brought about by ending the run.
+
+use std::collections::BTreeSet;
+
+use lastword_spec::registry::RequirementId;
+use lastword_spec::requirements as req;
+use lastword_spec::trace::{Call, ToldWhat};
+
+use super::Run;
+use super::outcome::{expected, observed};
+use crate::bounds::Scale;
+
+pub(super) fn exercised(run: &Run, scale: Scale) -> BTreeSet<RequirementId> {
+    let mut seen = BTreeSet::new();
+    let mut credit = |condition: bool, ids: &[RequirementId]| {
+        if condition {
+            seen.extend(ids.iter().copied());
+        }
+    };
+    let Some(wire) = run.last() else { return seen };
+    let facts = &wire.facts;
+    let ended_itself = run.ended_itself();
+    let judged = observed(run).is_some();
+    credit(facts.config.is_some(), &[req::CFG_C1]);
+    let waited = facts.ready.zip(facts.config).is_some_and(|(ready, config)| ready.event > config.event);
+    credit(waited && !facts.audio.is_empty(), &[req::CFG_C2]);
+    credit(
+        !facts.audio.is_empty() && facts.audio_format.is_some(),
+        &[req::AUD_1, req::AUD_C1, req::AUD_C2, req::LIM_C1],
+    );
+    credit(run.input_ended.is_some() && facts.sentinel.is_some(), &[req::END_C1, req::AUD_C3]);
+    let early = run.input_ended.as_ref().zip(facts.ready).is_some_and(|((input, _), ready)| input.event < ready.event);
+    credit(early && facts.sentinel.is_some(), &[req::STA_C1]);
+    credit(facts.opened.as_ref().is_some_and(|(_, open)| open.authorization.is_some()), &[req::SEC_C1]);
+    if facts.opened.is_none() {
+        credit(judged, &[req::CON_C1, req::END_C7]);
+        return seen;
+    }
+    if facts.ready.is_none() {
+        let by_close = facts.server_left().is_some();
+        credit(judged && by_close, &[req::CON_C3, req::END_C7, req::CLO_C2]);
+        credit(judged && !by_close && facts.fatal.is_none(), &[req::CON_C2, req::END_C7]);
+    }
+    if facts.fatal.is_some() {
+        credit(judged, &[req::ERR_C1, req::ERR_C2, req::END_C7]);
+        let retryable = facts.fatal.as_ref().is_some_and(|(_, error)| error.retryable);
+        credit(judged && !retryable, &[req::REC_C2]);
+    }
+    let sentinel = facts.sentinel;
+    credit(sentinel.is_some() && (facts.ended.is_some() || facts.server_left().is_some()), &[req::END_C2, req::END_C6]);
+    if let Some((ended, _)) = &facts.ended {
+        let through = ended_itself.or(facts.client_left()).is_some();
+        credit(through, &[req::END_C3, req::END_C9, req::CLO_C1]);
+        credit(judged && expected(run).is_some(), &[req::END_C7]);
+        let early = sentinel.is_none_or(|sentinel| ended.event < sentinel.event);
+        credit(judged && early, &[req::END_C8]);
+        if let Some(sentinel) = sentinel.filter(|_| !early) {
+            let drained_us = ended.t_us.saturating_sub(sentinel.t_us);
+            credit(drained_us > scale.us(1_000), &[req::END_C4]);
+            credit(drained_us > wire.limits.drain_ms * 1_000, &[req::PRG_C1]);
+            credit(drained_us > 2 * wire.limits.keepalive_interval_ms * 1_000, &[req::KA_C3]);
+        }
+        credit(facts.finals.len() > 1 && run.told.iter().any(|(_, told)| told.what == ToldWhat::Final), &[req::FIN_C1]);
+    } else if facts.ready.is_some() && facts.fatal.is_none() {
+        let cut = facts.server_left().is_some();
+        credit(judged && (cut || sentinel.is_some()), &[req::END_C5, req::END_C7]);
+        credit(judged && cut, &[req::CLO_C2]);
+        credit(judged && facts.server_eof.is_some(), &[req::ERR_C3]);
+        credit(judged && facts.server_eof.is_some() && sentinel.is_some(), &[req::REC_C3]);
+        let silent = sentinel.is_some() && !cut;
+        credit(judged && silent, &[req::KA_C3]);
+        credit(judged && sentinel.is_none() && !cut && run.call(Call::Close).is_none(), &[req::KA_C4]);
+    }
+    let went_on = |from: usize| sentinel.is_some_and(|sentinel| sentinel.event > from);
+    credit(facts.odd.first().is_some_and(|odd| went_on(odd.event)), &[req::MSG_C1, req::SEC_C2]);
+    let reported = facts.errors.first().is_some_and(|(error, _)| went_on(error.event));
+    credit(reported && run.told.iter().any(|(_, told)| told.what == ToldWhat::Error), &[req::ERR_C2]);
+    credit(facts.client_close.is_some(), &[req::CLO_C5]);
+    credit(!facts.keepalives.is_empty(), &[req::KA_C1, req::KA_C2]);
+    if run.is_driven() {
+        let flushes = run.calls.iter().filter(|(_, called)| called.what == Call::Flush).count();
+        credit(flushes > 1 && facts.flushes.len() >= flushes && sentinel.is_some(), &[req::FLU_C1, req::FLU_C2]);
+        credit(run.told.iter().any(|(_, told)| told.what == ToldWhat::FlushFailed), &[req::FLU_C3]);
+        let ends = run.calls.iter().filter(|(_, called)| called.what == Call::End).count();
+        credit(ends > 1 && judged, &[req::CLO_C3]);
+        credit(run.call(Call::Close).is_some() && judged, &[req::CLO_C2]);
+        let full = run.told.iter().any(|(_, told)| told.what == ToldWhat::Ended);
+        credit(full && facts.audio.len() > 1, &[req::BP_C1]);
+    } else {
+        credit(sentinel.is_some() && run.input_ended.is_some() && facts.audio.len() > 1, &[req::BP_C1]);
+    }
+    credit(facts.audio.len() > 1 && sentinel.is_some() && facts.ended.is_some(), &[req::BP_C2]);
+    seen
+}

@@ -1,0 +1,248 @@
+//! A client as the subject: its runs, each a process or a session with its connections, and what is known of it apart from them.
+//! Owns the collecting and the order of the rules; what is forbidden on the wire is in `wire`, what is owed in `owes`, how a
+//! session ended in `outcome`, what only a driver can see in `calls`, and what was exercised in `credit`.
+
+mod calls;
+mod credit;
+mod outcome;
+mod owes;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lastword_spec::finding::{Culprit, FindingKind};
+use lastword_spec::registry::RequirementId;
+use lastword_spec::requirements as req;
+use lastword_spec::table::State;
+use lastword_spec::trace::{Called, EventKind, Exited, InputEnded, Returned, Told, ToldWhat};
+
+use self::wire::Wire;
+use crate::bounds::Scale;
+use crate::conn::At;
+use crate::ledger::Obligation;
+use crate::report::Finding;
+
+/// A client under test.
+#[derive(Debug)]
+pub(crate) struct Client {
+    scale: Scale,
+    secrets: Vec<String>,
+    runs: Vec<Run>,
+}
+
+/// One process of the client, or one session of it.
+#[derive(Debug, Default)]
+struct Run {
+    label: Option<String>,
+    wires: BTreeMap<u32, Wire>,
+    input_ended: Option<(At, InputEnded)>,
+    calls: Vec<(At, Called)>,
+    returns: Vec<(At, Returned)>,
+    told: Vec<(At, Told)>,
+    exited: Option<(At, Exited)>,
+    /// When the harness stopped waiting; what came after that it has brought about itself.
+    gave_up: Option<(At, u32)>,
+    findings: Vec<Finding>,
+}
+
+/// What the rules say of a client.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) exercised: BTreeSet<RequirementId>,
+    pub(crate) undecided: BTreeMap<RequirementId, String>,
+}
+
+impl Client {
+    pub(crate) fn new(scale: Scale, secrets: Vec<String>) -> Self {
+        Self { scale, secrets, runs: vec![Run::default()] }
+    }
+
+    /// Takes the next event.
+    pub(crate) fn observe(&mut self, at: At, conn: u32, kind: &EventKind) {
+        let scale = self.scale;
+        let run = self.run_of(conn, kind);
+        match kind {
+            EventKind::InputEnded(ended) => run.input_ended = run.input_ended.or(Some((at, *ended))),
+            EventKind::Called(called) => run.calls.push((at, called.clone())),
+            EventKind::Returned(returned) => run.returns.push((at, returned.clone())),
+            EventKind::Told(told) => run.told.push((at, told.clone())),
+            EventKind::Exited(exited) => run.exited = run.exited.or(Some((at, *exited))),
+            EventKind::GaveUp { .. } => run.given_up(at, conn, scale),
+            EventKind::Note(_) | EventKind::Control { .. } | EventKind::Cpu { .. } | EventKind::Transport { .. } => {}
+            kind => {
+                if run.gave_up.is_none() {
+                    run.wires.entry(conn).or_insert_with(|| Wire::new(conn)).observe(at, kind);
+                }
+            }
+        }
+    }
+
+    /// The run that an event belongs to: a new label, or anything new after a process has ended, begins a new one.
+    fn run_of(&mut self, conn: u32, kind: &EventKind) -> &mut Run {
+        let label = match kind {
+            EventKind::Open(open) => open.label.clone(),
+            _ => None,
+        };
+        let last = self.runs.last();
+        let begins = last.is_some_and(|run| {
+            let other = label.is_some() && run.label.is_some() && label != run.label;
+            let is_over = run.exited.is_some() && !run.wires.contains_key(&conn);
+            other || is_over
+        });
+        if begins {
+            self.runs.push(Run::default());
+        }
+        let run = self.runs.last_mut().expect("there is one from the start");
+        run.label = run.label.take().or(label);
+        run
+    }
+
+    /// What the client owes on a connection now.
+    pub(crate) fn owed(&self, conn: u32) -> Option<Obligation> {
+        let run = self.runs.iter().rev().find(|run| run.wires.contains_key(&conn))?;
+        owes::owed(run, conn, self.scale)
+    }
+
+    /// The trace is over.
+    pub(crate) fn finish(mut self) -> Verdict {
+        let mut verdict = Verdict::default();
+        for run in &mut self.runs {
+            run.settle(self.scale, &self.secrets);
+            verdict.exercised.extend(credit::exercised(run, self.scale));
+            for wire in run.wires.values_mut() {
+                verdict.findings.extend(wire.take_findings());
+            }
+            verdict.findings.append(&mut run.findings);
+            if let Some((id, why)) = run.open_question() {
+                verdict.undecided.entry(id).or_insert(why);
+            }
+        }
+        verdict.findings.extend(outcome::masked(&self.runs));
+        verdict.findings.sort_by_key(|finding| (finding.t_us, finding.frames.last().copied(), finding.requirement));
+        let found: BTreeSet<RequirementId> = verdict.findings.iter().map(|finding| finding.requirement).collect();
+        verdict.undecided.retain(|id, _| !found.contains(id));
+        verdict
+    }
+}
+
+impl Run {
+    /// Whether a driver drives it.
+    fn is_driven(&self) -> bool {
+        !self.calls.is_empty() || !self.told.is_empty()
+    }
+
+    /// The connection that it opened last.
+    fn last(&self) -> Option<&Wire> {
+        self.wires.values().next_back()
+    }
+
+    /// The end of its public iterator, as the client tells it.
+    fn told_end(&self) -> Option<&(At, Told)> {
+        self.told.iter().find(|(_, told)| told.what == ToldWhat::Ended)
+    }
+
+    /// When the client was through by itself: its iterator ended, or at level 0 its process.
+    fn ended_itself(&self) -> Option<At> {
+        let told = self.told_end().map(|(at, _)| *at);
+        let exited = self.exited.as_ref().map(|(at, _)| *at);
+        let end = if self.is_driven() { told.or(exited) } else { exited };
+        end.filter(|end| self.gave_up.is_none_or(|(gave_up, _)| end.event < gave_up.event))
+    }
+
+    /// The first call of this sort.
+    fn call(&self, what: lastword_spec::trace::Call) -> Option<&(At, Called)> {
+        self.calls.iter().find(|(_, called)| called.what == what)
+    }
+
+    /// The harness stopped waiting: does the client owe something for too long?
+    fn given_up(&mut self, at: At, conn: u32, scale: Scale) {
+        if self.gave_up.is_none() {
+            if let Some(debt) = owes::owed(self, conn, scale).filter(|debt| at.t_us > debt.due_us) {
+                let finding = owes::breach(self, &debt, at);
+                self.findings.push(finding);
+            }
+            self.gave_up = Some((at, conn));
+        }
+    }
+
+    fn settle(&mut self, scale: Scale, secrets: &[String]) {
+        let mut found = outcome::settle(self, scale);
+        found.extend(calls::settle(self, scale));
+        found.extend(self.leaked(secrets));
+        // A breach is told once, by the first rule that saw it.
+        for finding in found {
+            let is_told = |one: &Finding| one.requirement == finding.requirement;
+            if !self.findings.iter().any(is_told)
+                && !self.wires.values().any(|wire| wire.findings().iter().any(is_told))
+            {
+                self.findings.push(finding);
+            }
+        }
+    }
+
+    /// [SEC-C1]
+    fn leaked(&self, secrets: &[String]) -> Vec<Finding> {
+        let holds = |text: &str| secrets.iter().any(|secret| !secret.is_empty() && text.contains(secret.as_str()));
+        let mut found = Vec::new();
+        for wire in self.wires.values() {
+            if let Some((at, open)) = &wire.facts.opened
+                && open.url.as_deref().is_some_and(holds)
+            {
+                let message = "put its credential into the URL";
+                found.push(self.finding(FindingKind::LeakedSecret, req::SEC_C1, wire.conn, *at, message));
+            }
+        }
+        let texts =
+            self.told.iter().flat_map(|(at, told)| told.text.iter().chain(&told.code).map(move |text| (at, text)));
+        let texts = texts.chain(self.returns.iter().filter_map(|(at, one)| Some((at, one.failed.as_ref()?))));
+        for (at, text) in texts {
+            if holds(text) {
+                let message = "told its application the credential";
+                found.push(self.finding(FindingKind::LeakedSecret, req::SEC_C1, self.conn(), *at, message));
+            }
+        }
+        found
+    }
+
+    /// Why nothing follows from what looks like a hang, if so.
+    fn open_question(&self) -> Option<(RequirementId, String)> {
+        let (_, conn) = self.gave_up?;
+        let wire = self.wires.get(&conn)?;
+        let knows_no_end = self.input_ended.is_none() && wire.facts.sentinel.is_none() && wire.facts.ready.is_some();
+        (self.findings.is_empty() && knows_no_end && wire.facts.server_left().is_none()).then(|| {
+            let why = "input end unknown: give the command {audio}, --stdin or --stream-ms, or a driver";
+            (req::END_C1, why.to_owned())
+        })
+    }
+
+    fn conn(&self) -> u32 {
+        self.last().map_or(0, |wire| wire.conn)
+    }
+
+    fn finding(
+        &self,
+        kind: FindingKind,
+        requirement: RequirementId,
+        conn: u32,
+        at: At,
+        message: impl Into<String>,
+    ) -> Finding {
+        let state = self.wires.get(&conn).map_or(State::AwaitConfig, |wire| wire.state);
+        Finding {
+            kind,
+            culprit: Culprit::Client,
+            requirement,
+            message: message.into(),
+            conn,
+            state,
+            frames: vec![at.event],
+            t_us: at.t_us,
+        }
+    }
+}
+
+/// Seconds for a sentence.
+fn seconds(us: u64) -> String {
+    format!("{:.2} s", us as f64 / 1_000_000.0)
+}

@@ -1,0 +1,377 @@
+//! How a client's session ended, how it should have, and what the client made of it.
+
+use lastword_spec::finding::FindingKind;
+use lastword_spec::registry::RequirementId;
+use lastword_spec::requirements as req;
+use lastword_spec::trace::{Call, ClientOutcome};
+
+use super::wire::Wire;
+use super::{Run, seconds};
+use crate::bounds::Scale;
+use crate::conn::At;
+use crate::report::Finding;
+
+/// Beyond its bound an end is late by at least so much before it is called late: a process needs time to go.
+const GRACE_MS: u64 = 1_000;
+
+/// What a right client would have told its application, and by which clause anything else is wrong.
+pub(super) fn expected(run: &Run) -> Option<(ClientOutcome, RequirementId)> {
+    let Some(wire) = run.last() else { return None };
+    let facts = &wire.facts;
+    if let Some((close, _)) = run.call(Call::Close)
+        && facts.ended.as_ref().is_none_or(|(ended, _)| close.event < ended.event)
+    {
+        return Some((ClientOutcome::Cancelled, req::END_C7));
+    }
+    if facts.opened.is_none() {
+        return Some((ClientOutcome::Error, req::CON_C1));
+    }
+    if facts.fatal.is_some() {
+        return Some((ClientOutcome::Error, req::ERR_C1));
+    }
+    if facts.ready.is_none() {
+        let requirement = if facts.server_left().is_some() { req::CON_C3 } else { req::CON_C2 };
+        return Some((ClientOutcome::Error, requirement));
+    }
+    let Some((ended, said)) = &facts.ended else { return Some((ClientOutcome::Incomplete, req::END_C5)) };
+    let early = facts.sentinel.is_none_or(|sentinel| ended.event < sentinel.event);
+    if early {
+        return Some((ClientOutcome::Incomplete, req::END_C8));
+    }
+    let gap = run.wires.values().filter(|wire| !wire.facts.audio.is_empty()).count() > 1;
+    if gap {
+        return Some((ClientOutcome::Incomplete, req::REC_C4));
+    }
+    let outcome = if said.complete { ClientOutcome::Complete } else { ClientOutcome::Incomplete };
+    Some((outcome, req::END_C7))
+}
+
+/// What the client made of it: told, or at level 0 by its exit code. The event that says so.
+pub(super) fn observed(run: &Run) -> Option<(At, Observed)> {
+    let ended = run.ended_itself()?;
+    match run.told_end() {
+        Some((at, told)) => told.outcome.map(|outcome| (*at, Observed::Told(outcome))),
+        None if run.is_driven() => None,
+        None => {
+            let (_, exited) = run.exited.as_ref()?;
+            exited.signal.is_none().then_some((ended, Observed::Exit(exited.code == Some(0))))
+        }
+    }
+}
+
+/// How a client says how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Observed {
+    /// By its public interface.
+    Told(ClientOutcome),
+    /// By its exit code: whether it was 0.
+    Exit(bool),
+}
+
+impl Observed {
+    pub(super) fn is_complete(self) -> bool {
+        matches!(self, Self::Told(ClientOutcome::Complete) | Self::Exit(true))
+    }
+
+    fn fits(self, expected: ClientOutcome) -> bool {
+        match self {
+            Self::Told(outcome) => outcome == expected,
+            Self::Exit(zero) => zero == (expected == ClientOutcome::Complete),
+        }
+    }
+
+    fn words(self) -> String {
+        match self {
+            Self::Told(outcome) => format!("told its application `{}`", outcome.as_str()),
+            Self::Exit(true) => "exited with 0, which says complete".to_owned(),
+            Self::Exit(false) => "exited with a code other than 0".to_owned(),
+        }
+    }
+}
+
+pub(super) fn settle(run: &Run, scale: Scale) -> Vec<Finding> {
+    let mut found = Vec::new();
+    found.extend(crashed(run));
+    found.extend(wrong_outcome(run));
+    found.extend(left_early(run, scale));
+    found.extend(redialled(run));
+    found.extend(cut_input(run));
+    found.extend(missing_sentinel(run));
+    for wire in run.wires.values() {
+        found.extend(wrong_code(run, wire));
+        found.extend(late_end(run, wire, scale));
+        found.extend(frames(run, wire));
+        found.extend(keepalives(run, wire, scale));
+    }
+    found
+}
+
+/// [SEC-C2]
+fn crashed(run: &Run) -> Option<Finding> {
+    let (at, exited) = run.exited.as_ref()?;
+    let signal = exited.signal?;
+    let by_itself = run.gave_up.is_none_or(|(gave_up, _)| at.event < gave_up.event);
+    by_itself.then(|| {
+        let message = format!("its process died of signal {signal}");
+        run.finding(FindingKind::Crash, req::SEC_C2, run.conn(), *at, message)
+    })
+}
+
+/// [END-C5] [END-C7] [END-C8] [ERR-C1] [CON-C1] [CON-C2] [CON-C3] [REC-C4]
+fn wrong_outcome(run: &Run) -> Option<Finding> {
+    let (expected, requirement) = expected(run)?;
+    let (at, observed) = observed(run)?;
+    if observed.fits(expected) {
+        return None;
+    }
+    let wire = run.last()?;
+    let truncated =
+        observed.is_complete() && [req::END_C5, req::END_C7, req::END_C8, req::REC_C4].contains(&requirement);
+    let kind = match requirement {
+        _ if truncated => FindingKind::SilentTruncation,
+        id if id == req::ERR_C1 || id == req::CON_C1 || id == req::CON_C2 || id == req::CON_C3 => {
+            FindingKind::SwallowedError
+        }
+        _ => FindingKind::WrongValue,
+    };
+    // It said less than it could know: that is its outcome, whatever the way there.
+    let requirement = if observed.is_complete() || requirement == req::ERR_C1 { requirement } else { req::END_C7 };
+    let why = match requirement {
+        id if id == req::END_C5 => "no session_ended came",
+        id if id == req::END_C8 => "session_ended came before its sentinel",
+        id if id == req::ERR_C1 => "a fatal error came",
+        id if id == req::REC_C4 => "a reconnection left a gap in its audio",
+        id if id == req::CON_C1 => "no connection came about",
+        id if id == req::CON_C2 => "`ready` never came",
+        id if id == req::CON_C3 => "the server closed before `ready`",
+        _ => "of how the session ended",
+    };
+    let message = format!("{} although {why}: it is {}", observed.words(), expected.as_str());
+    Some(run.finding(kind, requirement, wire.conn, at, message))
+}
+
+/// [END-C4] [PRG-C1] [CLO-C1] [MSG-C1]
+fn left_early(run: &Run, scale: Scale) -> Option<Finding> {
+    let wire = run.last()?;
+    let facts = &wire.facts;
+    if run.call(Call::Close).is_some() || facts.ended.is_some() || facts.fatal.is_some() {
+        return None;
+    }
+    let left = facts.client_left().into_iter().chain(run.ended_itself()).min_by_key(|at| at.event)?;
+    if facts.server_left().is_some_and(|server| server.event < left.event) {
+        return None;
+    }
+    let Some(sentinel) = facts.sentinel.filter(|sentinel| sentinel.event < left.event) else {
+        let odd = facts.odd.iter().rev().find(|odd| odd.event < left.event)?;
+        let soon = left.t_us.saturating_sub(odd.t_us) < scale.us(1_000);
+        return (soon && facts.ready.is_some()).then(|| {
+            let message =
+                format!("ended {} after a message that is none, which ends nothing", seconds(left.t_us - odd.t_us));
+            run.finding(FindingKind::WrongAnswer, req::MSG_C1, wire.conn, left, message)
+        });
+    };
+    let waited_us = left.t_us.saturating_sub(sentinel.t_us);
+    let drain_us = wire.limits.drain_ms * 1_000;
+    let waited = seconds(waited_us);
+    // Nobody waits so short by intent.
+    if waited_us < scale.us(300) {
+        let message = format!("closed {waited} after its sentinel, before session_ended");
+        return Some(run.finding(FindingKind::IllegalMessage, req::CLO_C1, wire.conn, left, message));
+    }
+    if waited_us < drain_us {
+        let announced = seconds(drain_us);
+        let message = format!("waited {waited} for session_ended, less than the announced {announced}");
+        return Some(run.finding(FindingKind::SilentTruncation, req::END_C4, wire.conn, left, message));
+    }
+    let extended = facts.progress.iter().rev().find(|at| at.event > sentinel.event && at.event < left.event)?;
+    let since_us = left.t_us.saturating_sub(extended.t_us);
+    (since_us < drain_us).then(|| {
+        let message = format!("gave up {waited} after its sentinel, {} after progress", seconds(since_us));
+        run.finding(FindingKind::SilentTruncation, req::PRG_C1, wire.conn, left, message)
+    })
+}
+
+/// [REC-C2] [REC-C3]
+fn redialled(run: &Run) -> Option<Finding> {
+    let mut wires = run.wires.values();
+    let mut before = wires.next()?;
+    for wire in wires {
+        let at = wire.facts.opened.as_ref().map(|(at, _)| *at).or(wire.facts.failed)?;
+        let is_fatal = before.facts.fatal.as_ref().is_some_and(|(_, error)| !error.retryable);
+        let (requirement, message) = if before.facts.sentinel.is_some() || run.call(Call::Close).is_some() {
+            (req::REC_C3, "dialled again after its sentinel")
+        } else if is_fatal {
+            (req::REC_C2, "dialled again after an error that is fatal and not retryable")
+        } else {
+            before = wire;
+            continue;
+        };
+        return Some(run.finding(FindingKind::ReconnectAfterEnd, requirement, wire.conn, at, message));
+    }
+    None
+}
+
+/// [AUD-C3]
+fn cut_input(run: &Run) -> Option<Finding> {
+    let (_, ended) = run.input_ended.as_ref()?;
+    let wire = run.last().filter(|_| run.wires.len() == 1)?;
+    let sentinel = wire.facts.sentinel?;
+    let format = wire.facts.audio_format.as_ref()?;
+    let bytes_per_ms = bytes_per_ms(format)?;
+    let received_ms = wire.facts.audio_bytes() / bytes_per_ms;
+    // A resampler may end a little earlier; who sends what it was given has no such excuse.
+    let tolerance_ms = if format.sample_rate_hz == 16_000 { 5 } else { 60 };
+    let missing_ms = ended.audio_ms?.saturating_sub(received_ms);
+    (missing_ms > tolerance_ms).then(|| {
+        let message = format!("sent its sentinel {missing_ms} ms short of its input");
+        run.finding(FindingKind::SilentTruncation, req::AUD_C3, wire.conn, sentinel, message)
+    })
+}
+
+/// [END-C1] [STA-C1], where the client did end.
+fn missing_sentinel(run: &Run) -> Option<Finding> {
+    let (input, _) = run.input_ended.as_ref()?;
+    let wire = run.last()?;
+    let facts = &wire.facts;
+    let ready = facts.ready?;
+    if facts.sentinel.is_some() || facts.ended.is_some() || facts.fatal.is_some() || run.call(Call::Close).is_some() {
+        return None;
+    }
+    let left = facts.client_left().into_iter().chain(run.ended_itself()).min_by_key(|at| at.event)?;
+    // Had the server left, nothing was owed any more.
+    if facts.server_left().is_some_and(|server| server.event < left.event) {
+        return None;
+    }
+    let requirement = if input.event < ready.event { req::STA_C1 } else { req::END_C1 };
+    let message = "ended without an end_of_stream although its input was over: what was not final is lost";
+    Some(run.finding(FindingKind::MissingSentinel, requirement, wire.conn, left, message))
+}
+
+/// [CLO-C5]
+fn wrong_code(run: &Run, wire: &Wire) -> Option<Finding> {
+    let (at, code) = wire.facts.client_close.as_ref()?;
+    // An answer repeats the code of the server's Close.
+    if wire.facts.server_close.as_ref().is_some_and(|(server, _)| server.event < at.event) {
+        return None;
+    }
+    let code = (*code)?;
+    (code.0 != 1_000 && code.0 != 1_002).then(|| {
+        let message = format!("closed with {}", code.0);
+        run.finding(FindingKind::WrongClose, req::CLO_C5, wire.conn, *at, message)
+    })
+}
+
+/// [END-C3], where it did end.
+fn late_end(run: &Run, wire: &Wire, scale: Scale) -> Option<Finding> {
+    let (ended, _) = wire.facts.ended.as_ref()?;
+    let end = if run.is_driven() { run.ended_itself()? } else { wire.facts.client_left().or(run.ended_itself())? };
+    let took_us = end.t_us.saturating_sub(ended.t_us);
+    (took_us > scale.us(1_000 + GRACE_MS)).then(|| {
+        let message = format!("ended {} after session_ended", seconds(took_us));
+        run.finding(FindingKind::Late, req::END_C3, wire.conn, end, message)
+    })
+}
+
+/// [AUD-1] [AUD-C1] [AUD-C2] [LIM-C1]
+fn frames(run: &Run, wire: &Wire) -> Vec<Finding> {
+    let Some(format) = &wire.facts.audio_format else { return Vec::new() };
+    let Some(bytes_per_ms) = bytes_per_ms(format) else { return Vec::new() };
+    let group = bytes_per_ms * 1_000 / u64::from(format.sample_rate_hz.max(1));
+    let mut found = Vec::new();
+    let frames = &wire.facts.audio;
+    for (index, (at, bytes)) in frames.iter().enumerate() {
+        let mut say = |kind, requirement, message: String| {
+            found.push(run.finding(kind, requirement, wire.conn, *at, message));
+        };
+        if group > 0 && bytes % group != 0 {
+            say(FindingKind::MalformedMessage, req::AUD_1, format!("sent {bytes} bytes, which are no whole samples"));
+        }
+        if *bytes > wire.limits.max_frame_bytes {
+            say(FindingKind::WrongValue, req::LIM_C1, format!("sent a frame of {bytes} bytes"));
+            continue;
+        }
+        let next = frames.get(index + 1).map(|(at, _)| *at);
+        // The last frame before a flush or the end may be short.
+        let is_last = next.is_none_or(|next| {
+            wire.facts.flushes.iter().any(|flush| flush.event > at.event && flush.event < next.event)
+        });
+        let ms = bytes / bytes_per_ms;
+        if ms > 1_000 || (ms < 10 && !is_last) {
+            say(FindingKind::WrongValue, req::AUD_C1, format!("sent a frame of {ms} ms"));
+        } else if ms > 100 || (ms < 20 && !is_last) {
+            say(FindingKind::WrongValue, req::AUD_C2, format!("sent a frame of {ms} ms"));
+        }
+    }
+    found
+}
+
+/// [KA-C1] [KA-C2] [KA-C3], where the messages themselves show it.
+fn keepalives(run: &Run, wire: &Wire, scale: Scale) -> Vec<Finding> {
+    let facts = &wire.facts;
+    let Some(ready) = facts.ready else { return Vec::new() };
+    let mut found = Vec::new();
+    let interval_us = wire.limits.keepalive_interval_ms * 1_000;
+    let all: Vec<At> = facts.keepalives.iter().map(|(at, _)| *at).collect();
+    for pair in all.windows(2) {
+        if pair[1].t_us.saturating_sub(pair[0].t_us) < interval_us / 4 {
+            let message = "sent two keepalives within a quarter of the interval";
+            found.push(run.finding(FindingKind::WrongValue, req::KA_C2, wire.conn, pair[1], message));
+            break;
+        }
+    }
+    if let Some((fatal, _)) = &facts.fatal
+        && let Some(late) = all.iter().find(|at| at.t_us > fatal.t_us.saturating_add(scale.surely_read_us()))
+    {
+        let message = "sent a keepalive after a fatal error";
+        found.push(run.finding(FindingKind::KeepaliveAfterEnd, req::KA_C3, wire.conn, *late, message));
+    }
+    let end = facts.sentinel.or(facts.client_left()).or(facts.server_left());
+    let spoken =
+        std::iter::once(ready).chain(facts.audio.iter().map(|(at, _)| *at)).chain(all.iter().copied()).chain(end);
+    let mut spoken: Vec<At> = spoken.filter(|at| end.is_none_or(|end| at.event <= end.event)).collect();
+    spoken.sort_by_key(|at| at.event);
+    let bound_us = scale.patience_us(wire.limits.keepalive_interval_ms);
+    // Whose input is over owes the sentinel, and nothing else.
+    let until = run.input_ended.as_ref().map_or(usize::MAX, |(at, _)| at.event);
+    for pair in spoken.windows(2).filter(|pair| pair[1].event < until) {
+        let silent_us = pair[1].t_us.saturating_sub(pair[0].t_us);
+        if silent_us > bound_us {
+            let message = format!("was silent for {} and sent no keepalive", seconds(silent_us));
+            found.push(run.finding(FindingKind::Late, req::KA_C1, wire.conn, pair[1], message));
+            break;
+        }
+    }
+    found
+}
+
+/// How many bytes a millisecond of audio has; `None` where the encoding has no fixed rate.
+pub(super) fn bytes_per_ms(format: &lastword_spec::message::AudioFormat) -> Option<u64> {
+    let bytes = format.bytes_per_sample_group()?;
+    let rate = u64::from(format.sample_rate_hz) * bytes;
+    (rate >= 1_000).then_some(rate / 1_000)
+}
+
+/// [END-C9] Two runs that differ in when the server's last word came, and that ended at the same time after the sentinel: the end
+/// followed a timer and not the word.
+pub(super) fn masked(runs: &[Run]) -> Option<Finding> {
+    let timed = |run: &Run| -> Option<(u64, u64, At)> {
+        let facts = &run.last()?.facts;
+        let sentinel = facts.sentinel?;
+        let (word, _) = facts.ended.as_ref()?;
+        let end = run.ended_itself()?;
+        Some((word.t_us.saturating_sub(sentinel.t_us), end.t_us.saturating_sub(sentinel.t_us), end))
+    };
+    let [first, .., second] = runs else { return None };
+    let ((first_word, first_end, _), (second_word, second_end, end)) = (timed(first)?, timed(second)?);
+    let moved_us = first_word.abs_diff(second_word);
+    let same = first_end.abs_diff(second_end) < moved_us / 4;
+    (moved_us >= 1_000_000 && same).then(|| {
+        let message = format!(
+            "ended {} after its sentinel both times, although session_ended came after {} and {}: a timer ends it",
+            seconds(second_end),
+            seconds(first_word),
+            seconds(second_word)
+        );
+        second.finding(FindingKind::MaskedByTimer, req::END_C9, second.conn(), end, message)
+    })
+}

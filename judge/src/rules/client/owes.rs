@@ -1,0 +1,173 @@
+//! What a client owes, since when and until when, and what it comes to when it never comes. It reads the record of a run and
+//! decides nothing but that.
+
+use lastword_spec::finding::FindingKind;
+use lastword_spec::registry::RequirementId;
+use lastword_spec::requirements as req;
+use lastword_spec::table::State;
+use lastword_spec::trace::Side;
+
+use super::wire::Wire;
+use super::{Run, seconds};
+use crate::bounds::Scale;
+use crate::conn::At;
+use crate::ledger::Obligation;
+use crate::report::Finding;
+
+/// How long a client has for its `config` after the upgrade, and for `ready` where nothing else was announced.
+const CONFIG_MS: u64 = 10_000;
+/// How far progress can extend the wait for `ready`.
+const READY_AT_MOST_MS: u64 = 60_000;
+/// How long a client has for the sentinel, and for the end of its iterator.
+const END_MS: u64 = 1_000;
+/// A process has more to do at its end than an iterator.
+const EXIT_MS: u64 = 4_000;
+
+/// What is owed, in a few words, since when, and for how long.
+struct Debt {
+    what: &'static str,
+    at: At,
+    within_ms: u64,
+    requirement: RequirementId,
+}
+
+/// What the client owes on a connection now.
+pub(super) fn owed(run: &Run, conn: u32, scale: Scale) -> Option<Obligation> {
+    let wire = run.wires.get(&conn)?;
+    if run.exited.is_some() || run.told_end().is_some() || run.gave_up.is_some() {
+        return None;
+    }
+    let debt = debt(run, wire)?;
+    Some(Obligation {
+        debtor: Side::Client,
+        what: debt.what.to_owned(),
+        state: wire.state,
+        since_us: debt.at.t_us,
+        due_us: debt.at.t_us.saturating_add(scale.patience_us(debt.within_ms)),
+        requirement: debt.requirement,
+        conn,
+        event: debt.at.event,
+    })
+}
+
+fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
+    let facts = &wire.facts;
+    let limits = &wire.limits;
+    let ending_ms = if run.is_driven() { END_MS } else { END_MS + EXIT_MS };
+    let ending = |at: At, extra_ms: u64, requirement| {
+        let what = if run.is_driven() { "the end of its iterator" } else { "its end" };
+        Some(Debt { what, at, within_ms: ending_ms + extra_ms, requirement })
+    };
+    if let Some((at, ended)) = &facts.ended {
+        // At level 0 the end of the iterator is the Close or the exit; what comes after a Close is the process's end.
+        let _ = ended;
+        return match facts.client_left() {
+            Some(left) if !run.is_driven() => ending(left, 0, req::END_C3),
+            _ if run.is_driven() => ending(*at, 0, req::END_C3),
+            _ => Some(Debt { what: "its Close", at: *at, within_ms: END_MS, requirement: req::END_C3 }),
+        };
+    }
+    if let Some((at, _)) = &facts.fatal {
+        return ending(*at, limits.close_ms, req::ERR_C1);
+    }
+    if let Some(left) = facts.client_left() {
+        return ending(left, limits.close_ms, req::CLO_C4);
+    }
+    if let Some(left) = facts.server_left() {
+        let requirement = if facts.ready.is_none() { req::CON_C3 } else { req::END_C5 };
+        return ending(left, 0, requirement);
+    }
+    if let Some(failed) = facts.failed {
+        return ending(failed, CONFIG_MS, req::CON_C1);
+    }
+    if facts.opened.is_none() {
+        return None;
+    }
+    let Some(config) = facts.config else {
+        let (opened, _) = facts.opened.as_ref()?;
+        return Some(Debt { what: "config", at: *opened, within_ms: CONFIG_MS, requirement: req::CFG_C1 });
+    };
+    let Some(ready) = facts.ready else {
+        let extended = facts.progress.last().copied().unwrap_or(config);
+        let most = READY_AT_MOST_MS.saturating_sub(extended.t_us.saturating_sub(config.t_us) / 1_000);
+        return ending(extended, CONFIG_MS.min(most), req::CON_C2);
+    };
+    if let Some(sentinel) = facts.sentinel {
+        let extended = facts.progress.iter().rev().find(|at| at.event > sentinel.event).copied().unwrap_or(sentinel);
+        return ending(extended, limits.drain_ms, req::END_C5);
+    }
+    if let Some((ended, _)) = &run.input_ended {
+        let early = ended.event < ready.event;
+        let requirement = if early { req::STA_C1 } else { req::END_C1 };
+        let at = if early { ready } else { *ended };
+        return Some(Debt { what: "end_of_stream", at, within_ms: END_MS, requirement });
+    }
+    let heard = facts.heard.unwrap_or(ready);
+    let half_open_ms = 2 * limits.idle_timeout_ms;
+    let spoke = wire.spoke.unwrap_or(ready);
+    // Whoever is silent and hears nothing owes the keepalive first.
+    if spoke.t_us + limits.keepalive_interval_ms * 1_000 < heard.t_us + half_open_ms * 1_000 {
+        let within_ms = limits.keepalive_interval_ms;
+        return Some(Debt { what: "audio, keepalive or end_of_stream", at: spoke, within_ms, requirement: req::KA_C1 });
+    }
+    ending(heard, half_open_ms, req::KA_C4)
+}
+
+/// What comes of a debt that was not paid until the harness stopped waiting.
+pub(super) fn breach(run: &Run, debt: &Obligation, at: At) -> Finding {
+    let (kind, message) = match debt.requirement {
+        id if id == req::END_C1 || id == req::STA_C1 => (FindingKind::UnboundedWait, no_sentinel(run, debt)),
+        id if id == req::END_C3 => (
+            FindingKind::UnboundedWait,
+            format!(
+                "did not end although session_ended came at {}: it waits for something that nobody owes it",
+                seconds(debt.since_us)
+            ),
+        ),
+        id if id == req::END_C5 => (
+            FindingKind::UnboundedWait,
+            format!("still waits {} after its bound for an end that did not come", seconds(late_us(debt, at))),
+        ),
+        id if id == req::CON_C2 || id == req::CON_C3 || id == req::CON_C1 || id == req::KA_C4 || id == req::CLO_C4 => (
+            FindingKind::UnboundedWait,
+            format!("still waits {} after its bound, in {}", seconds(late_us(debt, at)), debt.state.as_str()),
+        ),
+        id if id == req::ERR_C1 => (
+            FindingKind::UnboundedWait,
+            format!("did not end although a fatal error came at {}", seconds(debt.since_us)),
+        ),
+        _ => {
+            let (what, state) = (&debt.what, debt.state.as_str());
+            let silent = seconds(at.t_us.saturating_sub(debt.since_us));
+            let since = seconds(debt.since_us);
+            (FindingKind::Stalled, format!("owes {what} since t={since} ({state}), silent for {silent}"))
+        }
+    };
+    let mut finding = run.finding(kind, debt.requirement, debt.conn, at, message);
+    finding.frames.insert(0, debt.event);
+    finding
+}
+
+fn late_us(debt: &Obligation, at: At) -> u64 {
+    at.t_us.saturating_sub(debt.due_us)
+}
+
+/// The sentence about the bug that this project began with.
+pub(super) fn no_sentinel(run: &Run, debt: &Obligation) -> String {
+    let input = match &run.input_ended {
+        Some((_, ended)) => match ended.audio_ms {
+            Some(ms) => format!("its input ended at {}", seconds(ms * 1_000)),
+            None => "its input ended".to_owned(),
+        },
+        None => "its input ended".to_owned(),
+    };
+    let wire = run.wires.get(&debt.conn);
+    let after = wire.map_or(0, |wire| wire.facts.keepalives.iter().filter(|(at, _)| at.event > debt.event).count());
+    let went_on = match after {
+        0 => String::new(),
+        1 => ", a keepalive followed".to_owned(),
+        _ => ", keepalives went on".to_owned(),
+    };
+    let waits = if wire.is_some_and(|wire| wire.state == State::Streaming) { ": each waits for the other" } else { "" };
+    format!("sent no end_of_stream although {input}{went_on}{waits}")
+}
