@@ -323,6 +323,7 @@ fn is_act(kind: &EventKind) -> bool {
         EventKind::Control { .. }
             | EventKind::GaveUp { .. }
             | EventKind::Note(_)
+            | EventKind::Reads { .. }
             | EventKind::Stimulus(_)
             | EventKind::Transport { .. }
             | EventKind::Cpu { .. }

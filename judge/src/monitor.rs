@@ -242,6 +242,8 @@ fn on_event(conn: &mut Conn, context: &Context<'_>, at: At, kind: &EventKind) {
         | EventKind::Stimulus(_)
         | EventKind::Transport { .. }
         | EventKind::Cpu { .. }
+        | EventKind::Reads { .. }
+        | EventKind::Started(_)
         | EventKind::InputEnded(_)
         | EventKind::Called(_)
         | EventKind::Returned(_)

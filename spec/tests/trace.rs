@@ -4,7 +4,7 @@ use lastword_spec::close::CloseCode;
 use lastword_spec::ijson::MAX_INTEGER;
 use lastword_spec::trace::{
     self, Call, Called, ClientOutcome, ControlOutcome, Eof, Event, EventKind, Exited, Header, InputEnd, InputEnded,
-    Open, Probe, Returned, Shown, Side, Stimulus, Told, ToldWhat, Trace,
+    Open, Probe, Returned, Shown, Side, Started, Stimulus, Told, ToldWhat, Trace,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -61,6 +61,8 @@ fn kind() -> impl Strategy<Value = EventKind> {
         }),
         (0..=MAX_INTEGER, option::of(any::<bool>()))
             .prop_map(|(after_ms, quiescent)| EventKind::GaveUp { after_ms, quiescent }),
+        any::<bool>().prop_map(|driven| EventKind::Started(Started { driven })),
+        any::<bool>().prop_map(|reads| EventKind::Reads { reads }),
         client_app(),
         text().prop_map(EventKind::Note),
     ]

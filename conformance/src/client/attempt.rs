@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use lastword_spec::trace::{Eof, EventKind, Header, InputEnd, InputEnded, Side, ToldWhat, Trace};
+use lastword_spec::trace::{Eof, EventKind, Header, InputEnd, InputEnded, Side, Started, ToldWhat, Trace};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -80,7 +80,6 @@ struct Run<'a> {
     /// The length of the input, and how it will be known that it ended.
     input: Option<(u64, InputEnd)>,
     input_ended: bool,
-    last_us: u64,
     before: u32,
 }
 
@@ -110,11 +109,12 @@ async fn one_run(
         ("audio", audio.path.display().to_string()),
         ("case", case.id.clone()),
     ]);
+    let driven = env.launch.stdin == Stdin::Driver;
+    shared.recorder.note(shared.numbers.latest(), EventKind::Started(Started { driven }));
     let mut running = env.launch.start(&places)?;
     let input = env.input(script.audio_ms);
     let (stdin, stdout) = (running.stdin.take(), running.stdout.take());
-    let mut run =
-        Run { env, shared: &shared, host: Some(host), running, input, input_ended: false, last_us: 0, before };
+    let mut run = Run { env, shared: &shared, host: Some(host), running, input, input_ended: false, before };
     match (env.launch.stdin, stdin, stdout) {
         (Stdin::Driver, Some(stdin), Some(stdout)) => {
             let driver = Driver::new(stdin, stdout, Arc::clone(&shared.numbers), Arc::clone(&shared.recorder));
@@ -244,7 +244,10 @@ async fn ask(env: &Env, script: &Script, url: &str, pcm: &[u8], mut driver: Driv
     driver.hello().await;
     let hello = timeout(HELLO, said.wait_for(|said| said.hello.is_some() || said.is_over)).await;
     match hello.ok().and_then(Result::ok).and_then(|said| said.hello.clone()) {
-        Some(hello) if hello.version == VERSION => {}
+        Some(hello) if hello.version == VERSION => {
+            let whom = format!("the driver drives {}", hello.client);
+            shared.recorder.note(shared.numbers.latest(), EventKind::Note(whom));
+        }
         Some(hello) => return Some(format!("the driver speaks version {} and not {VERSION}", hello.version)),
         None => return Some("the driver did not say hello".to_owned()),
     }

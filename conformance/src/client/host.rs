@@ -115,6 +115,7 @@ async fn accept(listener: TcpListener, play: Play, shared: Shared) {
     }
 }
 
+#[expect(clippy::result_large_err, reason = "the WebSocket library asks for this type of error")]
 async fn connection(conn: u32, stream: TcpStream, play: &Play, shared: &Shared) {
     let recorder = &shared.recorder;
     match play.upgrade {

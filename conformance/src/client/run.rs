@@ -174,7 +174,9 @@ async fn calibrate(env: &Arc<Env>) -> Result<Calibration, LaunchError> {
     let (result, evidence) = decide(env, case, attempted, began);
     calibration.session_ms = Some(result.took_ms);
     if let Some(evidence) = evidence {
-        calibration.reachable = !evidence.judgement.connections.is_empty();
+        let is_open =
+            |event: &lastword_spec::trace::Event| matches!(event.kind, lastword_spec::trace::EventKind::Open(_));
+        calibration.reachable = evidence.trace.events.iter().any(is_open);
         if !matches!(result.verdict, Verdict::Pass | Verdict::NonStrict) {
             let why = result.findings().next().map(lastword_judge::render).or_else(|| result.reason.clone());
             let connected = if calibration.reachable { "" } else { "it never connected; " };

@@ -255,14 +255,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
             Act::Mute => self.is_mute = true,
             Act::Deaf => {
                 self.is_mute = true;
-                self.reads.send_replace(false);
+                self.read(false);
             }
             Act::DeafFor(ms) => {
-                self.reads.send_replace(false);
+                self.read(false);
                 sleep(Duration::from_millis(*ms)).await;
-                self.reads.send_replace(true);
+                self.read(true);
             }
         }
+    }
+
+    fn read(&self, reads: bool) {
+        self.recorder.note(self.conn, EventKind::Reads { reads });
+        self.reads.send_replace(reads);
     }
 
     /// Works for so long, and says so as often as it announced.

@@ -6,13 +6,15 @@ use lastword_judge::Finding;
 use lastword_spec::finding::Verdict;
 use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements;
+use lastword_spec::trace::Side;
 
 use super::model::{
     Announced, CaseReport, Counts, FindingReport, KnownReport, Measured, REPORT_VERSION, Report, RequirementReport,
     SubjectReport, TranscriptReport, TranscriptsReport,
 };
 use super::{latency, stall, wirelog};
-use crate::certificate::conclude;
+use crate::certificate::{LevelReport, conclude};
+use crate::coverage::Coverage;
 use crate::exit;
 use crate::known::KnownFailures;
 use crate::redact::Redactor;
@@ -50,10 +52,12 @@ pub fn build(run: &Run, context: &Context) -> Report {
     );
     let counts = counts(&cases);
     let executed_all = run.results.len() == run.planned;
+    let role = run.results.first().map_or(Side::Server, |result| result.case.subject());
     let conclusion = conclude(&run.results, run.planned, &run.knowledge, run.suite.as_ref(), context.died.is_some());
     let mut report = Report {
         lastword_report: REPORT_VERSION,
         harness: env!("CARGO_PKG_VERSION").to_owned(),
+        role: role.as_str().to_owned(),
         subject: SubjectReport {
             url: context.url.clone(),
             command: context.command.as_deref().map(|command| context.redactor.redact(command)),
@@ -77,8 +81,8 @@ pub fn build(run: &Run, context: &Context) -> Report {
         cases,
         suite: run.suite.as_ref().map(|suite| suite.summary.redacted(&context.redactor)),
         requirements: requirement_reports(&conclusion.requirements),
-        level: conclusion.level,
-        coverage: conclusion.coverage,
+        level: if role == Side::Server { conclusion.level } else { LevelReport::default() },
+        coverage: if role == Side::Server { conclusion.coverage } else { Coverage::default() },
         list_faults,
         transcripts: run.transcripts.as_ref().map(|transcripts| transcripts_report(transcripts, &context.redactor)),
         jobs_at_end: run.jobs_at_end,

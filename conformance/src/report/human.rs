@@ -21,6 +21,7 @@ pub fn render(report: &Report) -> String {
     unsettled(&mut text, report);
     match &report.suite {
         Some(suite) => text.push_str(&suite::render(suite)),
+        None if report.role == "client" => {}
         None => text.push_str("the m-complete suite was left out: this certifies nothing\n"),
     }
     if let Some(transcripts) = &report.transcripts {
@@ -71,7 +72,7 @@ fn head(text: &mut String, report: &Report) {
         );
     }
     let measured = &report.measured;
-    if measured.session_ms.is_some() {
+    if measured.session_ms.is_some() && report.role == "server" {
         let _ = writeln!(
             text,
             "measured alone: ready after {}, last final {} and session_ended {} after the sentinel",
@@ -343,15 +344,17 @@ fn summary(text: &mut String, report: &Report) {
         count(&["FAIL", "DEADLOCK", "LIVELOCK", "HUNG"]),
         count(&["INCONCLUSIVE", "HARNESS_ERROR", "NOT_TESTED", "NOT_APPLICABLE"])
     );
-    let coverage = &report.coverage;
-    let _ = writeln!(
-        text,
-        "{} of {} transitions of the state table visited{}",
-        coverage.visited,
-        coverage.transitions,
-        if coverage.unvisited.is_empty() { "" } else { " (--verbose and the JSON report list the others)" }
-    );
-    text.push_str(&level_lines(&report.level, ""));
+    if report.role == "server" {
+        let coverage = &report.coverage;
+        let _ = writeln!(
+            text,
+            "{} of {} transitions of the state table visited{}",
+            coverage.visited,
+            coverage.transitions,
+            if coverage.unvisited.is_empty() { "" } else { " (--verbose and the JSON report list the others)" }
+        );
+        text.push_str(&level_lines(&report.level, ""));
+    }
     for fault in &report.list_faults {
         let _ = writeln!(text, "known-failure list: {fault}");
     }

@@ -19,6 +19,9 @@ pub struct Report {
     pub lastword_report: u32,
     /// The version of the harness.
     pub harness: String,
+    /// Which side the subject is: `server` or `client`.
+    #[serde(default = "server")]
+    pub role: String,
     /// Whom the run was about.
     pub subject: SubjectReport,
     /// From which the order of the cases was made.
@@ -54,6 +57,10 @@ pub struct Report {
     pub audio_ms: u64,
     /// How long the run took, in milliseconds.
     pub took_ms: u64,
+}
+
+fn server() -> String {
+    "server".to_owned()
 }
 
 /// Whom a run was about.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lastword_spec::trace::{Called, ControlOutcome, Event, EventKind, Exited, Returned, Side, Told, Trace};
+use lastword_spec::trace::{Called, ControlOutcome, Event, EventKind, Exited, Returned, Side, Started, Told, Trace};
 
 use super::model::WireLine;
 use crate::redact::Redactor;
@@ -109,6 +109,10 @@ fn line(event: &Event, redactor: &Redactor) -> String {
         EventKind::GaveUp { after_ms, .. } => {
             format!("the harness waits no longer (for {after_ms} ms nothing moved the session)")
         }
+        EventKind::Reads { reads: true } => "the harness reads again".to_owned(),
+        EventKind::Reads { reads: false } => "the harness stops to read".to_owned(),
+        EventKind::Started(Started { driven: true }) => "the client was started with its driver".to_owned(),
+        EventKind::Started(Started { driven: false }) => "the client was started".to_owned(),
         EventKind::InputEnded(ended) => {
             let length = ended.audio_ms.map_or_else(String::new, |ms| format!(", {ms} ms of audio"));
             format!("the client's input ended (known by {:?}{length})", ended.known_by)

@@ -5,6 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::strict::object_only;
 
+/// The client's process was started: a new run of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct Started {
+    /// Whether a driver makes its calls; without one only its frames and its exit are seen.
+    pub driven: bool,
+}
+
 /// The input of a client ended, as far as the harness can know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -241,4 +250,4 @@ pub struct Exited {
     pub signal: Option<i32>,
 }
 
-object_only!(InputEnded, Called, Returned, Told, Exited);
+object_only!(Started, InputEnded, Called, Returned, Told, Exited);

@@ -114,6 +114,8 @@ impl EventLine {
             EventKind::GaveUp { after_ms, quiescent } => {
                 Self { gave_up: Some(GaveUpMember { after_ms, quiescent }), ..line }
             }
+            EventKind::Reads { reads } => Self { reads: Some(reads), ..line },
+            EventKind::Started(started) => Self { started: Some(started), ..line },
             EventKind::InputEnded(ended) => Self { input_ended: Some(ended), ..line },
             EventKind::Called(called) => Self { called: Some(called), ..line },
             EventKind::Returned(returned) => Self { returned: Some(returned), ..line },
@@ -185,7 +187,11 @@ impl EventLine {
         if let Some(GaveUpMember { after_ms, quiescent }) = self.gave_up {
             kinds.push(others.then_some(EventKind::GaveUp { after_ms, quiescent }));
         }
+        if let Some(reads) = self.reads {
+            kinds.push(others.then_some(EventKind::Reads { reads }));
+        }
         let of_a_client = [
+            self.started.map(EventKind::Started),
             self.input_ended.map(EventKind::InputEnded),
             self.called.map(EventKind::Called),
             self.returned.map(EventKind::Returned),

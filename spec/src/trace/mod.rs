@@ -8,7 +8,7 @@ mod shape;
 use serde::{Deserialize, Serialize};
 
 pub use crate::table::Side;
-pub use app::{Call, Called, ClientOutcome, Exited, InputEnd, InputEnded, Returned, Told, ToldWhat};
+pub use app::{Call, Called, ClientOutcome, Exited, InputEnd, InputEnded, Returned, Started, Told, ToldWhat};
 pub use line::{read, write, write_event, write_header};
 #[cfg(feature = "schema")]
 pub(crate) use shape::{EventLine, HeaderLine};
@@ -165,6 +165,11 @@ pub enum EventKind {
         /// Whether nothing else of the harness was running against the subject meanwhile.
         alone: bool,
     },
+    /// The harness stopped to read this connection, or reads it again; what was sent meanwhile is noted when it is read.
+    Reads {
+        /// Whether it reads from here on.
+        reads: bool,
+    },
     /// The harness stopped waiting.
     GaveUp {
         /// How long it had waited since the last event on this connection, in milliseconds.
@@ -173,6 +178,8 @@ pub enum EventKind {
         /// where that cannot be seen.
         quiescent: Option<bool>,
     },
+    /// Where a client is the subject: a new run of it began.
+    Started(Started),
     /// Where a client is the subject: its input ended, as far as the harness can know.
     InputEnded(InputEnded),
     /// Where a client is the subject: the harness made a call of its public interface.
@@ -205,7 +212,9 @@ impl EventKind {
             | Self::Stimulus(_)
             | Self::Transport { .. }
             | Self::Cpu { .. }
+            | Self::Reads { .. }
             | Self::GaveUp { .. }
+            | Self::Started(_)
             | Self::InputEnded(_)
             | Self::Called(_)
             | Self::Returned(_)

@@ -4,7 +4,7 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::app::{Called, Exited, InputEnded, Returned, Told};
+use super::app::{Called, Exited, InputEnded, Returned, Started, Told};
 use super::{ControlOutcome, Eof, MAX_HEAD_BYTES, Probe, Shown, Side, Stimulus, TRACE_VERSION};
 use crate::message::strict::{BAD_VALUE, object_only};
 
@@ -109,10 +109,18 @@ pub(crate) struct EventLine {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "CpuMember"))]
     pub(super) cpu: Option<CpuMember>,
+    /// Whether the harness reads this connection from here on.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "bool"))]
+    pub(super) reads: Option<bool>,
     /// The harness stopped waiting.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "GaveUpMember"))]
     pub(super) gave_up: Option<GaveUpMember>,
+    /// A new run of a client under test began.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Started"))]
+    pub(super) started: Option<Started>,
     /// The input of a client under test ended; by what that is known.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "InputEnded"))]

@@ -14,7 +14,7 @@ use lastword_spec::finding::{Culprit, FindingKind};
 use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements as req;
 use lastword_spec::table::State;
-use lastword_spec::trace::{Called, EventKind, Exited, InputEnded, Returned, Told, ToldWhat};
+use lastword_spec::trace::{Called, EventKind, Exited, InputEnded, Returned, Started, Told, ToldWhat};
 
 use self::wire::Wire;
 use crate::bounds::Scale;
@@ -33,7 +33,8 @@ pub(crate) struct Client {
 /// One process of the client, or one session of it.
 #[derive(Debug, Default)]
 struct Run {
-    label: Option<String>,
+    /// Whether the run was watched from its start, and by a driver; nothing is known but the wire without it.
+    started: Option<Started>,
     wires: BTreeMap<u32, Wire>,
     input_ended: Option<(At, InputEnded)>,
     calls: Vec<(At, Called)>,
@@ -61,8 +62,9 @@ impl Client {
     /// Takes the next event.
     pub(crate) fn observe(&mut self, at: At, conn: u32, kind: &EventKind) {
         let scale = self.scale;
-        let run = self.run_of(conn, kind);
+        let run = self.run_of(kind);
         match kind {
+            EventKind::Started(started) => run.started = Some(*started),
             EventKind::InputEnded(ended) => run.input_ended = run.input_ended.or(Some((at, *ended))),
             EventKind::Called(called) => run.calls.push((at, called.clone())),
             EventKind::Returned(returned) => run.returns.push((at, returned.clone())),
@@ -78,24 +80,13 @@ impl Client {
         }
     }
 
-    /// The run that an event belongs to: a new label, or anything new after a process has ended, begins a new one.
-    fn run_of(&mut self, conn: u32, kind: &EventKind) -> &mut Run {
-        let label = match kind {
-            EventKind::Open(open) => open.label.clone(),
-            _ => None,
-        };
-        let last = self.runs.last();
-        let begins = last.is_some_and(|run| {
-            let other = label.is_some() && run.label.is_some() && label != run.label;
-            let is_over = run.exited.is_some() && !run.wires.contains_key(&conn);
-            other || is_over
-        });
-        if begins {
+    /// The run that an event belongs to.
+    fn run_of(&mut self, kind: &EventKind) -> &mut Run {
+        let is_new = matches!(kind, EventKind::Started(_));
+        if is_new && self.runs.last().is_some_and(|run| run.started.is_some() || !run.wires.is_empty()) {
             self.runs.push(Run::default());
         }
-        let run = self.runs.last_mut().expect("there is one from the start");
-        run.label = run.label.take().or(label);
-        run
+        self.runs.last_mut().expect("there is one from the start")
     }
 
     /// What the client owes on a connection now.
@@ -129,7 +120,7 @@ impl Client {
 impl Run {
     /// Whether a driver drives it.
     fn is_driven(&self) -> bool {
-        !self.calls.is_empty() || !self.told.is_empty()
+        self.started.is_some_and(|started| started.driven)
     }
 
     /// The connection that it opened last.

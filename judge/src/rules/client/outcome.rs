@@ -16,7 +16,7 @@ const GRACE_MS: u64 = 1_000;
 
 /// What a right client would have told its application, and by which clause anything else is wrong.
 pub(super) fn expected(run: &Run) -> Option<(ClientOutcome, RequirementId)> {
-    let Some(wire) = run.last() else { return None };
+    let wire = run.last()?;
     let facts = &wire.facts;
     if let Some((close, _)) = run.call(Call::Close)
         && facts.ended.as_ref().is_none_or(|(ended, _)| close.event < ended.event)
@@ -312,7 +312,8 @@ fn keepalives(run: &Run, wire: &Wire, scale: Scale) -> Vec<Finding> {
     let mut found = Vec::new();
     let interval_us = wire.limits.keepalive_interval_ms * 1_000;
     let all: Vec<At> = facts.keepalives.iter().map(|(at, _)| *at).collect();
-    for pair in all.windows(2) {
+    let until_sentinel = facts.sentinel.map_or(usize::MAX, |sentinel| sentinel.event);
+    for pair in all.windows(2).filter(|pair| pair[1].event < until_sentinel) {
         if pair[1].t_us.saturating_sub(pair[0].t_us) < interval_us / 4 {
             let message = "sent two keepalives within a quarter of the interval";
             found.push(run.finding(FindingKind::WrongValue, req::KA_C2, wire.conn, pair[1], message));
@@ -333,7 +334,7 @@ fn keepalives(run: &Run, wire: &Wire, scale: Scale) -> Vec<Finding> {
     let bound_us = scale.patience_us(wire.limits.keepalive_interval_ms);
     // Whose input is over owes the sentinel, and nothing else.
     let until = run.input_ended.as_ref().map_or(usize::MAX, |(at, _)| at.event);
-    for pair in spoken.windows(2).filter(|pair| pair[1].event < until) {
+    for pair in spoken.windows(2).filter(|pair| pair[1].event < until && !facts.was_deaf(pair[0], pair[1])) {
         let silent_us = pair[1].t_us.saturating_sub(pair[0].t_us);
         if silent_us > bound_us {
             let message = format!("was silent for {} and sent no keepalive", seconds(silent_us));

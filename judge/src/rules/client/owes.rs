@@ -53,6 +53,11 @@ pub(super) fn owed(run: &Run, conn: u32, scale: Scale) -> Option<Obligation> {
 fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
     let facts = &wire.facts;
     let limits = &wire.limits;
+    // What the harness does not read may have been sent long ago. Only that it hears nothing itself, a client must notice.
+    let deaf = facts.is_deaf();
+    if run.started.is_none() {
+        return on_the_wire(wire);
+    }
     let ending_ms = if run.is_driven() { END_MS } else { END_MS + EXIT_MS };
     let ending = |at: At, extra_ms: u64, requirement| {
         let what = if run.is_driven() { "the end of its iterator" } else { "its end" };
@@ -80,11 +85,8 @@ fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
     if let Some(failed) = facts.failed {
         return ending(failed, CONFIG_MS, req::CON_C1);
     }
-    if facts.opened.is_none() {
-        return None;
-    }
+    let (opened, _) = facts.opened.as_ref()?;
     let Some(config) = facts.config else {
-        let (opened, _) = facts.opened.as_ref()?;
         return Some(Debt { what: "config", at: *opened, within_ms: CONFIG_MS, requirement: req::CFG_C1 });
     };
     let Some(ready) = facts.ready else {
@@ -96,7 +98,7 @@ fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
         let extended = facts.progress.iter().rev().find(|at| at.event > sentinel.event).copied().unwrap_or(sentinel);
         return ending(extended, limits.drain_ms, req::END_C5);
     }
-    if let Some((ended, _)) = &run.input_ended {
+    if let Some((ended, _)) = run.input_ended.as_ref().filter(|_| !deaf) {
         let early = ended.event < ready.event;
         let requirement = if early { req::STA_C1 } else { req::END_C1 };
         let at = if early { ready } else { *ended };
@@ -106,11 +108,29 @@ fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
     let half_open_ms = 2 * limits.idle_timeout_ms;
     let spoke = wire.spoke.unwrap_or(ready);
     // Whoever is silent and hears nothing owes the keepalive first.
-    if spoke.t_us + limits.keepalive_interval_ms * 1_000 < heard.t_us + half_open_ms * 1_000 {
+    if !deaf && spoke.t_us + limits.keepalive_interval_ms * 1_000 < heard.t_us + half_open_ms * 1_000 {
         let within_ms = limits.keepalive_interval_ms;
         return Some(Debt { what: "audio, keepalive or end_of_stream", at: spoke, within_ms, requirement: req::KA_C1 });
     }
     ending(heard, half_open_ms, req::KA_C4)
+}
+
+/// What is owed where nothing is known but the wire.
+fn on_the_wire(wire: &Wire) -> Option<Debt> {
+    let facts = &wire.facts;
+    if facts.client_left().is_some() {
+        return None;
+    }
+    let (what, at, within_ms, requirement) = match wire.state {
+        State::AwaitConfig => ("config", facts.opened.as_ref()?.0, CONFIG_MS, req::CFG_C1),
+        State::Streaming => {
+            let interval_ms = wire.limits.keepalive_interval_ms;
+            ("audio, keepalive or end_of_stream", wire.spoke?, interval_ms, req::KA_C1)
+        }
+        State::Ended => ("Close", facts.ended.as_ref()?.0, END_MS.max(wire.limits.close_ms), req::END_C3),
+        State::Configuring | State::Draining | State::Failing | State::Closed => return None,
+    };
+    Some(Debt { what, at, within_ms, requirement })
 }
 
 /// What comes of a debt that was not paid until the harness stopped waiting.

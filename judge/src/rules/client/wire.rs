@@ -49,6 +49,8 @@ pub(super) struct Facts {
     pub(super) progress: Vec<At>,
     /// The last thing that the server sent.
     pub(super) heard: Option<At>,
+    /// When the harness did not read: what came then is noted too late.
+    pub(super) deaf: Vec<(At, Option<At>)>,
     pub(super) audio: Vec<(At, u64)>,
     pub(super) keepalives: Vec<(At, Option<u64>)>,
     pub(super) flushes: Vec<At>,
@@ -69,6 +71,18 @@ impl Facts {
     pub(super) fn client_left(&self) -> Option<At> {
         let close = self.client_close.as_ref().map(|(at, _)| *at);
         close.into_iter().chain(self.client_eof).min_by_key(|at| at.event)
+    }
+
+    /// Whether the harness does not read now.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.deaf.last().is_some_and(|(_, until)| until.is_none())
+    }
+
+    /// Whether the harness did not read at some time between these two.
+    pub(super) fn was_deaf(&self, from: At, to: At) -> bool {
+        self.deaf
+            .iter()
+            .any(|(since, until)| since.event < to.event && until.is_none_or(|until| until.event > from.event))
     }
 
     /// How many bytes of audio came.
@@ -116,6 +130,12 @@ impl Wire {
             EventKind::Eof { from: Side::Server, .. } => {
                 facts.server_eof = facts.server_eof.or(Some(at));
                 self.over();
+            }
+            EventKind::Reads { reads: false } => facts.deaf.push((at, None)),
+            EventKind::Reads { reads: true } => {
+                if let Some((_, until)) = facts.deaf.last_mut() {
+                    *until = Some(at);
+                }
             }
             EventKind::Pong { from: Side::Server } | EventKind::Ping { from: Side::Server } => facts.heard = Some(at),
             _ => {}
