@@ -101,6 +101,7 @@ fn report() -> Report {
     let ours =
         CaseReport { reason: Some("the harness broke off".into()), ..case("server/security/no-echo", "HARNESS_ERROR") };
     Report {
+        role: "server".into(),
         lastword_report: 1,
         harness: "0.0.0".into(),
         subject: SubjectReport { url: "ws://subject/".into(), command: None, died: None },
