@@ -34,7 +34,7 @@ struct Debt {
 /// What the client owes on a connection now.
 pub(super) fn owed(run: &Run, conn: u32, scale: Scale) -> Option<Obligation> {
     let wire = run.wires.get(&conn)?;
-    if run.exited.is_some() || run.told_end().is_some() || run.gave_up.is_some() {
+    if run.exited.is_some() || run.told_end().is_some() {
         return None;
     }
     let debt = debt(run, wire)?;
