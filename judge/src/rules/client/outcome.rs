@@ -35,7 +35,10 @@ pub(super) fn expected(run: &Run) -> Option<(ClientOutcome, RequirementId)> {
     }
     let Some((ended, said)) = &facts.ended else { return Some((ClientOutcome::Incomplete, req::END_C5)) };
     let early = facts.sentinel.is_none_or(|sentinel| ended.event < sentinel.event);
-    if early {
+    // A sentinel that crossed it is not what it answers: then its counters contradict what the client sent.
+    let sent_ms = facts.audio_format.as_ref().and_then(bytes_per_ms).map(|per_ms| facts.audio_bytes() / per_ms);
+    let contradicts = sent_ms.is_some_and(|sent_ms| said.audio_received_ms < sent_ms);
+    if early || contradicts {
         return Some((ClientOutcome::Incomplete, req::END_C8));
     }
     let gap = run.wires.values().filter(|wire| !wire.facts.audio.is_empty()).count() > 1;

@@ -106,7 +106,9 @@ fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
     }
     let heard = facts.heard.unwrap_or(ready);
     let half_open_ms = 2 * limits.idle_timeout_ms;
-    let spoke = wire.spoke.unwrap_or(ready);
+    // What was sent while nobody read is noted only afterwards.
+    let again = facts.deaf.last().and_then(|(_, until)| *until);
+    let spoke = wire.spoke.into_iter().chain(again).max_by_key(|at| at.event).unwrap_or(ready);
     // Whoever is silent and hears nothing owes the keepalive first.
     if !deaf && spoke.t_us + limits.keepalive_interval_ms * 1_000 < heard.t_us + half_open_ms * 1_000 {
         let within_ms = limits.keepalive_interval_ms;
