@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
+from .ledger import Bound, Finals, OpenFlush
 from .messages import (
     MINIMUM,
     PROTOCOL,
@@ -58,44 +58,6 @@ class State(Enum):
     ENDED = "Ended"
 
 
-@dataclass
-class _Bound:
-    """A wait that progress extends by its whole length, up to a cap. Spec: PRG-C1."""
-
-    whole_s: float
-    at: float
-    latest: float = float("inf")
-
-    def restart(self, now: float) -> None:
-        self.at = min(now + self.whole_s, self.latest)
-
-
-@dataclass
-class _OpenFlush:
-    id: str
-    bound: _Bound | None = None
-    failed: bool = False
-
-
-@dataclass
-class _Finals:
-    """Which segments have their final. Ids rise by one, so only those beyond a gap are kept one by one."""
-
-    below: int = 0
-    above: set[int] = field(default_factory=set)
-    received: int = 0
-
-    def __contains__(self, segment_id: int) -> bool:
-        return segment_id < self.below or segment_id in self.above
-
-    def add(self, segment_id: int) -> None:
-        self.above.add(segment_id)
-        # A server that leaves ids out must not make this grow: the lowest gap then counts as used.
-        while self.below in self.above or len(self.above) > 1_024:
-            self.below = min(self.above) + 1
-            self.above.discard(self.below - 1)
-
-
 class Session:
     """One session on one connection, which is open and upgraded. ``config`` holds the members of the first message."""
 
@@ -112,10 +74,10 @@ class Session:
         self._events: deque[Event] = deque()
         self._in_flight: Literal["config", "audio", "keepalive", "end"] | Flush | None = None
         self._ready_s = ready_ms / 1_000
-        self._ready_bound = _Bound(READY_CAP_S, now + READY_CAP_S)
-        self._drain_bound: _Bound | None = None
-        self._flushes: deque[_OpenFlush] = deque()
-        self._finals = _Finals()
+        self._ready_bound = Bound(READY_CAP_S, now + READY_CAP_S)
+        self._drain_bound: Bound | None = None
+        self._flushes: deque[OpenFlush] = deque()
+        self._finals = Finals()
         self._fatal: Error | None = None
         self._fatal_at = now
         self._received_at = now
@@ -169,7 +131,7 @@ class Session:
         # [LIM-C1]
         item = self._queue.take(self.limits.max_frame_bytes)
         if isinstance(item, Flush):
-            self._flushes.append(_OpenFlush(item.id))
+            self._flushes.append(OpenFlush(item.id))
             self._in_flight = item
             return encode("flush", id=item.id)
         if isinstance(item, End):
@@ -191,7 +153,7 @@ class Session:
         """The transport took the last message. The clocks that it starts run from here."""
         sent, self._in_flight = self._in_flight, None
         if sent == "config":
-            self._ready_bound = _Bound(self._ready_s, now + min(self._ready_s, READY_CAP_S), now + READY_CAP_S)
+            self._ready_bound = Bound(self._ready_s, now + min(self._ready_s, READY_CAP_S), now + READY_CAP_S)
         elif sent in ("audio", "keepalive"):
             self._active_at = now
         elif isinstance(sent, Flush):
@@ -493,8 +455,8 @@ class Session:
             if bound is not None:
                 bound.restart(now)
 
-    def _bound(self, now: float, ms: int) -> _Bound:
-        return _Bound(ms / 1_000, now + ms / 1_000)
+    def _bound(self, now: float, ms: int) -> Bound:
+        return Bound(ms / 1_000, now + ms / 1_000)
 
     def _violation(self, requirement: str, fact: str) -> None:
         self._events.append(Violation(requirement, fact))
