@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
+use lastword_dialects::Dialect;
 use lastword_session::Token;
 use lastword_spec::limits::Limits;
 
@@ -76,6 +77,10 @@ struct ServeArgs {
     /// The largest recording that can be posted for transcription.
     #[arg(long, default_value_t = 64, value_name = "MIB")]
     max_upload_mib: usize,
+    /// Serve the wire of another service, too, at its own path: the name of a dialect or a file that describes one. May be given more
+    /// than once; `lastword` serves none.
+    #[arg(long, value_name = "NAME|FILE", default_value = "whisper-fastapi")]
+    dialect: Vec<String>,
     /// What to write to stderr: error, warn, info, debug, trace.
     #[arg(long, default_value = "warn", value_name = "LEVEL")]
     log: tracing::level_filters::LevelFilter,
@@ -224,6 +229,7 @@ impl ServeArgs {
             max_sessions: self.max_sessions,
             shutdown_ms: self.shutdown_ms,
             max_upload_bytes: self.max_upload_mib.saturating_mul(1_048_576),
+            dialects: self.dialect.iter().map(|given| dialect(given)).collect::<Result<_>>()?,
         })
     }
 
@@ -284,6 +290,18 @@ impl ServeArgs {
         options.threads_per_decode = self.threads_per_decode;
         load(&options).with_context(|| format!("cannot use the model {}", model.display()))
     }
+}
+
+/// A dialect by its name or from its file. It is there as long as the program runs.
+fn dialect(given: &str) -> Result<&'static Dialect> {
+    if let Some(known) = Dialect::builtin(given) {
+        return Ok(known);
+    }
+    let names = || Dialect::builtins().map(Dialect::name).collect::<Vec<_>>().join(", ");
+    let text = std::fs::read_to_string(given).with_context(|| {
+        format!("{given} is no dialect that comes with this server ({}) and no file that can be read", names())
+    })?;
+    Ok(Box::leak(Box::new(Dialect::from_toml(given, &text)?)))
 }
 
 /// The fixture model: beside the program, or in a clone of the repository.

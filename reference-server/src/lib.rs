@@ -5,6 +5,7 @@ pub mod audio;
 pub mod cli;
 pub mod recognizer;
 mod rest;
+mod rest_fastapi;
 pub mod server;
 pub mod settings;
 mod ws;

@@ -24,13 +24,13 @@ use crate::ws::upgrade::{Credentials, credentials};
 
 /// The name by which clients of OpenAI's interface ask for whatever transcribes.
 const USUAL_MODEL: &str = "whisper-1";
-const RETRY_AFTER_S: u64 = 2;
+pub(crate) const RETRY_AFTER_S: u64 = 2;
 
 /// An error in the shape that those clients read.
 #[derive(Debug)]
-struct Refusal {
-    status: StatusCode,
-    message: String,
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) message: String,
     param: Option<&'static str>,
     code: Option<&'static str>,
 }
@@ -64,7 +64,7 @@ impl IntoResponse for Refusal {
 
 /// The fields of a request.
 #[derive(Debug, Default)]
-struct Form {
+pub(crate) struct Form {
     file: Option<Vec<u8>>,
     model: Option<String>,
     language: Option<String>,
@@ -89,26 +89,32 @@ pub(crate) async fn transcribe(State(app): State<Arc<App>>, request: Request) ->
 }
 
 async fn answer(app: &App, request: Request) -> Result<Response, Refusal> {
+    let (form, transcript) = hear(app, request).await?;
+    Ok(match form.format()? {
+        Format::Json => Json(json!({ "text": transcript.text })).into_response(),
+        Format::Text => format!("{}\n", transcript.text).into_response(),
+        Format::VerboseJson => Json(Verbose::new(transcript, form.words, form.segments || !form.words)).into_response(),
+    })
+}
+
+/// Reads a request and has its recording transcribed. Everything that can be refused is refused before the work begins.
+pub(crate) async fn hear(app: &App, request: Request) -> Result<(Form, Transcript), Refusal> {
     if credentials(request.headers(), app.token.as_ref()) != Credentials::Good {
         let message = "no valid credentials: send them as `Authorization: Bearer TOKEN`".to_owned();
         return Err(Refusal { status: StatusCode::UNAUTHORIZED, message, param: None, code: Some("invalid_api_key") });
     }
     let _place = app.transcriptions.try_acquire().map_err(|_| Refusal::busy("too many transcriptions at once"))?;
-    let form = read_form(request).await?;
-    let format = form.format()?;
+    let mut form = read_form(request).await?;
+    form.format()?;
     let options = form.options(app)?;
-    let file = form.file.ok_or_else(|| Refusal::bad("file", "the field `file` is missing: send a WAV file"))?;
+    let file = form.file.take().ok_or_else(|| Refusal::bad("file", "the field `file` is missing: send a WAV file"))?;
     // Resampling an hour of audio takes long enough to hold others up.
     let samples = tokio::task::spawn_blocking(move || read_wav(&file)).await;
     let samples = samples
         .map_err(|_panic| failed("reading the file failed"))?
         .map_err(|error| Refusal::bad("file", error.to_string()))?;
     let transcript = app.recognizer.transcribe(&samples, &options).await.map_err(|error| engine_refusal(&error))?;
-    Ok(match format {
-        Format::Json => Json(json!({ "text": transcript.text })).into_response(),
-        Format::Text => format!("{}\n", transcript.text).into_response(),
-        Format::VerboseJson => Json(Verbose::new(transcript, form.words, form.segments || !form.words)).into_response(),
-    })
+    Ok((form, transcript))
 }
 
 async fn read_form(request: Request) -> Result<Form, Refusal> {
@@ -238,6 +244,6 @@ impl Verbose {
     }
 }
 
-fn seconds(ms: u64) -> f64 {
+pub(crate) fn seconds(ms: u64) -> f64 {
     ms as f64 / 1_000.0
 }

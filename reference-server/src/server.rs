@@ -8,19 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt as _;
 use axum::{Json, Router};
+use lastword_dialects::Dialect;
 use lastword_session::{ServerPolicy, Token};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::recognizer::Recognizer;
-use crate::rest;
 use crate::settings::{MAX_TRANSCRIPTIONS, Settings, SettingsError};
-use crate::ws::upgrade::listen;
+use crate::ws::upgrade::{listen, listen_in};
+use crate::{rest, rest_fastapi};
 
 /// Output that may wait for a client, unless the limits say otherwise.
 const MAX_OUTGOING_BYTES: u64 = 1_048_576;
@@ -74,6 +75,7 @@ pub struct Server {
     stop: watch::Sender<bool>,
     shutdown_bound: Duration,
     max_upload_bytes: usize,
+    dialects: Vec<&'static Dialect>,
 }
 
 impl Server {
@@ -103,8 +105,8 @@ impl Server {
             sessions_begun: AtomicU64::new(0),
         };
         let shutdown_bound = Duration::from_millis(settings.shutdown_ms);
-        let max_upload_bytes = settings.max_upload_bytes;
-        Ok(Self { listener, address, app: Arc::new(app), stop, shutdown_bound, max_upload_bytes })
+        let (max_upload_bytes, dialects) = (settings.max_upload_bytes, settings.dialects);
+        Ok(Self { listener, address, app: Arc::new(app), stop, shutdown_bound, max_upload_bytes, dialects })
     }
 
     /// Where it listens; with port 0 asked for, the port that the system chose.
@@ -118,13 +120,8 @@ impl Server {
     /// # Errors
     /// When the listening socket fails.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-        let Self { listener, app, stop, shutdown_bound, max_upload_bytes, .. } = self;
-        let transcriptions = post(rest::transcribe).layer(DefaultBodyLimit::max(max_upload_bytes));
-        let router = Router::new()
-            .route("/v1/listen", get(listen))
-            .route("/v1/audio/transcriptions", transcriptions)
-            .route("/healthz", get(health))
-            .with_state(Arc::clone(&app));
+        let Self { listener, app, stop, shutdown_bound, max_upload_bytes, dialects, .. } = self;
+        let router = router(&dialects, max_upload_bytes).with_state(Arc::clone(&app));
         // Small messages must not wait for each other.
         let listener = listener.tap_io(|stream| {
             if let Err(error) = stream.set_nodelay(true) {
@@ -153,6 +150,23 @@ impl Server {
             }
         }
     }
+}
+
+fn router(dialects: &[&'static Dialect], max_upload_bytes: usize) -> Router<Arc<App>> {
+    let largest = || DefaultBodyLimit::max(max_upload_bytes);
+    let mut router = Router::new()
+        .route("/v1/listen", get(listen))
+        .route("/v1/audio/transcriptions", post(rest::transcribe).layer(largest()))
+        .route("/healthz", get(health));
+    for dialect in dialects.iter().filter(|dialect| !dialect.is_native()) {
+        let dialect: &'static Dialect = dialect;
+        let socket = get(move |State(app): State<Arc<App>>, request: Request| listen_in(dialect, app, request));
+        router = router.route(&dialect.socket_path(), socket);
+        if dialect.name() == rest_fastapi::DIALECT {
+            router = router.route("/transcribe", post(rest_fastapi::transcribe).layer(largest()));
+        }
+    }
+    router
 }
 
 /// `GET /healthz`: the server is up only once its engine has passed its self-check, so this needs to check nothing.

@@ -1,6 +1,7 @@
 //! What an operator decides. Owns: the settings, their defaults, and whether the engine can keep what they promise.
 //! Must not know: command lines, sockets.
 
+use lastword_dialects::Dialect;
 use lastword_session::{ServerPolicy, ServerSession, Token};
 use lastword_spec::limits::Limits;
 
@@ -33,6 +34,8 @@ pub struct Settings {
     pub shutdown_ms: u64,
     /// The largest body of a transcription request, in bytes.
     pub max_upload_bytes: usize,
+    /// The wires of other services that are served beside v1, each at its own path.
+    pub dialects: Vec<&'static Dialect>,
 }
 
 impl Default for Settings {
@@ -46,6 +49,7 @@ impl Default for Settings {
             max_sessions: 64,
             shutdown_ms: 20_000,
             max_upload_bytes: 64 * 1_048_576,
+            dialects: Dialect::builtin("whisper-fastapi").into_iter().collect(),
         }
     }
 }
@@ -106,6 +110,28 @@ impl Settings {
         if self.limits.progress_interval_ms < 2 * ENGINE_TICK_MS {
             let why = format!("must be at least {}: the engine tells its progress no oftener", 2 * ENGINE_TICK_MS);
             return Err(refuse("progress_interval_ms", &why));
+        }
+        self.check_dialects()
+    }
+
+    fn check_dialects(&self) -> Result<(), SettingsError> {
+        let mut paths = vec!["/v1/listen".to_owned(), "/v1/audio/transcriptions".to_owned(), "/healthz".to_owned()];
+        for dialect in self.dialects.iter().filter(|dialect| !dialect.is_native()) {
+            let refuse = |why: &str| refuse(&format!("the dialect {}", dialect.name()), why);
+            if let Some((method, path)) = dialect.pre_request_path() {
+                let why = format!("asks by {method} {path} for its socket first, which this server does not serve");
+                return Err(refuse(&why));
+            }
+            let path = dialect.socket_path();
+            if !path.starts_with('/') || path.contains(['{', '}', '*']) {
+                return Err(refuse("has no fixed path: give one that begins with / in its [connect]"));
+            }
+            if paths.contains(&path) {
+                return Err(refuse(&format!(
+                    "has the path {path}, which is taken; give it another one in its [connect]"
+                )));
+            }
+            paths.push(path);
         }
         Ok(())
     }

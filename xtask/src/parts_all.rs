@@ -39,6 +39,16 @@ pub(crate) fn parts() -> Vec<Part> {
         Part {
             needs_build_tools: true,
             shows: |_| true,
+            ..part(
+                "fastapi-client",
+                "a client that knows only whisper-fastapi, through our server",
+                1800,
+                fastapi_client,
+            )
+        },
+        Part {
+            needs_build_tools: true,
+            shows: |_| true,
             ..part("python-server", "an independent server on Python's websockets is certified", 1800, python_server)
         },
         Part {
@@ -91,19 +101,31 @@ fn asyncapi(context: &Context<'_>) -> Plan {
 }
 
 fn openai_client(context: &Context<'_>) -> Plan {
+    Plan::Run(python_client(context, "openai_client.py", &[]))
+}
+
+fn fastapi_client(context: &Context<'_>) -> Plan {
+    let client = context.workspace.root.join(FASTAPI_CLIENT);
+    Plan::Run(python_client(context, "fastapi_client.py", &["--client".into(), client.into()]))
+}
+
+/// The steps of a check with a client from Python against the reference server on the fixtures.
+fn python_client(context: &Context<'_>, check: &str, more: &[OsString]) -> Vec<Step> {
     let programs = Programs::expected(context.workspace);
     let root = &context.workspace.root;
     let mut transcribe = context.workspace.program(bring::python_clients_path(context.workspace));
     transcribe
-        .arg(script(context, "openai_client.py"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg(script(context, check))
         .args([OsString::from("--server"), programs.server.into()])
         .args([OsString::from("--model"), root.join(certify::FIXTURE_MODEL).into()])
-        .args([OsString::from("--audio"), root.join(certify::FIXTURE_AUDIO).into()]);
-    Plan::Run(vec![
+        .args([OsString::from("--audio"), root.join(certify::FIXTURE_AUDIO).into()])
+        .args(more);
+    vec![
         own_step(context, &["tools", "--clients"]).bringing("the PyPI clients"),
         certify::build_command(context.workspace, "release").into(),
         transcribe.into(),
-    ])
+    ]
 }
 
 fn livekit(context: &Context<'_>) -> Plan {
@@ -244,4 +266,5 @@ fn script(context: &Context<'_>, name: &str) -> PathBuf {
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
 const LIVEKIT_PLUGIN: &str = "plugins/livekit";
+const FASTAPI_CLIENT: &str = "conformance/tests/subjects/whisper_fastapi/client.py";
 const PYTHON_SERVER: &str = "conformance/tests/subjects/python_websockets/server.py";

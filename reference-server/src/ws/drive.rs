@@ -4,8 +4,10 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use lastword_dialects::Frame;
 use lastword_session::{ApiMisuse, ServerOutput, ServerSession};
 use lastword_spec::codec;
+use lastword_spec::message::ServerMessage;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -13,6 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::engine::{self, Engine};
 use super::socket::{Incoming, Socket};
+use super::wire::{Step, Wire};
 use crate::recognizer::{EngineEvent, Recognizer};
 
 /// Where a timer that nobody waits for points.
@@ -27,6 +30,8 @@ pub(super) struct Surroundings {
     pub(super) shutdown: watch::Receiver<bool>,
     /// With more output waiting than this, nothing that may bring more is taken.
     pub(super) max_outgoing_bytes: usize,
+    /// The translator, where another wire is spoken, and what the upgrade told it.
+    pub(super) wire: Option<(Wire, Vec<Step>)>,
 }
 
 /// Runs `session` over `socket`, which has just been upgraded, to its end.
@@ -35,8 +40,10 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let now = Instant::now();
+    let (wire, told) = surroundings.wire.map_or((None, Vec::new()), |(wire, told)| (Some(wire), told));
     let mut driver = Driver {
         session,
+        wire,
         socket,
         engine: None,
         recognizer: surroundings.recognizer,
@@ -46,6 +53,7 @@ where
         upgraded_at: now,
         timer: Box::pin(sleep_until(now + FAR)),
     };
+    driver.take(told);
     while !driver.session.is_closed() {
         driver.set_timer();
         let woken = driver.wait().await;
@@ -66,6 +74,8 @@ enum Woken {
 
 struct Driver<S> {
     session: Box<ServerSession>,
+    /// `None` where v1 itself is spoken.
+    wire: Option<Wire>,
     socket: Socket<S>,
     engine: Option<Engine>,
     recognizer: Recognizer,
@@ -102,6 +112,62 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     fn handle(&mut self, woken: Woken) {
+        if let (Some(wire), Woken::Incoming(incoming)) = (&mut self.wire, &woken) {
+            let steps = match incoming {
+                Incoming::Text(text) => wire.receive(&Frame::text(text.as_str())),
+                Incoming::Binary(bytes) => wire.receive(&Frame::Binary(bytes.to_vec())),
+                // How it ends is the same on every wire.
+                Incoming::Close(_) | Incoming::Broken(_) | Incoming::Lost => return self.handle_v1(woken),
+            };
+            return self.take(steps);
+        }
+        self.handle_v1(woken);
+    }
+
+    /// Does what the translator says, in order.
+    fn take(&mut self, steps: Vec<Step>) {
+        for step in steps {
+            let now = self.upgraded_at.elapsed();
+            match step {
+                Step::Write(frame) => self.write(frame),
+                Step::Hear(_) if self.session.is_closed() => {}
+                Step::Hear(Frame::Text(text)) => {
+                    let outcome = self.session.handle_text(now, &text);
+                    self.settle(now, outcome);
+                }
+                Step::Hear(Frame::Binary(bytes)) => {
+                    let outcome = self.session.handle_binary(now, &bytes);
+                    self.settle(now, outcome);
+                }
+                // The Close itself comes from the socket.
+                Step::Hear(Frame::Close { .. }) => {}
+            }
+        }
+    }
+
+    fn write(&mut self, frame: Frame) {
+        match frame {
+            Frame::Text(text) => self.socket.send(text),
+            Frame::Binary(bytes) => self.socket.send_binary(bytes),
+            Frame::Close { code, .. } => {
+                self.socket.close(code.map_or(CloseCode::Normal, |code| CloseCode::from(code.0)), "");
+            }
+        }
+    }
+
+    /// Says a message of the session.
+    fn say(&mut self, message: &ServerMessage) {
+        let Some(wire) = &mut self.wire else {
+            return self.socket.send(codec::encode(message));
+        };
+        for step in wire.send(message) {
+            if let Step::Write(frame) = step {
+                self.write(frame);
+            }
+        }
+    }
+
+    fn handle_v1(&mut self, woken: Woken) {
         let now = self.upgraded_at.elapsed();
         let outcome = match woken {
             Woken::Incoming(Incoming::Text(text)) => self.session.handle_text(now, &text),
@@ -154,9 +220,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 ServerOutput::FinishEngine => self.with_engine(Engine::finish),
                 ServerOutput::CancelEngine => self.engine = None,
                 ServerOutput::Release => self.slot = None,
-                ServerOutput::Send(message) => self.socket.send(codec::encode(&message)),
+                ServerOutput::Send(message) => self.say(&message),
                 ServerOutput::Close { code, reason } => {
                     self.slot = None;
+                    let code = self.wire.as_ref().map_or(code, |wire| wire.close_code(code));
                     self.socket.close(CloseCode::from(code.0), reason);
                 }
                 // The library answers a Close; what is left is to write and to wait, which the end of the socket does.

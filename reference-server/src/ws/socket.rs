@@ -68,6 +68,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.outgoing.push_back(Message::text(text));
     }
 
+    /// Queues a binary message, as [`send`](Self::send) does a text message.
+    pub(super) fn send_binary(&mut self, bytes: Vec<u8>) {
+        self.outgoing_bytes += bytes.len();
+        self.outgoing.push_back(Message::binary(bytes));
+    }
+
     /// Queues a Close behind what waits. Nothing can be queued after it.
     pub(super) fn close(&mut self, code: CloseCode, reason: &'static str) {
         if !self.close_sent {
@@ -200,6 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
 fn payload_bytes(message: &Message) -> usize {
     match message {
         Message::Text(text) => text.len(),
+        Message::Binary(bytes) => bytes.len(),
         _ => 0,
     }
 }

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
+use lastword_dialects::{Capability, Dialect, Upgrade};
 use lastword_session::{ServerPolicy, ServerSession, Token};
 use lastword_spec::PROTOCOL;
 use tokio::net::TcpStream;
@@ -21,6 +22,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::drive::{Surroundings, run};
 use super::socket::Socket;
+use super::wire::{Step, Wire};
 use crate::server::App;
 
 /// A connection costs this much while it is idle; larger messages grow it for as long as they take.
@@ -29,6 +31,8 @@ const READ_BUFFER_BYTES: usize = 4 * 1_024;
 const WRITE_BUFFER_BYTES: usize = 4 * 1_024;
 /// A client that is refused for want of a slot may try again after this many seconds.
 const RETRY_AFTER_S: u64 = 2;
+/// A client of a service that announces no idle timeout sends what keeps a session alive when it likes; after so long it is gone.
+const UNANNOUNCED_IDLE_MS: u64 = 600_000;
 
 /// Whether a request came with good credentials.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,17 +61,16 @@ pub(crate) fn credentials(headers: &HeaderMap, token: Option<&Token>) -> Credent
 }
 
 /// `GET /v1/listen`.
-pub(crate) async fn listen(State(app): State<Arc<App>>, mut request: Request) -> Response {
+pub(crate) async fn listen(State(app): State<Arc<App>>, request: Request) -> Response {
     // [CON-S5]
-    let accepted = match create_response_with_body(&request, Body::empty) {
+    let mut accepted = match create_response_with_body(&request, Body::empty) {
         Ok(response) => response,
         Err(error) => return no_upgrade(&error),
     };
     // [SEC-S1]
     let credentials = credentials(request.headers(), app.token.as_ref());
     if credentials == Credentials::Bad {
-        return (StatusCode::UNAUTHORIZED, [("www-authenticate", "Bearer")], "the credentials are wrong\n")
-            .into_response();
+        return unauthorized("the credentials are wrong\n");
     }
     let offered = offered_protocols(request.headers());
     // [CON-S1]
@@ -75,19 +78,65 @@ pub(crate) async fn listen(State(app): State<Arc<App>>, mut request: Request) ->
         let text = format!("offer the subprotocol {PROTOCOL}, or none\n");
         return (StatusCode::BAD_REQUEST, text).into_response();
     }
+    // [CON-1] [CON-S2]
+    if !offered.is_empty() {
+        accepted.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+    }
+    let policy = if credentials == Credentials::Good { &app.trusting_policy } else { &app.policy };
+    begin(&app, request, accepted, policy, app.next_session_id(), None)
+}
+
+/// The socket of another service's wire. Where it has no place for a credential, the `Authorization` header is one.
+pub(crate) async fn listen_in(dialect: &'static Dialect, app: Arc<App>, request: Request) -> Response {
+    let mut accepted = match create_response_with_body(&request, Body::empty) {
+        Ok(response) => response,
+        Err(error) => return no_upgrade(&error),
+    };
+    let session_id = app.next_session_id();
+    let mut wire = Wire::new(dialect, &session_id);
+    let upgrade = upgrade_of(&request);
+    let told = wire.opened(&upgrade);
+    let mut credentials = credentials(request.headers(), app.token.as_ref());
+    if let (Some(token), Some(shown)) = (&app.token, wire.token()) {
+        credentials = if token.admits(Some(&Token::new(shown))) { Credentials::Good } else { Credentials::Bad };
+    }
+    let comes_later = credentials == Credentials::Absent && !dialect.lacks(Capability::Auth);
+    if credentials != Credentials::Good && !comes_later {
+        return unauthorized("no valid credentials: send them as `Authorization: Bearer TOKEN`\n");
+    }
+    if let Some(name) = wire.subprotocol(&upgrade).and_then(|name| HeaderValue::try_from(name).ok()) {
+        accepted.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, name);
+    }
+    let policy = policy_in(dialect, if comes_later { &app.policy } else { &app.trusting_policy });
+    begin(&app, request, accepted, &policy, session_id, Some((wire, told)))
+}
+
+/// What holds for a session in this dialect.
+fn policy_in(dialect: &Dialect, policy: &Arc<ServerPolicy>) -> Arc<ServerPolicy> {
+    if !dialect.lacks(Capability::IdleTimeout) {
+        return Arc::clone(policy);
+    }
+    let mut policy = ServerPolicy::clone(policy);
+    policy.limits.idle_timeout_ms = policy.limits.idle_timeout_ms.max(UNANNOUNCED_IDLE_MS);
+    Arc::new(policy)
+}
+
+/// Takes a slot and begins a session as soon as the upgrade is answered with `accepted`.
+fn begin(
+    app: &App,
+    mut request: Request,
+    accepted: http::Response<Body>,
+    policy: &Arc<ServerPolicy>,
+    session_id: String,
+    wire: Option<(Wire, Vec<Step>)>,
+) -> Response {
     // [CON-S4]
     let slot = Arc::clone(&app.slots).try_acquire_owned().ok().filter(|_| !*app.shutdown.borrow());
     let Some(slot) = slot else {
         let text = "no free slot for a session; try again later\n";
         return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, RETRY_AFTER_S)], text).into_response();
     };
-    let mut response = accepted;
-    // [CON-1] [CON-S2]
-    if !offered.is_empty() {
-        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
-    }
-    let policy = if credentials == Credentials::Good { &app.trusting_policy } else { &app.policy };
-    let session = match ServerSession::new(Arc::clone(policy), app.next_session_id()) {
+    let session = match ServerSession::new(Arc::clone(policy), session_id) {
         Ok(session) => Box::new(session),
         Err(misuse) => {
             tracing::error!("no session can be made: {misuse}");
@@ -99,11 +148,24 @@ pub(crate) async fn listen(State(app): State<Arc<App>>, mut request: Request) ->
         slot,
         shutdown: app.shutdown.clone(),
         max_outgoing_bytes: app.max_outgoing_bytes,
+        wire,
     };
     let config = socket_config(policy);
     let on_upgrade = hyper::upgrade::on(&mut request);
     app.sessions.spawn(serve(on_upgrade, session, surroundings, config));
-    response
+    accepted
+}
+
+fn unauthorized(text: &'static str) -> Response {
+    (StatusCode::UNAUTHORIZED, [("www-authenticate", "Bearer")], text).into_response()
+}
+
+fn upgrade_of(request: &Request) -> Upgrade {
+    let url = request.uri().path_and_query().map_or("/", |whole| whole.as_str()).to_owned();
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let headers = request.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+    let subprotocols = offered_protocols(request.headers()).into_iter().map(str::to_owned).collect();
+    Upgrade { url, headers, subprotocols }
 }
 
 async fn serve(

@@ -2,6 +2,7 @@
 
 #[cfg(unix)]
 mod command;
+mod dialect;
 mod front;
 mod session;
 #[cfg(feature = "whisper")]
