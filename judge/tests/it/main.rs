@@ -13,6 +13,7 @@ mod options;
 mod probes;
 mod records;
 mod release;
+mod runs;
 mod scene;
 mod single;
 mod suspicion;

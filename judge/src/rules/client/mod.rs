@@ -100,14 +100,14 @@ impl Client {
         let mut verdict = Verdict::default();
         for run in &mut self.runs {
             run.settle(self.scale, &self.secrets);
+            if let Some((id, why)) = run.open_question() {
+                verdict.undecided.entry(id).or_insert(why);
+            }
             verdict.exercised.extend(credit::exercised(run, self.scale));
             for wire in run.wires.values_mut() {
                 verdict.findings.extend(wire.take_findings());
             }
             verdict.findings.append(&mut run.findings);
-            if let Some((id, why)) = run.open_question() {
-                verdict.undecided.entry(id).or_insert(why);
-            }
         }
         verdict.findings.extend(outcome::masked(&self.runs));
         verdict.findings.sort_by_key(|finding| (finding.t_us, finding.frames.last().copied(), finding.requirement));

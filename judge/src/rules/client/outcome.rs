@@ -10,6 +10,7 @@ use super::{Run, seconds};
 use crate::bounds::Scale;
 use crate::conn::At;
 use crate::report::Finding;
+use crate::rules::aud;
 
 /// Beyond its bound an end is late by at least so much before it is called late: a process needs time to go.
 const GRACE_MS: u64 = 1_000;
@@ -36,7 +37,7 @@ pub(super) fn expected(run: &Run) -> Option<(ClientOutcome, RequirementId)> {
     let Some((ended, said)) = &facts.ended else { return Some((ClientOutcome::Incomplete, req::END_C5)) };
     let early = facts.sentinel.is_none_or(|sentinel| ended.event < sentinel.event);
     // A sentinel that crossed it is not what it answers: then its counters contradict what the client sent.
-    let sent_ms = facts.audio_format.as_ref().and_then(bytes_per_ms).map(|per_ms| facts.audio_bytes() / per_ms);
+    let sent_ms = facts.audio_format.as_ref().and_then(|format| aud::to_ms(facts.audio_bytes(), format));
     let contradicts = sent_ms.is_some_and(|sent_ms| said.audio_received_ms < sent_ms);
     if early || contradicts {
         return Some((ClientOutcome::Incomplete, req::END_C8));
@@ -137,8 +138,6 @@ fn wrong_outcome(run: &Run) -> Option<Finding> {
         }
         _ => FindingKind::WrongValue,
     };
-    // It said less than it could know: that is its outcome, whatever the way there.
-    let requirement = if observed.is_complete() || requirement == req::ERR_C1 { requirement } else { req::END_C7 };
     let why = match requirement {
         id if id == req::END_C5 => "no session_ended came",
         id if id == req::END_C8 => "session_ended came before its sentinel",
@@ -147,8 +146,12 @@ fn wrong_outcome(run: &Run) -> Option<Finding> {
         id if id == req::CON_C1 => "no connection came about",
         id if id == req::CON_C2 => "`ready` never came",
         id if id == req::CON_C3 => "the server closed before `ready`",
-        _ => "of how the session ended",
+        _ if expected == ClientOutcome::Cancelled => "its application closed it",
+        _ if expected == ClientOutcome::Complete => "session_ended says that nothing is missing",
+        _ => "session_ended says that something is missing",
     };
+    // It said less than it could know: that is its outcome, whatever the way there.
+    let requirement = if observed.is_complete() || requirement == req::ERR_C1 { requirement } else { req::END_C7 };
     let message = format!("{} although {why}: it is {}", observed.words(), expected.as_str());
     Some(run.finding(kind, requirement, wire.conn, at, message))
 }
@@ -220,8 +223,7 @@ fn cut_input(run: &Run) -> Option<Finding> {
     let wire = run.last().filter(|_| run.wires.len() == 1)?;
     let sentinel = wire.facts.sentinel?;
     let format = wire.facts.audio_format.as_ref()?;
-    let bytes_per_ms = bytes_per_ms(format)?;
-    let received_ms = wire.facts.audio_bytes() / bytes_per_ms;
+    let received_ms = aud::to_ms(wire.facts.audio_bytes(), format)?;
     // A resampler may end a little earlier; who sends what it was given has no such excuse.
     let tolerance_ms = if format.sample_rate_hz == 16_000 { 5 } else { 60 };
     let missing_ms = ended.audio_ms?.saturating_sub(received_ms);
@@ -278,15 +280,14 @@ fn late_end(run: &Run, wire: &Wire, scale: Scale) -> Option<Finding> {
 /// [AUD-1] [AUD-C1] [AUD-C2] [LIM-C1]
 fn frames(run: &Run, wire: &Wire) -> Vec<Finding> {
     let Some(format) = &wire.facts.audio_format else { return Vec::new() };
-    let Some(bytes_per_ms) = bytes_per_ms(format) else { return Vec::new() };
-    let group = bytes_per_ms * 1_000 / u64::from(format.sample_rate_hz.max(1));
+    let Some(group) = format.bytes_per_sample_group().filter(|group| *group > 0) else { return Vec::new() };
     let mut found = Vec::new();
     let frames = &wire.facts.audio;
     for (index, (at, bytes)) in frames.iter().enumerate() {
         let mut say = |kind, requirement, message: String| {
             found.push(run.finding(kind, requirement, wire.conn, *at, message));
         };
-        if group > 0 && bytes % group != 0 {
+        if !bytes.is_multiple_of(group) {
             say(FindingKind::MalformedMessage, req::AUD_1, format!("sent {bytes} bytes, which are no whole samples"));
         }
         if *bytes > wire.limits.max_frame_bytes {
@@ -298,7 +299,7 @@ fn frames(run: &Run, wire: &Wire) -> Vec<Finding> {
         let is_last = next.is_none_or(|next| {
             wire.facts.flushes.iter().any(|flush| flush.event > at.event && flush.event < next.event)
         });
-        let ms = bytes / bytes_per_ms;
+        let Some(ms) = aud::to_ms(*bytes, format) else { continue };
         if ms > 1_000 || (ms < 10 && !is_last) {
             say(FindingKind::WrongValue, req::AUD_C1, format!("sent a frame of {ms} ms"));
         } else if ms > 100 || (ms < 20 && !is_last) {
@@ -346,13 +347,6 @@ fn keepalives(run: &Run, wire: &Wire, scale: Scale) -> Vec<Finding> {
         }
     }
     found
-}
-
-/// How many bytes a millisecond of audio has; `None` where the encoding has no fixed rate.
-pub(super) fn bytes_per_ms(format: &lastword_spec::message::AudioFormat) -> Option<u64> {
-    let bytes = format.bytes_per_sample_group()?;
-    let rate = u64::from(format.sample_rate_hz) * bytes;
-    (rate >= 1_000).then_some(rate / 1_000)
 }
 
 /// [END-C9] Two runs that differ in when the server's last word came, and that ended at the same time after the sentinel: the end

@@ -1,0 +1,160 @@
+//! What a driver sees: calls that come back or fail, and what the application is told of finals, flushes and errors.
+
+use super::super::scene::{FLUSH, FLUSHED, ended, error, heard};
+use super::*;
+
+/// An orderly end by the driver after these events, at 9 s.
+fn ends_well(events: &[(u64, &str)], finals: u64) -> Vec<String> {
+    let last = ended(0, 0, finals);
+    broken(&driven(&joined(&[
+        events,
+        &[(9_000, "call 9 end"), (9_001, END), (9_010, &last), (9_020, "told ended complete")],
+    ])))
+}
+
+#[test]
+fn audio_after_the_end_is_refused_aloud() {
+    let push = |when: &[(u64, &str)]| broken(&driven(when));
+    assert_eq!(push(&[(10, "call 2 end"), (11, END), (20, "call 3 push"), (21, "back 3 push")]), ["END-C6"]);
+    assert_eq!(push(&[(10, "call 2 end"), (11, END), (20, "call 3 push"), (21, "fails 3 push late")]), [""; 0]);
+    assert_eq!(push(&[(10, "call 2 end"), (11, END), (20, "call 3 push")]), [""; 0], "it may still fail");
+    assert_eq!(push(&[(5, "call 3 push"), (10, "call 2 end"), (11, END), (21, "back 3 push")]), [""; 0]);
+    assert_eq!(push(&[(10, "call 2 end"), (11, END), (20, "call 3 flush"), (21, "back 3 flush")]), [""; 0]);
+    assert_eq!(push(&[(20, "call 3 push"), (21, "back 3 push")]), [""; 0]);
+    let second = [(22, "call 4 push"), (23, "back 4 push")];
+    let first_failed = [(10, "call 2 end"), (11, END), (20, "call 3 push"), (21, "fails 3 push late")];
+    assert_eq!(push(&joined(&[&first_failed, &second])), ["END-C6"]);
+}
+
+#[test]
+fn a_second_end_or_close_does_nothing_and_does_not_fail() {
+    let calls = |one: &str, two: &str, outcome: &str| {
+        let (one, two) = (format!("call 2 {one}"), format!("call 3 {two}"));
+        broken(&driven(&[(10, END), (11, &one), (12, "back 2 end"), (13, &two), (14, outcome)]))
+    };
+    for what in ["end", "close"] {
+        assert_eq!(calls(what, what, "fails 3 end again"), ["CLO-C3"], "{what}");
+        assert_eq!(calls(what, what, "back 3 end"), [""; 0], "{what}");
+        assert_eq!(calls(what, what, "fails 2 end first"), [""; 0], "the first may fail: {what}");
+    }
+    assert_eq!(calls("end", "close", "fails 3 close x"), [""; 0], "one of each");
+    assert_eq!(calls("push", "push", "fails 3 push x"), [""; 0]);
+    let last = ended(0, 0, 0);
+    let told = [(10, END), (20, last.as_str()), (21, "told ended complete"), (22, "told ended complete")];
+    assert_eq!(broken(&driven(&told)), ["CLO-C3"]);
+    assert_eq!(broken(&program(&told)), [""; 0], "no driver tells");
+}
+
+#[test]
+fn a_flush_is_sent_as_a_flush() {
+    let flush = |more: &[(u64, &str)]| ends_well(more, 0);
+    assert_eq!(flush(&[(10, "call 2 flush"), (11, FLUSH), (12, FLUSHED)]), [""; 0]);
+    assert_eq!(flush(&[(10, "call 2 flush")]), ["FLU-C1"]);
+    assert_eq!(flush(&[(10, "call 2 flush"), (11, FLUSH), (12, FLUSHED), (20, "call 3 flush")]), ["FLU-C1"]);
+    assert_eq!(flush(&[(10, "call 2 flush"), (11, "fails 2 flush no")]), [""; 0], "it was refused");
+    assert_eq!(flush(&[(10, "call 2 flush"), (11, "back 2 flush")]), ["FLU-C1"]);
+    assert_eq!(broken(&driven(&[(10, "call 2 flush")])), [""; 0], "it may still come");
+    assert_eq!(broken(&driven(&[(10, "call 2 end"), (11, "call 3 flush"), (12, END)])), [""; 0], "after the end");
+    assert_eq!(broken(&driven(&[(10, "call 2 flush"), (11, FLUSH), (12, FLUSHED), (13, END)])), ["FLU-C2"]);
+    assert_eq!(broken(&driven(&[(5, END), (10, "call 2 flush")])), ["FLU-C1"], "not its sentinel");
+    let in_time = [(10, "call 2 flush"), (11, FLUSH), (12, FLUSHED), (13, "call 3 end"), (14, END)];
+    assert_eq!(broken(&driven(&in_time)), [""; 0]);
+    let too_soon = [(10, "call 2 flush"), (11, FLUSH), (12, FLUSHED), (13, END), (14, "call 3 end")];
+    assert_eq!(broken(&driven(&too_soon)), ["FLU-C2"]);
+}
+
+#[test]
+fn a_flush_that_is_not_answered_fails() {
+    // Five seconds that the server has, one for the client, and the grace.
+    let ends_at = |more: &[(u64, &str)], ms: u64| {
+        let events = [(ms - 1, "dropped"), (ms, "told ended incomplete")];
+        broken(&driven(&joined(&[&[(10, FLUSH)], more, &events])))
+    };
+    assert_eq!(ends_at(&[], 6_610), [""; 0]);
+    assert_eq!(ends_at(&[], 6_611), ["FLU-C3"]);
+    assert_eq!(ends_at(&[(20, FLUSHED)], 9_000), [""; 0]);
+    assert_eq!(ends_at(&[(20, "told flush_failed")], 9_000), [""; 0]);
+    assert_eq!(ends_at(&[(20, FLUSHED), (30, FLUSH)], 9_000), ["FLU-C3"], "the second one");
+    assert_eq!(ends_at(&[(1_010, PROGRESS)], 7_610), [""; 0]);
+    assert_eq!(ends_at(&[(1_010, PROGRESS)], 7_611), ["FLU-C3"]);
+    let before =
+        [(5, "told flush_failed"), (6, PROGRESS), (10, FLUSH), (6_610, "dropped"), (6_611, "told ended incomplete")];
+    assert_eq!(broken(&driven(&before)), ["FLU-C3"], "what came before the flush says nothing of it");
+    // The server's end counts where the client tells none, and the harness's patience where there is no end at all.
+    assert_eq!(broken(&driven(&[(10, FLUSH), (6_610, "dropped")])), [""; 0]);
+    assert_eq!(broken(&driven(&[(10, FLUSH), (6_611, "dropped")])), ["FLU-C3"]);
+    assert_eq!(broken(&driven(&[(10, FLUSH), (9_000, "gave_up")])), ["FLU-C3"]);
+    assert_eq!(broken(&driven(&[(10, FLUSH), (9_000, "audio 640")])), [""; 0], "nothing is over yet");
+    assert_eq!(broken(&program(&[(10, FLUSH), (9_000, "dropped")])), [""; 0], "no driver would see it");
+}
+
+#[test]
+fn every_final_reaches_the_application_once() {
+    let (zero, one) = (heard(0, 0, 0), heard(1, 0, 0));
+    let (zero, one) = (zero.as_str(), one.as_str());
+    let told = |more: &[(u64, &str)]| ends_well(more, 2);
+    assert_eq!(told(&[(10, zero), (11, one), (20, "told final 0 word 0"), (21, "told final 1 word 1")]), [""; 0]);
+    assert_eq!(told(&[(10, zero), (11, one), (20, "told final 0 word 0")]), ["FIN-C1"]);
+    assert_eq!(told(&[(10, zero), (11, one), (21, "told final 1 word 1")]), ["FIN-C1"]);
+    let twice = [(10, zero), (20, "told final 0 word 0"), (21, "told final 0 word 0")];
+    assert_eq!(told(&twice), ["FIN-C1"]);
+    assert_eq!(told(&[(10, zero), (12, zero), (20, "told final 0 word 0")]), [""; 0], "the same again is no other");
+    // Who does not pass on the segment is known by its text.
+    assert_eq!(told(&[(10, zero), (11, one), (20, "told final - word 0"), (21, "told final - word 1")]), [""; 0]);
+    assert_eq!(told(&[(10, zero), (20, "told final - word 1")]), ["FIN-C1"]);
+    assert_eq!(told(&[(10, zero), (20, "told final - word 0"), (21, "told final - word 0")]), ["FIN-C1"]);
+    assert_eq!(told(&[(10, zero), (20, "told final 0 other words")]), [""; 0], "its number is enough");
+    // Partials stop where the final is.
+    assert_eq!(told(&[(10, zero), (20, "told final 0 word 0"), (21, "told partial 0 wo")]), ["FIN-C1"]);
+    assert_eq!(told(&[(10, zero), (19, "told partial 0 wo"), (20, "told final 0 word 0")]), [""; 0]);
+    assert_eq!(told(&[(10, zero), (20, "told final 0 word 0"), (21, "told partial 1 wo")]), [""; 0]);
+    assert_eq!(told(&[(10, zero), (20, "told final - word 0"), (21, "told partial - wo")]), [""; 0], "of which?");
+}
+
+#[test]
+fn finals_that_nobody_owes_the_application_are_not_missed() {
+    let (zero, last) = (heard(0, 0, 0), ended(0, 0, 0));
+    let late = [(10, END), (20, last.as_str()), (21, zero.as_str()), (22, "told ended complete")];
+    assert_eq!(broken(&driven(&late)), [""; 0], "it came after the end");
+    let cut = [(10, zero.as_str()), (20, "dropped"), (22, "told ended incomplete")];
+    assert_eq!(broken(&driven(&cut)), [""; 0], "the end did not come");
+    let open = [(10, zero.as_str()), (11, END), (20, last.as_str())];
+    assert_eq!(broken(&driven(&open)), [""; 0], "it may still tell");
+}
+
+#[test]
+fn errors_reach_the_application_by_their_code_and_soon() {
+    let internal = fatal("internal");
+    let failed = |told: &[(u64, &str)]| {
+        broken(&driven(&joined(&[&[(10, internal.as_str())], told, &[(2_000, "told ended error")]])))
+    };
+    assert_eq!(failed(&[(20, "told error internal")]), [""; 0]);
+    assert_eq!(failed(&[(20, "told error overloaded")]), ["ERR-C1"]);
+    assert_eq!(failed(&[]), ["ERR-C1"]);
+    assert_eq!(failed(&[(20, "told other internal")]), ["ERR-C1"]);
+    assert_eq!(failed(&[(1_510, "told error internal")]), [""; 0]);
+    assert_eq!(failed(&[(1_511, "told error internal")]), ["ERR-C1"], "late");
+    assert_eq!(broken(&driven(&[(10, &internal), (20, "told ended error internal")])), [""; 0], "with the end");
+    assert_eq!(broken(&driven(&[(5, "told error internal"), (10, &internal), (20, "told ended error")])), ["ERR-C1"]);
+    assert_eq!(broken(&driven(&[(10, &internal), (20, "closed 4500")])), [""; 0], "it has not ended yet");
+
+    let refused = error("bad_message", false, "");
+    let (one, two) = ((10, refused.as_str()), error("invalid_state", false, ""));
+    assert_eq!(ends_well(&[one, (20, "told error bad_message")], 0), [""; 0]);
+    assert_eq!(ends_well(&[one], 0), ["ERR-C2"]);
+    assert_eq!(ends_well(&[one, (11, &two), (20, "told error bad_message")], 0), ["ERR-C2"]);
+    assert_eq!(ends_well(&[(5, "told error bad_message"), one], 0), ["ERR-C2"]);
+}
+
+#[test]
+fn nothing_of_a_session_outlives_it() {
+    let last = ended(0, 0, 0);
+    let left = |told: &str| broken(&driven(&[(10, END), (20, &last), (30, "told ended complete"), (40, told)]));
+    assert_eq!(left("told left 0"), [""; 0]);
+    assert_eq!(left("told left 1"), ["END-C3"]);
+    assert_eq!(left("told left"), [""; 0], "not counted");
+    let cancelled = [(10, "call 2 close"), (20, "close 1000"), (30, "told ended cancelled"), (40, "told left 2")];
+    assert_eq!(broken(&driven(&cancelled)), ["END-C3"]);
+    let given_up = [(10, "gave_up"), (20, "told ended cancelled"), (40, "told left 2")];
+    assert_eq!(broken(&driven(&given_up)), [""; 0], "who was given up could not clean up");
+}

@@ -1,0 +1,177 @@
+//! What a client owes, to the millisecond: at its bound with the grace nothing is late yet, a millisecond later it is.
+
+use lastword_judge::{Monitor, Options};
+
+use super::super::scene::{FLUSH, KEEPALIVE, ended, heard};
+use super::*;
+
+/// Given up `bound_ms` after what happened at 10 ms, and a millisecond later.
+fn owes(bound_ms: u64, id: &str, before: &[(u64, &str)]) {
+    let gave_up_at = |ms| broken(&joined(&[before, &[(ms, "gave_up")]]));
+    assert_eq!(gave_up_at(10 + bound_ms), [""; 0], "{id}: in time");
+    assert_eq!(gave_up_at(10 + bound_ms + 1), [id], "{id}: late");
+}
+
+/// The same for a client with a driver, and for a program, which also has to exit.
+fn either_owes(driven_ms: u64, program_ms: u64, id: &str, events: &[(u64, &str)]) {
+    owes(driven_ms, id, &joined(&[&[(0, "driven")], events]));
+    owes(program_ms, id, &joined(&[&[(0, "program")], events]));
+}
+
+const OPEN: (u64, &str) = (0, "open");
+const ASKED: (u64, &str) = (1, CONFIG);
+const ACCEPTED: (u64, &str) = (2, READY);
+
+#[test]
+fn before_ready_a_client_owes_its_config_and_then_an_end() {
+    either_owes(11_000, 11_000, "CFG-C1", &[(10, "open")]);
+    either_owes(12_100, 16_500, "CON-C2", &[OPEN, (10, CONFIG)]);
+    either_owes(12_100, 16_500, "CON-C1", &[(10, "failed")]);
+    either_owes(12_100, 16_500, "CON-C1", &[(10, "refused")]);
+    either_owes(1_500, 5_500, "CON-C3", &[OPEN, ASKED, (10, "closed 1011")]);
+    either_owes(1_500, 5_500, "CON-C3", &[OPEN, (10, "dropped")]);
+    either_owes(3_500, 7_700, "ERR-C1", &[OPEN, ASKED, (10, &fatal("overloaded"))]);
+}
+
+#[test]
+fn progress_extends_the_wait_for_ready_to_a_minute_in_all() {
+    let waits = |told_ms: u64, bound_ms: u64| {
+        let config_ms = 10;
+        let events = [(0, "driven"), OPEN, (config_ms, CONFIG), (config_ms + told_ms, PROGRESS)];
+        let late_at = |ms| broken(&joined(&[&events, &[(ms, "gave_up")]]));
+        assert_eq!(late_at(config_ms + told_ms + bound_ms), [""; 0], "{told_ms}");
+        assert_eq!(late_at(config_ms + told_ms + bound_ms + 1), ["CON-C2"], "{told_ms}");
+    };
+    waits(40_000, 12_100);
+    waits(50_000, 12_100);
+    // Five seconds are left of the minute, and a second to end.
+    waits(55_000, 6_600);
+    waits(70_000, 1_500);
+}
+
+#[test]
+fn whoever_was_told_the_end_ends() {
+    let last = ended(0, 0, 0);
+    let told = [OPEN, ASKED, ACCEPTED, (3, END), (10, last.as_str())];
+    owes(1_500, "END-C3", &joined(&[&[(0, "driven")], &told]));
+    owes(1_500, "END-C3", &joined(&[&[(0, "program")], &told]));
+    // After its Close a program has to exit; with a driver the end of the iterator counts, whatever was closed.
+    let closed = [OPEN, ASKED, ACCEPTED, (3, END), (4, last.as_str()), (10, "close 1000")];
+    owes(5_500, "END-C3", &joined(&[&[(0, "program")], &closed]));
+    owes(1_494, "END-C3", &joined(&[&[(0, "driven")], &closed]));
+    either_owes(3_500, 7_700, "ERR-C1", &[OPEN, ASKED, ACCEPTED, (10, &fatal("internal"))]);
+    either_owes(3_500, 7_700, "CLO-C4", &[OPEN, ASKED, ACCEPTED, (10, "close 1000")]);
+    either_owes(3_500, 7_700, "CLO-C4", &[OPEN, ASKED, ACCEPTED, (10, "leaves")]);
+    either_owes(1_500, 5_500, "END-C5", &[OPEN, ASKED, ACCEPTED, (10, "closed 1001")]);
+    either_owes(1_500, 5_500, "END-C5", &[OPEN, ASKED, ACCEPTED, (10, "dropped")]);
+    // The first of the two that ended it counts.
+    either_owes(3_500, 7_700, "CLO-C4", &[OPEN, ASKED, ACCEPTED, (10, "close 1000"), (1_000, "leaves")]);
+    either_owes(1_500, 5_500, "END-C5", &[OPEN, ASKED, ACCEPTED, (10, "closed 1001"), (1_000, "dropped")]);
+}
+
+#[test]
+fn whoever_waits_for_the_end_waits_as_long_as_announced_and_no_longer() {
+    either_owes(17_600, 22_000, "END-C5", &[OPEN, ASKED, ACCEPTED, (10, END)]);
+    let final_0 = heard(0, 0, 0);
+    for moves in [PROGRESS, &final_0, r#"<{"type":"flushed","id":"f"}"#] {
+        either_owes(17_600, 22_000, "END-C5", &[OPEN, ASKED, ACCEPTED, (5, END), (10, moves)]);
+        either_owes(17_600, 22_000, "END-C5", &[OPEN, ASKED, ACCEPTED, (5, moves), (10, END)]);
+    }
+    let warning = r#"<{"type":"warning","code":"c","message":"m"}"#;
+    either_owes(17_600, 22_000, "END-C5", &[OPEN, ASKED, ACCEPTED, (10, END), (1_000, warning)]);
+    let patient = READY.replace(r#""drain_ms":15000"#, r#""drain_ms":20000"#);
+    either_owes(23_100, 27_500, "END-C5", &[OPEN, ASKED, (2, &patient), (10, END)]);
+}
+
+#[test]
+fn the_end_of_the_input_is_passed_on_within_a_second() {
+    owes(1_500, "END-C1", &driven(&[(10, "input")]));
+    owes(1_500, "END-C1", &program(&[(10, "input 100")]));
+    owes(1_500, "END-C1", &program(&[(10, "input"), (900, "input")]));
+    // Input that was over before `ready` came counts from there.
+    owes(1_500, "STA-C1", &[(0, "driven"), OPEN, ASKED, (5, "input"), (10, READY)]);
+    // A sentinel that nobody reads may have been sent.
+    assert_eq!(broken(&driven(&[(5, "deaf"), (10, "input"), (3_000, "gave_up")])), [""; 0]);
+    assert_eq!(broken(&driven(&[(5, "deaf"), (10, "input"), (20, "reads"), (3_000, "gave_up")])), ["END-C1"]);
+}
+
+#[test]
+fn a_silent_client_owes_a_keepalive_and_a_deaf_session_its_end() {
+    owes(11_000, "KA-C1", &driven(&[(10, "audio 640")]));
+    owes(11_000, "KA-C1", &driven(&[(10, KEEPALIVE)]));
+    owes(11_000, "KA-C1", &program(&[(10, KEEPALIVE), (500, FLUSH)]));
+    // What was sent while nobody read is noted only when it is read.
+    owes(11_000, "KA-C1", &driven(&[(3, KEEPALIVE), (4, "deaf"), (10, "reads")]));
+    owes(11_000, "KA-C1", &driven(&[(3, "deaf"), (4, "reads"), (10, KEEPALIVE)]));
+    let speaks: Vec<(u64, &str)> = (1..=8).map(|count| (count * 9_000, KEEPALIVE)).collect();
+    // Twice the idle timeout, and a second to end; from the last that was heard, a Ping included.
+    owes(67_100, "KA-C4", &driven(&joined(&[&[(10, PROGRESS)], &speaks])));
+    owes(67_100, "KA-C4", &driven(&joined(&[&[(10, "pong")], &speaks])));
+    owes(67_100, "KA-C4", &driven(&joined(&[&[(10, "ping")], &speaks])));
+    owes(67_100, "KA-C4", &driven(&joined(&[&[(10, "sound")], &speaks])));
+    owes(71_500, "KA-C4", &program(&joined(&[&[(10, PROGRESS)], &speaks])));
+    owes(67_100, "KA-C4", &driven(&[(10, PROGRESS), (20, "deaf")]));
+}
+
+#[test]
+fn who_is_silent_and_hears_nothing_owes_the_keepalive_first() {
+    // Both would be due at the same moment where the last word lies two idle timeouts less one interval behind the last heard.
+    let at = |spoke_ms: u64| {
+        let speaks: Vec<(u64, &str)> = (1..=5).map(|count| (count * 9_000, KEEPALIVE)).collect();
+        broken(&driven(&joined(&[&[(10, PROGRESS)], &speaks, &[(spoke_ms, KEEPALIVE), (62_000, "gave_up")]])))
+    };
+    assert_eq!(at(50_009), ["KA-C1"]);
+    assert_eq!(at(50_010), [""; 0]);
+}
+
+#[test]
+fn where_only_the_wire_is_known_little_is_owed() {
+    owes(11_000, "CFG-C1", &[(10, "open")]);
+    owes(11_000, "KA-C1", &[OPEN, ASKED, (10, READY)]);
+    owes(11_000, "KA-C1", &[OPEN, ASKED, ACCEPTED, (10, "audio 640")]);
+    let last = ended(0, 0, 0);
+    owes(2_500, "END-C3", &[OPEN, ASKED, ACCEPTED, (3, END), (10, &last)]);
+    let hasty = READY.replace(r#""close_ms":2000"#, r#""close_ms":500"#);
+    owes(1_500, "END-C3", &[OPEN, ASKED, (2, &hasty), (3, END), (10, &last)]);
+    for nothing in [CONFIG, "leaves", "closed 1000"] {
+        assert_eq!(broken(&[OPEN, (10, nothing), (90_000, "gave_up")]), [""; 0], "{nothing}");
+    }
+    for nothing in [END, "close 1000", "dropped"] {
+        assert_eq!(broken(&[OPEN, ASKED, ACCEPTED, (10, nothing), (90_000, "gave_up")]), [""; 0], "{nothing}");
+    }
+}
+
+#[test]
+fn who_has_ended_owes_nothing_and_who_was_given_up_is_not_asked_again() {
+    for over in ["exit 1", "told ended incomplete"] {
+        assert_eq!(broken(&driven(&[(10, "input"), (100, over), (90_000, "gave_up")])), ["END-C1"], "{over}");
+        let found = verdict(&driven(&[(10, "input"), (100, over), (90_000, "gave_up")])).findings;
+        assert_eq!(found[0].t_us, 100_000, "not when the harness gave up: {over}");
+    }
+    assert_eq!(broken(&driven(&[(10, "input"), (100, "gave_up"), (90_000, "gave_up")])), [""; 0]);
+    // What follows was brought about by the harness.
+    assert_eq!(broken(&driven(&[(10, END), (100, "gave_up"), (101, END), (102, "signal 9")])), [""; 0]);
+    assert_eq!(broken(&driven(&[(10, END), (100, END)])), ["END-C2"]);
+}
+
+#[test]
+fn what_is_owed_stands_in_the_ledger_with_its_bound() {
+    let owed = |events: &[(u64, &str)]| {
+        let trace = run(events);
+        let mut monitor = Monitor::new(&trace.header, &Options::default());
+        trace.events.iter().for_each(|event| monitor.observe(event));
+        let client = monitor.owed(0).into_iter().find(|debt| debt.debtor == Side::Client);
+        client.map(|debt| (debt.what, debt.since_us / 1_000, debt.due_us / 1_000, debt.event))
+    };
+    let last = ended(0, 0, 0);
+    let owes = |what: &str, since_ms, due_ms, event| Some((what.to_owned(), since_ms, due_ms, event));
+    assert_eq!(owed(&driven(&[(10, "input")])), owes("end_of_stream", 10, 1_510, 6));
+    assert_eq!(owed(&driven(&[(10, END), (20, &last)])), owes("the end of its iterator", 20, 1_520, 7));
+    assert_eq!(owed(&program(&[(10, END), (20, &last)])), owes("its Close", 20, 1_520, 5));
+    assert_eq!(owed(&program(&[(10, END), (20, &last), (30, "close 1000")])), owes("its end", 30, 5_530, 6));
+    assert_eq!(owed(&program(&[(10, "exit 0")])), None);
+    assert_eq!(owed(&driven(&[(10, "told ended complete")])), None);
+    assert_eq!(owed(&[(0, "driven")]), None);
+    // A second run on another connection does not hide what the first one owes.
+    assert_eq!(owed(&driven(&[(10, "input"), (20, "program"), (21, "@1 open")])), owes("end_of_stream", 10, 1_510, 6));
+}
