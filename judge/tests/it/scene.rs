@@ -41,7 +41,8 @@ pub(crate) fn heard(segment_id: u64, start_ms: u64, end_ms: u64) -> String {
     )
 }
 
-/// A trace of (milliseconds, what): `>` before a text is the client's, `<` the server's, `audio 640` is a frame of so many bytes.
+/// A trace of (milliseconds, what): `>` before a text is the client's, `<` the server's, `audio 640` is a frame of so many bytes,
+/// `command 640` one that looks like a message.
 pub(crate) fn scene(events: &[(u64, &str)]) -> Trace {
     let events = events.iter().map(|(ms, what)| Event { t_us: ms * 1_000, conn: 0, kind: kind_of(what) }).collect();
     Trace { header: Header::new(Side::Server), events }
@@ -57,6 +58,7 @@ fn kind_of(what: &str) -> EventKind {
             EventKind::Open(Open { offered: vec![token()], selected: Some(token()), ..Open::default() })
         }
         "audio" => EventKind::Audio { from: Side::Client, bytes: number(), head: vec![1, 0, 253, 255] },
+        "command" => EventKind::Audio { from: Side::Client, bytes: number(), head: b"{\"type\":".to_vec() },
         "close" => EventKind::Close { from: Side::Client, code: code(), reason: String::new() },
         "closed" => EventKind::Close { from: Side::Server, code: code(), reason: String::new() },
         "dropped" => EventKind::Eof { from: Side::Server, how: Eof::Reset },

@@ -1,6 +1,7 @@
 //! Every trace with every change, every pair of short texts, and traces by chance: what takes seconds, not milliseconds.
 //! Its name is the last one, so that where the first failure ends the run the quick tests have had their turn.
 
+mod blamed;
 mod changed;
 mod cut;
 mod hostile;
