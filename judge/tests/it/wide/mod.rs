@@ -3,6 +3,9 @@
 
 mod blamed;
 mod changed;
+mod counted;
 mod cut;
 mod hostile;
 mod lost;
+mod refused;
+mod unusual;
