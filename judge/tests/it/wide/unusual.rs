@@ -37,7 +37,7 @@ fn sent(name: &'static str, phase: Phase, lines: &[&str]) -> Sent {
         line.split_once(' ').filter(|_| !line.starts_with(['>', '<'])).and_then(|(_, n)| n.parse().ok())
     };
     let lengths: Vec<u64> = lines.iter().filter_map(bytes).filter(|bytes| *bytes > 0).collect();
-    let is_refused = |bytes: u64| matches!(phase, Before | Draining) || bytes % 2 != 0;
+    let is_refused = |bytes: u64| matches!(phase, Before | Draining) || !bytes.is_multiple_of(2);
     let refused = lengths.iter().filter(|bytes| is_refused(**bytes)).count() as u64;
     let audio_ms = lengths.iter().filter(|bytes| !is_refused(**bytes)).sum::<u64>() / 32;
     Sent { name, phase, lines, audio_ms, refused }
