@@ -42,7 +42,7 @@ pub(crate) fn heard(segment_id: u64, start_ms: u64, end_ms: u64) -> String {
 }
 
 /// A trace of (milliseconds, what): `>` before a text is the client's, `<` the server's, `audio 640` is a frame of so many bytes,
-/// `command 640` one that looks like a message.
+/// `command 640` one that looks like a message, `close` without a number a Close without a code.
 pub(crate) fn scene(events: &[(u64, &str)]) -> Trace {
     let events = events.iter().map(|(ms, what)| Event { t_us: ms * 1_000, conn: 0, kind: kind_of(what) }).collect();
     Trace { header: Header::new(Side::Server), events }
@@ -50,8 +50,8 @@ pub(crate) fn scene(events: &[(u64, &str)]) -> Trace {
 
 fn kind_of(what: &str) -> EventKind {
     let (word, number) = what.split_once(' ').unwrap_or((what, ""));
+    let code = || number.parse().ok().map(CloseCode);
     let number = || number.parse::<u64>().unwrap_or_else(|_| panic!("a number in {what:?}"));
-    let code = || u16::try_from(number()).map(CloseCode).ok();
     match word {
         "open" => {
             let token = || "lastword.v1".to_owned();

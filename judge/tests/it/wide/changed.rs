@@ -137,7 +137,11 @@ fn what_is_owed_along_a_good_trace_is_as_it_was() {
             monitor.observe(event);
             let owed = monitor.owed(event.conn).iter().map(line).collect::<Vec<_>>();
             let timers = monitor.timers(event.conn).iter().map(|one| format!("({})", line(one))).collect::<Vec<_>>();
-            let now = [owed, timers].concat().join("; ");
+            let motion = monitor.motion(event.conn).map(|motion| {
+                let in_place = motion.in_place_us.map_or("-".to_owned(), |us| (us / 1_000).to_string());
+                format!("at work since {}, in place from {in_place}", motion.advanced_us / 1_000)
+            });
+            let now = [owed, timers, motion.into_iter().collect()].concat().join("; ");
             // Each frame of audio moves the idle timer.
             let is_audio = matches!(event.kind, EventKind::Audio { .. });
             if before.get(&event.conn) != Some(&now) && !is_audio {

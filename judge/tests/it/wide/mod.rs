@@ -3,9 +3,12 @@
 
 mod blamed;
 mod changed;
+mod closes;
 mod counted;
 mod cut;
 mod hostile;
+mod idles;
 mod lost;
 mod refused;
+mod said;
 mod unusual;
