@@ -34,16 +34,22 @@ pub struct Calibration {
 const SESSIONS: usize = 3;
 /// A subject that turns the very first session away may still be starting.
 const TRIES_WHEN_OVERLOADED: usize = 5;
+/// How often a session is held again in which the subject fell silent: its machine may have stood still for a moment.
+const TRIES_WHEN_SILENT: usize = 1;
 
 /// Runs a few control sessions, one after the other; the first one that fails ends it.
 pub(crate) async fn calibrate(env: &Arc<Env>) -> Calibration {
     let mut controls: Vec<Control> = Vec::new();
-    let mut refused = 0;
+    let (mut refused, mut silent) = (0, 0);
     while controls.len() < SESSIONS {
         let Some(control) = env.controls.alone().await else { break };
         if control.overloaded && refused < TRIES_WHEN_OVERLOADED {
             refused += 1;
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            continue;
+        }
+        if control.fell_silent && silent < TRIES_WHEN_SILENT {
+            silent += 1;
             continue;
         }
         let ok = control.ok;

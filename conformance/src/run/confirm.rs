@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use lastword_judge::{Conclusion, Suspicion};
 use lastword_spec::finding::{FindingKind, Verdict};
 use lastword_spec::registry::RequirementId;
-use lastword_spec::requirements::{CON_S3, KA_S2, KA_S3, KA_S4, KA_S7, PRG_S1, SEC_S3};
+use lastword_spec::requirements::{CLO_S3, CON_S3, KA_S2, KA_S3, KA_S4, KA_S7, PRG_S1, SEC_S3};
 use lastword_spec::table::State;
 
 use super::env::Env;
@@ -25,6 +25,8 @@ pub(super) type Key = (RequirementId, FindingKind);
 const TRIES: usize = 3;
 /// So many more looks decide whether what is a matter of time was seen by chance.
 const MORE_LOOKS: usize = 4;
+/// So many times more cases than at first are looked at side by side where that changes nothing: they mostly wait.
+const LANES: usize = 2;
 
 /// Runs failing cases again, alone, or at most `jobs` side by side where a plain session fails even alone, until each kind of
 /// finding was seen twice or given up, and settles every verdict. Gives back the session that was held alone to see whether the
@@ -42,7 +44,7 @@ pub(super) async fn confirm(
     let control = if hung || lost { env.controls.alone().await } else { None };
     // Where not even the plainest session completes with nothing else running, nothing that is found comes of what runs beside it.
     let side_by_side = control.as_ref().is_some_and(|control| !control.ok && !control.overloaded) && !env.is_serial();
-    let lanes = if side_by_side { jobs } else { 1 };
+    let lanes = if side_by_side { jobs * LANES } else { 1 };
     let alone = control.map(|control| control.evidence());
     let mut confirmed: BTreeSet<Key> = proved(results).into_keys().collect();
     if alone.as_ref().is_some_and(|evidence| !control::is_answered(evidence)) {
@@ -59,7 +61,7 @@ pub(super) async fn confirm(
         let names: Vec<&str> = chosen.iter().map(|index| results[*index].case.id.as_str()).collect();
         let how = if lanes > 1 { "side by side" } else { "alone" };
         observer.note(&format!("running {} again, {how}", names.join(", ")));
-        let looks = chosen.iter().map(|index| again(env, results[*index].case, keys(&results[*index])));
+        let looks = chosen.iter().map(|index| again(env, results[*index].case, keys(&results[*index]), side_by_side));
         for (index, second) in chosen.iter().zip(join_all(looks).await) {
             let Some(second) = second else { continue };
             let keys = keys(&results[*index]);
@@ -108,32 +110,51 @@ fn choose(
     chosen
 }
 
-/// One case once more; `None` where the subject had no room for it.
-async fn again(env: &Arc<Env>, case: &'static Case, keys: BTreeSet<Key>) -> Option<Box<CaseResult>> {
-    let Unit::Done(second) = unit::run(env, case).await else { return None };
-    if is_a_matter_of_time(&shared(&second, &keys)) {
-        return Some(least_of_more(env, second, &keys).await);
+/// One case once more; `None` where the subject had no room for it. `side_by_side`: what runs beside it changes nothing.
+async fn again(
+    env: &Arc<Env>,
+    case: &'static Case,
+    keys: BTreeSet<Key>,
+    side_by_side: bool,
+) -> Option<Box<CaseResult>> {
+    if side_by_side && is_a_matter_of_time(&keys) {
+        return look_often(env, case, MORE_LOOKS + 1, &keys).await;
     }
-    Some(second)
+    let Unit::Done(second) = unit::run(env, case).await else { return None };
+    if !is_a_matter_of_time(&shared(&second, &keys)) {
+        return Some(second);
+    }
+    let least = look_often(env, case, MORE_LOOKS, &keys).await;
+    Some(least.into_iter().fold(second, |second, least| of_less(second, least, &keys)))
 }
 
 /// Whether all of this may come from a line, or a machine, that stood still for a moment: something was late, or two things
 /// crossed.
 fn is_a_matter_of_time(found: &BTreeSet<Key>) -> bool {
-    let by_clock = |id: &RequirementId| [KA_S2, KA_S3, KA_S4, KA_S7, CON_S3].contains(id);
+    let by_clock = |id: &RequirementId| [KA_S2, KA_S3, KA_S4, KA_S7, CLO_S3, CON_S3].contains(id);
     let by_kind = |kind: &FindingKind| matches!(kind, FindingKind::Late | FindingKind::NoProgress);
     !found.is_empty() && found.iter().all(|(id, kind)| by_kind(kind) || by_clock(id))
 }
 
-/// The case some more times, side by side, and of all looks the one that saw the least: a line that stands still now and then
+/// The case so many times, side by side, and of all looks the one that saw the least: a line that stands still now and then
 /// may do so in two looks in a row, a server that is late is late in all.
-async fn least_of_more(env: &Arc<Env>, second: Box<CaseResult>, keys: &BTreeSet<Key>) -> Box<CaseResult> {
-    let looks = join_all((0..MORE_LOOKS).map(|_| unit::run(env, second.case))).await;
-    let more = looks.into_iter().filter_map(|look| match look {
+async fn look_often(
+    env: &Arc<Env>,
+    case: &'static Case,
+    times: usize,
+    keys: &BTreeSet<Key>,
+) -> Option<Box<CaseResult>> {
+    let looks = join_all((0..times).map(|_| unit::run(env, case))).await;
+    let seen = looks.into_iter().filter_map(|look| match look {
         Unit::Done(result) if result.evidence.is_some() => Some(result),
         _ => None,
     });
-    more.fold(second, |least, look| if shared(&look, keys).len() < shared(&least, keys).len() { look } else { least })
+    seen.reduce(|least, look| of_less(least, look, keys))
+}
+
+/// Of two looks the one that saw less of this; the first where they saw as much.
+fn of_less(first: Box<CaseResult>, other: Box<CaseResult>, keys: &BTreeSet<Key>) -> Box<CaseResult> {
+    if shared(&other, keys).len() < shared(&first, keys).len() { other } else { first }
 }
 
 pub(super) fn shared(look: &CaseResult, keys: &BTreeSet<Key>) -> BTreeSet<Key> {
@@ -266,7 +287,11 @@ pub(crate) fn confirmed(results: &[CaseResult]) -> BTreeMap<Key, String> {
         both.into_iter().map(move |key| (key, case.clone()))
     };
     let again: BTreeMap<Key, String> = results.iter().filter(stands).flat_map(of).collect();
-    proved(results).into_iter().chain(again).collect()
+    let by_control =
+        |result: &&CaseResult| matches!(&result.confirmation, Confirmation::By(by) if by == control::CONTROL);
+    let gone = results.iter().filter(by_control).flat_map(keys).filter(is_gone_for_good);
+    let gone = gone.map(|key| (key, control::CONTROL.to_owned()));
+    gone.chain(proved(results)).chain(again).collect()
 }
 
 /// The failing cases: those first that are about what was found in them.

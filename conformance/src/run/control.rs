@@ -24,6 +24,8 @@ use crate::wire::Outgoing;
 /// What came of a control session.
 #[derive(Clone, Debug)]
 pub(crate) struct Control {
+    /// How many had begun when it did, itself among them.
+    pub(crate) number: u64,
     /// It ran to `session_ended{complete:true}`, and the judge had nothing to say.
     pub(crate) ok: bool,
     /// The subject answered at all: `ready` or an overload answer.
@@ -34,6 +36,8 @@ pub(crate) struct Control {
     pub(crate) overloaded: bool,
     /// Why it is not ok.
     pub(crate) why: Option<String>,
+    /// Nothing is wrong with it but that the subject was silent for too long: it is stuck, or its machine stood still.
+    pub(crate) fell_silent: bool,
     /// How long it took, in milliseconds.
     pub(crate) took_ms: u64,
     /// When it started.
@@ -78,6 +82,8 @@ pub(crate) struct Controls {
 #[derive(Default)]
 struct State {
     running: bool,
+    /// How many have begun.
+    begun: u64,
     last: Option<Control>,
     usual_ms: Option<u64>,
     broken: Option<String>,
@@ -91,6 +97,8 @@ struct State {
 
 /// How long a control session waits for its next message.
 const SILENCE: Duration = Duration::from_secs(5);
+/// How long it waits where the one before it did not complete.
+const DOUBTFUL_SILENCE: Duration = Duration::from_secs(3);
 /// How long it waits where calibration, or several in a row, have shown that none completes: then it only asks whether the
 /// subject still answers.
 const SHORT_SILENCE: Duration = Duration::from_secs(2);
@@ -105,6 +113,8 @@ const STILL_LOST: Duration = Duration::from_secs(10);
 const TIMES_USUAL: u64 = 8;
 /// How long its connection may take to open: far longer than with a subject that serves.
 const OPENING: Duration = Duration::from_secs(3);
+/// However slow everything is, a control session waits no longer for one thing. One that fell silent is held again.
+const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 /// How long it may take in all; longer where the server proves that it works.
 const BOUND: Duration = Duration::from_secs(25);
 /// How long a suspect's control waits for the right to open a session.
@@ -170,18 +180,30 @@ impl Controls {
         state.last.clone().filter(|last| state.lost >= DEAD && last.started.elapsed() < STILL_LOST)
     }
 
-    /// How long a control session waits for its next message. Where several in a row did not complete, the next one need not wait
-    /// for longer than is conspicuous on this subject.
+    /// Whether this one tells only of a machine that stood still for a moment, for all that is known: a subject that hangs is
+    /// silent in the next one too.
+    pub(crate) fn may_have_stood_still(&self, control: Option<&Control>) -> bool {
+        control.is_some_and(|control| control.fell_silent) && self.broken().is_none() && self.lock().lost < DEAD
+    }
+
+    /// How long a control session waits for its next message. Where others did not complete just before it, it need not wait for
+    /// longer than is conspicuous on this subject.
     fn silence(&self) -> Duration {
         let state = self.lock();
-        match (&state.broken, state.lost >= DEAD) {
-            (Some(_), _) => SHORT_SILENCE,
-            (None, true) => {
-                let usual = Duration::from_millis(TIMES_USUAL.saturating_mul(state.usual_ms.unwrap_or(0)));
-                usual.clamp(SHORT_SILENCE, SILENCE)
-            }
-            (None, false) => SILENCE,
+        let (broken, lost) = (state.broken.is_some(), state.lost);
+        let usual = Duration::from_millis(TIMES_USUAL.saturating_mul(state.usual_ms.unwrap_or(0)));
+        drop(state);
+        match lost {
+            _ if broken => SHORT_SILENCE,
+            0 => self.scaled(SILENCE).min(LONGEST_SILENCE),
+            1..DEAD => usual.clamp(DOUBTFUL_SILENCE, SILENCE),
+            DEAD.. => usual.clamp(SHORT_SILENCE, SILENCE),
         }
+    }
+
+    /// A bound by the clock of a machine that is not busy, by that of this one as the last control session found it.
+    pub(crate) fn scaled(&self, bound: Duration) -> Duration {
+        bound * u32::try_from(self.current_scale_percent()).unwrap_or(u32::MAX) / 100
     }
 
     /// How much slower than usual a session was, in percent, at least 100.
@@ -198,23 +220,28 @@ impl Controls {
 
     /// A control session that started after this call. Shared with everybody who asked before it started.
     pub(crate) async fn fresh(&self) -> Option<Control> {
-        let asked = Instant::now();
+        let begun = self.lock().begun;
+        self.after(begun).await
+    }
+
+    /// One that started after the one of this number, which may have been a moment ago.
+    pub(crate) async fn after(&self, number: u64) -> Option<Control> {
         loop {
             // Made before the look, so that no end in between is missed.
             let finished = self.finished.notified();
-            if self.claim() {
+            if let Some(control) = self.last().filter(|control| control.number > number) {
+                return Some(control);
+            }
+            if let Some(number) = self.claim() {
                 let env = self.env.get().and_then(Weak::upgrade)?;
                 let control = match env.gate.session_within(PERMIT).await {
-                    Some(permit) => Some(session(&env, permit).await),
+                    Some(permit) => Some(session(&env, number, permit).await),
                     None => None,
                 };
                 self.finish(control.clone());
                 return control;
             }
             finished.await;
-            if let Some(control) = self.last().filter(|control| control.started >= asked) {
-                return Some(control);
-            }
         }
     }
 
@@ -222,16 +249,22 @@ impl Controls {
     pub(crate) async fn alone(&self) -> Option<Control> {
         let env = self.env.get().and_then(Weak::upgrade)?;
         let permit = env.gate.session().await;
-        let control = session(&env, permit).await;
+        let number = self.next_number();
+        let control = session(&env, number, permit).await;
         self.finish(Some(control.clone()));
         Some(control)
     }
 
-    fn claim(&self) -> bool {
+    /// The number of the next one, where none is under way.
+    fn claim(&self) -> Option<u64> {
+        let free = !std::mem::replace(&mut self.lock().running, true);
+        free.then(|| self.next_number())
+    }
+
+    fn next_number(&self) -> u64 {
         let mut state = self.lock();
-        let free = !state.running;
-        state.running = true;
-        free
+        state.begun += 1;
+        state.begun
     }
 
     fn finish(&self, control: Option<Control>) {
@@ -261,18 +294,19 @@ pub(super) fn slowest_ms(controls: &[Control]) -> Option<u64> {
 }
 
 /// One control session: config, ready, one word of speech, the sentinel, `session_ended`.
-async fn session(env: &Arc<Env>, permit: SessionPermit) -> Control {
+async fn session(env: &Arc<Env>, number: u64, permit: SessionPermit) -> Control {
     let started = Instant::now();
     let recorder = Arc::new(Recorder::new(env.header(CONTROL, 100), &env.options()));
     let open = Open::default();
     let opening = env.open(0, &open, Some("word".to_owned()), &recorder, permit);
-    let why = match timeout(OPENING, opening).await {
+    let patience = env.controls.scaled(OPENING).min(LONGEST_SILENCE);
+    let failure = match timeout(patience, opening).await {
         Err(_) => {
-            let error = format!("no answer to the upgrade within {} s", OPENING.as_secs());
+            let error = format!("no answer to the upgrade within {} s", patience.as_secs());
             recorder.note(0, EventKind::ConnectFailed { error: error.clone() });
-            Some(error)
+            Some(Failure { why: error, fell_silent: true })
         }
-        Ok(None) => Some(recorder.ending(0).unwrap_or_else(|| "no connection".to_owned())),
+        Ok(None) => Some(recorder.ending(0).unwrap_or_else(|| "no connection".to_owned()).into()),
         Ok(Some(session)) => converse(env, session, &recorder).await.err(),
     };
     let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -282,15 +316,20 @@ async fn session(env: &Arc<Env>, permit: SessionPermit) -> Control {
         judgement.findings.iter().find(|finding| finding.culprit == Culprit::Server).map(lastword_judge::render);
     if let Some(ready) = recorder.ready(0) {
         let _ = env.ready.set(ready);
+    } else if recorder.is_flooded(0) {
+        env.suspects.flooded();
     }
     let overloaded = is_overload(trace.events.iter());
-    let why = why.or(fault);
+    let fell_silent = fault.is_none() && failure.as_ref().is_some_and(|failure| failure.fell_silent);
+    let why = failure.map(|failure| failure.why).or(fault);
     Control {
+        number,
         ok: why.is_none(),
         answered: overloaded || recorder.ready(0).is_some(),
         reached: trace.events.iter().any(|event| matches!(event.kind, EventKind::Open(_) | EventKind::Refused { .. })),
         overloaded,
         why,
+        fell_silent,
         took_ms,
         started,
         trace: Arc::new(trace),
@@ -298,7 +337,20 @@ async fn session(env: &Arc<Env>, permit: SessionPermit) -> Control {
     }
 }
 
-async fn converse(env: &Arc<Env>, mut session: Session, recorder: &Arc<Recorder>) -> Result<(), String> {
+/// Why a control session did not complete.
+struct Failure {
+    why: String,
+    /// The subject was silent for too long, and nothing else was wrong.
+    fell_silent: bool,
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Self { why, fell_silent: false }
+    }
+}
+
+async fn converse(env: &Arc<Env>, mut session: Session, recorder: &Arc<Recorder>) -> Result<(), Failure> {
     let broken = env.controls.broken();
     let silence = env.controls.silence();
     let start = Instant::now();
@@ -309,7 +361,7 @@ async fn converse(env: &Arc<Env>, mut session: Session, recorder: &Arc<Recorder>
     wait(recorder, "ready", &limits).await?;
     if let Some(why) = broken {
         session.link.cut();
-        return Err(format!("it was taken as far as ready only, since none completes on this subject: {why}"));
+        return Err(format!("it was taken as far as ready only, since none completes on this subject: {why}").into());
     }
     let audio = Audio { speech: Some("word".to_owned()), ..Audio::default() };
     let mut messages = audio_frames::frames(&audio, &env.speech, 1, |_| None);
@@ -318,19 +370,23 @@ async fn converse(env: &Arc<Env>, mut session: Session, recorder: &Arc<Recorder>
     wait(recorder, "session_ended", &limits).await?;
     let complete = Map::from_iter([("type".to_owned(), json!("session_ended")), ("complete".to_owned(), json!(true))]);
     if !recorder.has_said(&complete) {
-        return Err("the control session ended incomplete".to_owned());
+        return Err("the control session ended incomplete".to_owned().into());
     }
     // The Close has its own time, however long the work took.
     let limits = Limits { bound: Instant::now() + silence, ..limits };
-    let closed = until(recorder, &limits, |recorder| recorder.is_over(0)).await;
-    if closed { Ok(()) } else { Err("the control session was not closed".to_owned()) }
+    match until(recorder, &limits, |recorder| recorder.is_over(0)).await {
+        Until::Done | Until::Over => Ok(()),
+        ended => {
+            Err(Failure { why: "the control session was not closed".to_owned(), fell_silent: ended == Until::Silent })
+        }
+    }
 }
 
-async fn send(session: &mut Session, messages: Vec<Outgoing>, bound: Instant) -> Result<(), String> {
+async fn send(session: &mut Session, messages: Vec<Outgoing>, bound: Instant) -> Result<(), Failure> {
     match timeout_at(bound, session.link.send(messages)).await {
         Ok(true) => Ok(()),
-        Ok(false) => Err("the control session's connection ended".to_owned()),
-        Err(_) => Err("the control session could not be written to".to_owned()),
+        Ok(false) => Err("the control session's connection ended".to_owned().into()),
+        Err(_) => Err("the control session could not be written to".to_owned().into()),
     }
 }
 
@@ -344,31 +400,45 @@ struct Limits {
     latest: Instant,
 }
 
-async fn wait(recorder: &Arc<Recorder>, wanted: &str, limits: &Limits) -> Result<(), String> {
+async fn wait(recorder: &Arc<Recorder>, wanted: &str, limits: &Limits) -> Result<(), Failure> {
     let message = Map::from_iter([("type".to_owned(), Value::from(wanted))]);
-    let came = until(recorder, limits, |recorder| recorder.has_said(&message)).await;
-    if came {
+    let ended = until(recorder, limits, |recorder| recorder.has_said(&message)).await;
+    if ended == Until::Done {
         return Ok(());
     }
-    Err(match recorder.ending(0) {
+    let why = match recorder.ending(0) {
         Some(ending) => format!("the control session got no {wanted}, but {ending}"),
         None => {
             let silent_s = recorder.now_us().saturating_sub(recorder.last_us(0)) / 1_000_000;
             format!("the control session got no {wanted}, and for {silent_s} s nothing that moved it")
         }
-    })
+    };
+    Err(Failure { why, fell_silent: ended == Until::Silent })
+}
+
+/// How a wait of a control session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Until {
+    /// What was waited for is there.
+    Done,
+    /// The connection is over.
+    Over,
+    /// The server was silent for too long.
+    Silent,
+    /// It was not, and still did not get there.
+    TooLong,
 }
 
 /// Waits; every message of the server extends the silence that is allowed, and progress what is owed.
-async fn until(recorder: &Arc<Recorder>, limits: &Limits, done: impl Fn(&Recorder) -> bool) -> bool {
+async fn until(recorder: &Arc<Recorder>, limits: &Limits, done: impl Fn(&Recorder) -> bool) -> Until {
     let mut changes = recorder.changes();
     let mut deadline = Instant::now() + limits.silence;
     loop {
         if done(recorder) {
-            return true;
+            return Until::Done;
         }
         if recorder.is_over(0) {
-            return false;
+            return Until::Over;
         }
         let owed_until = recorder.owed_by_server(0).iter().map(|debt| recorder.instant(debt.due_us)).max();
         let bound = owed_until.map_or(limits.bound, |due| due.min(limits.latest).max(limits.bound));
@@ -378,7 +448,8 @@ async fn until(recorder: &Arc<Recorder>, limits: &Limits, done: impl Fn(&Recorde
         let bound = in_place.map_or(bound, |in_place| bound.min(in_place));
         match timeout_at(deadline.min(bound), changes.changed()).await {
             Ok(Ok(())) => deadline = Instant::now() + limits.silence,
-            Ok(Err(_)) | Err(_) => return done(recorder),
+            Ok(Err(_)) | Err(_) if done(recorder) => return Until::Done,
+            Ok(Err(_)) | Err(_) => return if deadline <= bound { Until::Silent } else { Until::TooLong },
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use lastword_judge::Options;
 use lastword_spec::message::Ready;
@@ -15,7 +16,7 @@ use crate::case::{Credential, Open};
 use crate::memory::Watch;
 use crate::record::Recorder;
 use crate::speech::Speech;
-use crate::wire::{Dialler, Link, Opened};
+use crate::wire::{self, Dialler, Link, Opened};
 
 /// What the parts of a run share.
 pub(crate) struct Env {
@@ -123,7 +124,8 @@ impl Env {
         recorder: &Arc<Recorder>,
         permit: SessionPermit,
     ) -> Option<Session> {
-        match self.dialler.open(&open.offer, open.authorization).await {
+        let bound = self.controls.scaled(wire::OPENING).min(Duration::from_millis(self.max_wait_ms)).max(wire::OPENING);
+        match self.dialler.open(&open.offer, open.authorization, bound).await {
             Opened::Socket { socket, selected } => {
                 recorder.note(
                     conn,
@@ -137,7 +139,8 @@ impl Env {
                         probe,
                     }),
                 );
-                Some(Session { link: Link::new(conn, *socket, Arc::clone(recorder)), _permit: permit })
+                let link = Link::new(conn, *socket, Arc::clone(recorder), self.suspects.flood());
+                Some(Session { link, _permit: permit })
             }
             Opened::Refused { status, retry_after } => {
                 let offered = Some(open.offer.clone());

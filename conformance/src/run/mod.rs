@@ -93,9 +93,18 @@ async fn serves(env: &Arc<Env>) -> bool {
     env.controls.alone().await.is_some_and(|control| control.ok || control.overloaded)
 }
 
+/// So many sessions that nobody waits for one where the operator sets no bound: most cases have one or two, but somebody who looks
+/// into a stall has thirty, and several do at a time. Whoever had to wait there would be taken for one whom the subject lets wait.
+fn enough_sessions(jobs: usize) -> usize {
+    const EACH: usize = 24;
+    /// Two ends of each fit into what a process may usually have open.
+    const MOST: usize = 400;
+    (jobs * EACH).min(MOST).max(jobs * 3 + 16)
+}
+
 /// What the parts of a run share, before its first session, and how much may go on side by side.
 pub(crate) fn environment(plan: &Plan) -> (Arc<Env>, usize) {
-    let sessions = plan.max_sessions.unwrap_or(plan.jobs * 3 + 16).max(1);
+    let sessions = plan.max_sessions.unwrap_or_else(|| enough_sessions(plan.jobs)).max(1);
     let env = Arc::new(Env {
         watch: plan.dialler.is_in_memory().then(Watch::new).flatten(),
         dialler: plan.dialler.clone(),

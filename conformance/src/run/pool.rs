@@ -9,6 +9,7 @@ use std::time::Duration;
 use lastword_spec::finding::Verdict;
 use lastword_spec::requirements::{CFG_S1, CLO_S2, END_S1, END_S2, END_S6, FLU_S2};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::env::Env;
 use super::result::{CaseResult, skipped};
@@ -110,7 +111,10 @@ pub(super) async fn run_crowded_again(
     let bore = jobs;
     while jobs > 1 && env.controls.broken().is_none() {
         let crowded: Vec<usize> = (0..results.len()).filter(|index| results[*index].is_without_control()).collect();
-        if crowded.is_empty() || !recovers(env).await {
+        let failed = results.iter().filter(|result| result.verdict.is_failure()).count();
+        // Where most of them have failed, a few more verdicts are not worth a long wait.
+        let patience = if crowded.len() < failed { Duration::ZERO } else { backlog(env, bore) };
+        if crowded.is_empty() || !recovers(env, patience).await {
             break;
         }
         jobs = (jobs / FEWER).max(1);
@@ -130,22 +134,33 @@ pub(super) async fn run_crowded_again(
     (results, jobs)
 }
 
-/// So often a plain session is tried on a subject that may still be busy with what it was sent.
-const RECOVERY_TRIES: usize = 5;
-const RECOVERY_PAUSE: Duration = Duration::from_secs(2);
+/// How long a subject may be busy with what it was sent: so many times what its sessions take one after the other, for some are
+/// longer than the plainest; and how long that is waited for.
+const LONGER_SESSIONS: u32 = 6;
+const LEAST_BACKLOG: Duration = Duration::from_secs(3);
+const MOST_BACKLOG: Duration = Duration::from_secs(24);
+const RECOVERY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Whether a plain session succeeds when nothing else runs, at once or after a while.
-async fn recovers(env: &Arc<Env>) -> bool {
-    for _ in 0..RECOVERY_TRIES {
+/// How long a subject may be busy with what so many cases side by side have sent it.
+fn backlog(env: &Env, jobs: usize) -> Duration {
+    let sessions = u32::try_from(jobs).unwrap_or(u32::MAX).saturating_mul(LONGER_SESSIONS);
+    let usual = Duration::from_millis(env.controls.usual_ms());
+    env.controls.scaled(usual.saturating_mul(sessions).clamp(LEAST_BACKLOG, MOST_BACKLOG))
+}
+
+/// Whether a plain session succeeds when nothing else runs, at once or within this time.
+async fn recovers(env: &Arc<Env>, patience: Duration) -> bool {
+    let until = Instant::now() + patience;
+    loop {
         match env.controls.alone().await {
             Some(control) if control.ok => return true,
-            // Nobody is there, or who is there does not speak as a server does.
-            Some(control) if !control.reached && control.took_ms < 1_000 => return false,
-            Some(control) if !control.judgement.findings.is_empty() => return false,
-            _ => tokio::time::sleep(RECOVERY_PAUSE).await,
+            // It is silent, or says that it has no room: it may still be busy.
+            Some(control) if (control.fell_silent || control.overloaded) && Instant::now() < until => {
+                tokio::time::sleep(RECOVERY_PAUSE).await;
+            }
+            _ => return false,
         }
     }
-    false
 }
 
 /// Cases first that show at once whether the subject is stuck, then those that take their time whatever the subject does: for

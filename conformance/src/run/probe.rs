@@ -396,8 +396,7 @@ impl Probes {
     }
 
     fn scaled(&self, duration: Duration) -> Duration {
-        let percent = u32::try_from(self.env.controls.current_scale_percent()).unwrap_or(u32::MAX);
-        duration * percent / 100
+        self.env.controls.scaled(duration)
     }
 }
 

@@ -88,7 +88,7 @@ pub(super) async fn transcribe(env: &Arc<Env>, jobs: usize) -> Transcripts {
 
 async fn one(env: &Arc<Env>, clip: &Clip) -> Transcript {
     let recorder = Arc::new(Recorder::new(env.header("transcript", 100), &env.options()));
-    let bound = Duration::from_millis(clip.duration_ms()) + SLACK;
+    let bound = Duration::from_millis(clip.duration_ms()) + env.controls.scaled(SLACK);
     let _ = timeout(bound, converse(env, clip, &recorder)).await;
     let trace = recorder.trace();
     let judgement = judge(&trace, &env.options());

@@ -151,15 +151,21 @@ async fn control_after(env: &Arc<Env>) -> Option<Control> {
     }
     // It waits and does nothing: others may run meanwhile.
     let _parked = env.parking.park();
-    let mut last = None;
-    for _ in 0..CONTROL_TRIES {
-        last = env.controls.fresh().await;
-        if last.as_ref().is_some_and(|control| !control.overloaded) {
-            break;
+    let (mut had_no_room, mut fell_silent) = (0, false);
+    loop {
+        let control = env.controls.fresh().await;
+        if control.as_ref().is_none_or(|control| control.overloaded) {
+            had_no_room += 1;
+            if had_no_room == CONTROL_TRIES {
+                return control;
+            }
+            tokio::time::sleep(CONTROL_PAUSE).await;
+        } else if !fell_silent && env.controls.may_have_stood_still(control.as_ref()) {
+            fell_silent = true;
+        } else {
+            return control;
         }
-        tokio::time::sleep(CONTROL_PAUSE).await;
     }
-    last
 }
 
 #[cfg(test)]

@@ -46,6 +46,10 @@ struct Progress<'a> {
     witness: Option<oneshot::Receiver<Option<Control>>>,
     /// Control sessions of this wait that were held.
     heard: usize,
+    /// The number of the last of them.
+    last_heard: Option<u64>,
+    /// One fell silent, and was not counted.
+    doubted: bool,
     /// No further one can be held beside the suspect.
     exhausted: bool,
     watched: Option<Watched>,
@@ -65,6 +69,8 @@ pub(crate) const CONTROL_BEFORE: u32 = 998;
 pub(crate) const CONTROL_AFTER: u32 = 999;
 /// How many control sessions a suspect must outlive that is the first of its kind; the judge asks for as many.
 pub(super) const CONTROLS: usize = 3;
+/// A control session shows nothing of a silence unless it ends after the silence has begun, also where the clock jumps.
+const WITNESS_AFTER_US: u64 = 1_000;
 /// What the wait for a timer outlasts the timer's own bound by.
 const TIMER_MARGIN_US: u64 = 200_000;
 /// Who moves so often while it is watched is not watched any longer.
@@ -85,6 +91,8 @@ impl<'a> Wait<'a> {
             since_us: recorder.now_us(),
             witness: None,
             heard: 0,
+            last_heard: None,
+            doubted: false,
             exhausted: false,
             watched: None,
             asked: false,
@@ -162,7 +170,8 @@ impl<'a> Wait<'a> {
             let latest_us = self.state.since_us + self.env.max_wait_ms * 1_000;
             let lasts_us = timer.due_us.saturating_sub(self.recorder.last_us(self.conn));
             let due_us = timer.due_us + lasts_us / 100 * (self.stretch_percent() - 100);
-            return (Some(timer.since_us), (due_us + TIMER_MARGIN_US).min(latest_us));
+            let margin_us = TIMER_MARGIN_US / 100 * self.scale_percent();
+            return (Some(timer.since_us + WITNESS_AFTER_US), (due_us + margin_us).min(latest_us));
         }
         let owed = self.recorder.owed_by_server(self.conn);
         let limits = self.recorder.limits(self.conn);
@@ -229,9 +238,14 @@ impl<'a> Wait<'a> {
 
     fn call_witness(&mut self) {
         let (tell, hear) = oneshot::channel();
-        let env = Arc::clone(self.env);
+        let (env, before) = (Arc::clone(self.env), self.state.last_heard);
         tokio::spawn(async move {
-            let _ = tell.send(env.controls.fresh().await);
+            let control = match before {
+                // The silence goes on, so that one which others have begun meanwhile is as good.
+                Some(before) => env.controls.after(before).await,
+                None => env.controls.fresh().await,
+            };
+            let _ = tell.send(control);
         });
         self.state.witness = Some(hear);
     }
@@ -244,7 +258,12 @@ impl<'a> Wait<'a> {
             self.recorder.note(self.conn, EventKind::Note(why));
             return;
         };
-        self.state.heard += 1;
+        // Who has the lead hears several in any case.
+        let may_doubt = self.state.lead.is_none() && !self.state.doubted;
+        let doubted = may_doubt && self.env.controls.may_have_stood_still(Some(&control));
+        self.state.doubted |= doubted;
+        self.state.heard += usize::from(!doubted);
+        self.state.last_heard = Some(control.number);
         note_control(self.recorder, self.controls, control);
     }
 

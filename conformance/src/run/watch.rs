@@ -177,9 +177,10 @@ async fn look(env: &Env, recorder: &Arc<Recorder>, conn: u32, opened: &mut Opene
         recorder.note(conn, transport);
     }
     let pongs = recorder.count(conn, |kind| matches!(kind, EventKind::Pong { from: Side::Server }));
-    let bound = Instant::now() + PONG;
+    let patience = env.controls.scaled(PONG);
+    let bound = Instant::now() + patience;
     // A transport that takes nothing more must not hold the harness.
-    if let Ok(true) = tokio::time::timeout(PONG, session.link.ping()).await {
+    if let Ok(true) = tokio::time::timeout(patience, session.link.ping()).await {
         let ponged = |recorder: &Recorder| {
             recorder.count(conn, |kind| matches!(kind, EventKind::Pong { from: Side::Server })) > pongs
         };

@@ -165,7 +165,8 @@ pub async fn await_serving(process: &mut Process, target: &super::Target, bound:
         if let Some(status) = process.exited() {
             return Err(format!("it ended ({status}) before it listened"));
         }
-        let opened = tokio::time::timeout_at(deadline, dialler.open(&offer, crate::case::Credential::Good)).await;
+        let opening = dialler.open(&offer, crate::case::Credential::Good, crate::wire::OPENING);
+        let opened = tokio::time::timeout_at(deadline, opening).await;
         match opened {
             Ok(crate::wire::Opened::Socket { .. } | crate::wire::Opened::Refused { .. }) => return Ok(()),
             Ok(crate::wire::Opened::Failed(_)) if tokio::time::Instant::now() < deadline => {

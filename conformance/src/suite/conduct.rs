@@ -45,6 +45,8 @@ pub const MOST_EXTRA_STATES: usize = 3;
 
 /// So many mismatches are enough: the subject fails, and each may cost a wait.
 const ENOUGH: usize = 10;
+/// The same where not even a plain session completes any more.
+const ENOUGH_OF_A_LOST: usize = 3;
 /// So many sequences that could not be decided show that no more can: each may have cost a wait.
 const TOO_MANY: usize = 30;
 /// How often a sequence is tried that was over before its inputs were read, each time behind more speech.
@@ -168,9 +170,13 @@ async fn run_all(
     let mut sequences = Vec::new();
     let mut stopped = None;
     let (mut limit, mut mismatches, mut undecided, mut turned_away) = (jobs, 0, 0, 0);
+    let is_lost = env.controls.last().is_some_and(|control| !control.ok && !control.overloaded);
+    let enough = if is_lost { ENOUGH_OF_A_LOST } else { ENOUGH };
     let mut running = JoinSet::new();
     while !queue.is_empty() || !running.is_empty() {
-        while running.len() < limit
+        // As long as nothing else has come out, no more than are enough.
+        let at_most = if mismatches == sequences.len() { enough.saturating_sub(mismatches).min(limit) } else { limit };
+        while running.len() < at_most
             && let Some(number) = queue.pop_front()
         {
             if number.is_multiple_of(CONTROL_EVERY) {
@@ -207,7 +213,7 @@ async fn run_all(
             Ok((_, Played::NoAudio)) => stopped = Some("the audio budget (--audio-budget) is used up".to_owned()),
             Err(error) => stopped = Some(format!("the harness broke off: {error}")),
         }
-        if mismatches >= ENOUGH {
+        if mismatches >= enough {
             stopped.get_or_insert_with(|| format!("{mismatches} mismatches are enough"));
         }
         if undecided >= TOO_MANY {

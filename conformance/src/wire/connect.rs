@@ -66,8 +66,8 @@ enum Way {
 /// Takes the subject's end of a pipe.
 type Accept = Arc<dyn Fn(DuplexStream) + Send + Sync>;
 
-/// Connecting and upgrading together.
-const BOUND: Duration = Duration::from_secs(10);
+/// How long connecting and upgrading may take together, on a machine that is not busy.
+pub const OPENING: Duration = Duration::from_secs(10);
 
 /// Bursts go out in one write as long as they are below this.
 const WRITE_BUFFER_BYTES: usize = 256 << 10;
@@ -111,12 +111,12 @@ impl Dialler {
         &self.target
     }
 
-    /// Connects and upgrades, with these subprotocols offered and this credential shown.
-    pub async fn open(&self, offer: &[String], credential: Credential) -> Opened {
-        match timeout(BOUND, self.upgrade(offer, credential)).await {
+    /// Connects and upgrades, with these subprotocols offered and this credential shown, within this bound.
+    pub async fn open(&self, offer: &[String], credential: Credential, bound: Duration) -> Opened {
+        match timeout(bound, self.upgrade(offer, credential)).await {
             Ok(Ok(opened)) => opened,
             Ok(Err(error)) => Opened::Failed(error.to_string()),
-            Err(_) => Opened::Failed(format!("no answer to the upgrade within {} s", BOUND.as_secs())),
+            Err(_) => Opened::Failed(format!("no answer to the upgrade within {} s", bound.as_secs())),
         }
     }
 

@@ -43,12 +43,14 @@ pub struct Link {
 }
 
 impl Link {
-    /// Starts to read; what is received is noted under this number.
+    /// Starts to read; what is received is noted under this number. `floods`: others have been flooded, so that sooner no more is
+    /// read if this one is too.
     #[must_use]
-    pub fn new(conn: u32, socket: Socket, recorder: Arc<Recorder>) -> Self {
+    pub fn new(conn: u32, socket: Socket, recorder: Arc<Recorder>, floods: bool) -> Self {
         let pipe = socket.get_ref().handle();
         let (writer, stream) = socket.split();
-        let reader = tokio::spawn(read(conn, stream, Arc::clone(&recorder)));
+        let fast = if floods { FAST_AGAIN } else { FAST_BEFORE_READY };
+        let reader = tokio::spawn(read(conn, stream, Arc::clone(&recorder), fast));
         Self { conn, recorder, writer, pipe, reader }
     }
 
@@ -133,9 +135,11 @@ const MAX_BYTES: usize = 32 << 20;
 const MAX_BEFORE_READY: u32 = 500;
 /// Nor are so many before `ready`, where they come faster than the shortest interval that a server may announce.
 const FAST_BEFORE_READY: u32 = 100;
+/// The same where other connections have shown it already.
+const FAST_AGAIN: u32 = 20;
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
-async fn read(conn: u32, mut stream: SplitStream<Socket>, recorder: Arc<Recorder>) {
+async fn read(conn: u32, mut stream: SplitStream<Socket>, recorder: Arc<Recorder>, fast: u32) {
     let from = Side::Server;
     let started = Instant::now();
     let (mut messages, mut bytes) = (0, 0);
@@ -143,7 +147,7 @@ async fn read(conn: u32, mut stream: SplitStream<Socket>, recorder: Arc<Recorder
         let next = stream.next().await;
         messages += 1;
         bytes += next.as_ref().and_then(|read| read.as_ref().ok()).map_or(0, Message::len);
-        let is_fast = messages > FAST_BEFORE_READY && started.elapsed() < SHORTEST_INTERVAL * messages;
+        let is_fast = messages > fast && started.elapsed() < SHORTEST_INTERVAL * messages;
         let is_early = (is_fast || messages > MAX_BEFORE_READY) && recorder.ready(conn).is_none();
         if messages > MAX_MESSAGES || bytes > MAX_BYTES || is_early {
             let text = format!("the server sent {messages} messages with {bytes} bytes: the harness reads no further");

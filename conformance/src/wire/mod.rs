@@ -8,7 +8,7 @@ mod tls;
 mod upgrade;
 
 pub(crate) use connect::WRONG_TOKEN;
-pub use connect::{Dialler, Opened, Socket, Transport};
+pub use connect::{Dialler, OPENING, Opened, Socket, Transport};
 pub use link::{Link, Outgoing};
 pub use pipe::Pipe;
 pub use tls::{Roots, TlsError};
