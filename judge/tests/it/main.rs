@@ -4,6 +4,7 @@ mod answers;
 mod bounds;
 mod client;
 mod comparison;
+mod corners;
 mod counters;
 mod edges;
 mod endings;

@@ -9,6 +9,8 @@ mod cut;
 mod hostile;
 mod idles;
 mod lost;
+mod opens;
 mod refused;
 mod said;
+mod silences;
 mod unusual;

@@ -5,7 +5,7 @@ use super::super::scene::{ACK, CONFIG, END, FLUSH, FLUSHED, KEEPALIVE, READY, en
 use super::unusual::{found, rows};
 
 /// Where the session stands: what was said before, at these times.
-fn situations() -> Vec<(&'static str, Vec<(u64, String)>)> {
+pub(super) fn situations() -> Vec<(&'static str, Vec<(u64, String)>)> {
     let text = |lines: &[(u64, &str)]| lines.iter().map(|(ms, line)| (*ms, (*line).to_owned())).collect::<Vec<_>>();
     let asked = [(10, "open"), (100, CONFIG)];
     let ready = [(10, "open"), (100, CONFIG), (200, READY), (300, "audio 32000")];
@@ -55,6 +55,7 @@ fn situations() -> Vec<(&'static str, Vec<(u64, String)>)> {
         ("draining, a flush is open", after(&[(890, FLUSH), (900, END)])),
         ("draining, a keepalive behind the end", after(&[(900, END), (910, KEEPALIVE)])),
         ("draining, a second sentinel", after(&[(900, END), (910, END)])),
+        ("draining, a config behind the end", after(&[(900, END), (910, CONFIG)])),
         ("failing", after(&[(900, &internal)])),
         ("ended", after(&[(900, END), (950, &last)])),
         ("ended, a flush is open", after(&[(890, FLUSH), (900, END), (950, &last)])),
@@ -78,6 +79,7 @@ fn messages() -> Vec<(&'static str, String)> {
         ("ready", owned(READY)),
         ("ready, a member is missing", READY.replace(r#""drain_ms":15000,"#, "")),
         ("ready, bad", READY.replace(r#""drain_ms":15000"#, r#""drain_ms":"x""#)),
+        ("ready, long", READY.replace(r#""ignored":[]"#, &format!(r#""ignored":[],"x_pad":"{}""#, "a".repeat(70_000)))),
         ("partial", partial(0, 1)),
         ("partial again", partial(0, 2)),
         ("partial of the next", partial(1, 1)),

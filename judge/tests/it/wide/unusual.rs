@@ -148,7 +148,16 @@ pub(super) fn found(mut lines: Vec<(u64, String)>) -> String {
     lines.sort_by_key(|(ms, _)| *ms);
     let lines: Vec<(u64, &str)> = lines.iter().map(|(ms, line)| (*ms, line.as_str())).collect();
     let judgement = judge(&scene(&lines), &Options::default());
-    let found = judgement.findings.iter().map(|one| format!("{} {}", one.requirement.as_str(), one.kind.as_str()));
+    let mut told: Vec<(String, usize)> = Vec::new();
+    for one in &judgement.findings {
+        let what = format!("{} {}", one.requirement.as_str(), one.kind.as_str());
+        match told.iter_mut().find(|(known, _)| *known == what) {
+            Some((_, count)) => *count += 1,
+            None => told.push((what, 1)),
+        }
+    }
+    let times = |(what, count): (String, usize)| if count > 1 { format!("{what} x{count}") } else { what };
+    let found = told.into_iter().map(times);
     let doubted = judgement.undecided.keys().map(|id| format!("{id} ?"));
     found.chain(doubted).collect::<Vec<_>>().join(", ")
 }
