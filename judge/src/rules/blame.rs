@@ -252,7 +252,6 @@ fn suspect(
         "invalid_audio" => (WronglyRefused, req::AUD_S4),
         "invalid_state" | "unknown_type" | "bad_message" if kept_alive => (WronglyRefused, req::KA_S5),
         "invalid_state" if early && !repeated && !(early_end && alike == 1) => (WronglyRefused, req::STA_S3),
-        "invalid_state" if early_end && !repeated => (WronglyRefused, req::END_S1),
         "invalid_state" if repeated => (DuplicateAnswer, req::STA_S1),
         "invalid_state" if conn.end.sentinel.is_some() => (WronglyRefused, req::END_S1),
         "invalid_state" => (WronglyRefused, req::STA_S1),

@@ -5,6 +5,8 @@ use std::path::Path;
 use lastword_judge::{Options, Rows, judge};
 use lastword_spec::trace;
 
+use super::traces::traces;
+
 fn visited(name: &str) -> Rows {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("traces/{name}.jsonl"));
     let text = std::fs::read_to_string(path).expect("a trace of this name");
@@ -58,4 +60,18 @@ fn timers_refusals_ends_and_what_comes_after_them_are_seen() {
 fn a_row_is_visited_whatever_the_server_makes_of_it_but_not_where_it_never_served() {
     assert!(listing(&visited("END-S5--second-end")).contains("Draining: end_of_stream"));
     assert!(visited("good/never-connected").is_empty());
+}
+
+#[test]
+fn what_each_trace_visits_is_as_it_was() {
+    let mut table = String::new();
+    for folder in ["traces", "traces/good"] {
+        for (name, trace) in traces(folder) {
+            let rows = judge(&trace, &Options::default()).visited;
+            let rows: Vec<String> =
+                rows.iter().map(|(state, input)| format!("{} {}", state.as_str(), input.as_str())).collect();
+            table.push_str(&format!("{name}: {}\n", rows.join(", ")));
+        }
+    }
+    insta::assert_snapshot!(table);
 }

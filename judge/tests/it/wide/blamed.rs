@@ -69,7 +69,8 @@ fn every_reaction_to_one_unusual_thing_is_blamed_as_it_was() {
 #[test]
 fn errors_after_two_unusual_things_are_blamed_as_they_were() {
     let is_never_fatal = |code: &&str| error_code_spec(code).is_some_and(|spec| spec.fatality == Fatality::NonFatal);
-    let once = CODES.iter().map(|code| format!("1 {code}"));
+    let texts = ["2 bad_message", "2 unknown_type", "2 invalid_state"].map(str::to_owned);
+    let once = CODES.iter().map(|code| format!("1 {code}")).chain(texts);
     let fatal = CODES.iter().copied().filter(is_never_fatal).chain(["internal"]).map(|code| format!("! {code}"));
     let reactions: Vec<String> = once.chain(fatal).chain(["ended".to_owned()]).collect();
     let all = all();
