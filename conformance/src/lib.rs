@@ -10,6 +10,7 @@ pub mod certificate;
 pub mod cli;
 pub mod client;
 pub mod coverage;
+pub mod dialect;
 pub mod exit;
 pub mod explore;
 pub mod known;

@@ -45,7 +45,8 @@ pub fn of_case(case: &Case, judgement: &Judgement, circumstances: &Circumstances
     let decided = |id: &RequirementId| {
         judgement.exercised.contains(id) || judgement.findings.iter().any(|finding| finding.requirement == *id)
     };
-    let missing: Vec<&str> = case.covers.iter().filter(|id| !decided(id)).map(|id| id.as_str()).collect();
+    let binding = case.covers.iter().filter(|id| !judgement.not_binding.contains(id));
+    let missing: Vec<&str> = binding.filter(|id| !decided(id)).map(|id| id.as_str()).collect();
     if missing.is_empty() {
         let broken_should = !judgement.findings.is_empty();
         return (if broken_should { Verdict::NonStrict } else { Verdict::Pass }, None);
@@ -142,6 +143,9 @@ fn untested() -> OfRequirement {
 
 /// What a case says about a requirement that it covers, findings aside.
 fn evidence(one: &Contribution<'_>, id: RequirementId) -> Verdict {
+    if one.judgement.is_some_and(|judgement| judgement.not_binding.contains(&id)) {
+        return Verdict::NotApplicable;
+    }
     let exercised = one.judgement.is_some_and(|judgement| judgement.exercised.contains(&id));
     match one.verdict {
         Verdict::Pass | Verdict::NonStrict => Verdict::Pass,

@@ -35,6 +35,10 @@ pub struct ClientSide<'d> {
     expected: VecDeque<ErrorCode>,
     /// Those of them that are sent once a session.
     expected_once: Vec<ErrorCode>,
+    /// A `config` was said.
+    configured: bool,
+    /// Audio was sent before the `config`, and nothing was heard since that might answer it.
+    sent_early: bool,
     ended: bool,
     pre_answered: bool,
 }
@@ -49,6 +53,8 @@ impl<'d> ClientSide<'d> {
             results: Results::new(dialect.finals),
             expected: VecDeque::new(),
             expected_once: Vec::new(),
+            configured: false,
+            sent_early: false,
             ended: false,
             pre_answered: false,
         }
@@ -62,7 +68,7 @@ impl<'d> ClientSide<'d> {
     pub fn pre_request(&mut self, base: &str, config: &Config) -> Result<Option<HttpRequest>, ConnectError> {
         self.configure(config);
         let Some(http) = &self.dialect.connect.http else { return Ok(None) };
-        let message = self.config_object();
+        let message = self.config_object(&self.session.config);
         let scope = self.scope(&message);
         Ok(Some(HttpRequest {
             method: http.method.clone(),
@@ -109,7 +115,7 @@ impl<'d> ClientSide<'d> {
         if connect.http.is_some() && !self.pre_answered {
             return Err(ConnectError::PreRequestDue);
         }
-        let message = self.config_object();
+        let message = self.config_object(&self.session.config);
         let scope = self.scope(&message);
         let base = self.session.socket_url.as_deref().unwrap_or(base);
         Ok(Upgrade {
@@ -126,7 +132,11 @@ impl<'d> ClientSide<'d> {
         }
         let kind = kind_of(message);
         match message {
-            ClientMessage::Config(config) => self.configure(config),
+            ClientMessage::Config(_) if self.configured => self.expect(&ErrorCode::INVALID_STATE),
+            ClientMessage::Config(config) => {
+                self.configured = true;
+                self.configure(config);
+            }
             ClientMessage::EndOfStream if self.session.after_end => self.expect(&ErrorCode::DUPLICATE_END_OF_STREAM),
             ClientMessage::Flush(_) | ClientMessage::Update(_) if self.session.after_end => {
                 self.expect(&ErrorCode::INVALID_STATE)
@@ -135,7 +145,10 @@ impl<'d> ClientSide<'d> {
             ClientMessage::Update(update) => self.session.updates.push_back(update.id.clone()),
             ClientMessage::EndOfStream | ClientMessage::Keepalive(_) => {}
         }
-        let object = if kind == Kind::Config { self.config_object() } else { message_of(message) };
+        let object = match message {
+            ClientMessage::Config(config) => self.config_object(config),
+            _ => message_of(message),
+        };
         let mut out = self.written(kind, &object, &[]);
         if kind == Kind::EndOfStream {
             self.session.after_end = true;
@@ -152,10 +165,18 @@ impl<'d> ClientSide<'d> {
         if self.dialect.native {
             return vec![Output::Send(Frame::Binary(bytes.to_vec()))];
         }
-        if self.session.after_end && !bytes.is_empty() {
-            self.expect_once(&ErrorCode::AUDIO_AFTER_END);
+        if !self.configured && !bytes.is_empty() && self.says_config() {
+            // It need not be answered, but may be until `ready`.
+            self.sent_early = true;
+            self.session.reject_frame();
+        } else {
+            if self.session.after_end && !bytes.is_empty() {
+                self.expect_once(&ErrorCode::AUDIO_AFTER_END);
+            } else if !self.session.is_whole(bytes.len()) {
+                self.expect_once(&ErrorCode::INVALID_AUDIO);
+            }
+            self.session.count_audio(bytes.len());
         }
-        self.session.count_audio(bytes.len());
         let converts = self.dialect.wire_encoding == Some(WireEncoding::PcmF32le) && is_s16(&self.session.effective());
         let converted = if converts { f32_from_s16(bytes) } else { bytes.to_vec() };
         self.written(Kind::Audio, &json!({ "audio": to_base64(&converted) }), &converted)
@@ -178,7 +199,7 @@ impl<'d> ClientSide<'d> {
     /// Tells the translator of a frame that was written past it, and so what refusal may come.
     pub fn wrote(&mut self, frame: &Frame) {
         match frame {
-            Frame::Text(text) if serde_json::from_str::<Value>(text).is_ok_and(|value| value.is_object()) => {
+            Frame::Text(text) if serde_json::from_str::<Value>(text).is_ok_and(|value| value["type"].is_string()) => {
                 self.expect(&ErrorCode::UNKNOWN_TYPE);
             }
             Frame::Text(_) => self.expect(&ErrorCode::BAD_MESSAGE),
@@ -252,11 +273,15 @@ impl<'d> ClientSide<'d> {
         }
     }
 
+    /// Whether a message brings the configuration on this wire, and not the upgrade.
+    fn says_config(&self) -> bool {
+        self.dialect.client.iter().any(|rule| rule.kind == Kind::Config && rule.writes)
+    }
+
     /// The configuration for templates. It tells its audio in full: the defaults of v1 are not those of others.
-    fn config_object(&self) -> Value {
-        let config = ClientMessage::Config(Box::new(self.session.config.clone()));
-        let mut object = message_of(&config);
-        object["audio"] = serde_json::to_value(self.session.effective().audio).unwrap_or_default();
+    fn config_object(&self, config: &Config) -> Value {
+        let mut object = message_of(&ClientMessage::Config(Box::new(config.clone())));
+        object["audio"] = serde_json::to_value(config.effective().audio).unwrap_or_default();
         if let Some(token) = self.session.token.as_ref().filter(|_| object.get("token").is_none()) {
             object["token"] = Value::from(token.clone());
         }
@@ -324,7 +349,8 @@ impl<'d> ClientSide<'d> {
                     out.extend(self.rest());
                     self.ended = true;
                 }
-                let expected = if kind == Kind::Error { self.expected.pop_front() } else { None };
+                let early = std::mem::take(&mut self.sent_early).then_some(ErrorCode::INVALID_STATE);
+                let expected = if kind == Kind::Error { self.expected.pop_front().or(early) } else { None };
                 let (message, origin) =
                     build::server_message(kind, &taken, &mut self.session, &self.dialect.limits, expected)?;
                 out.push(Output::Heard(Heard::server(message, origin)));

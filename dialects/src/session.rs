@@ -84,14 +84,24 @@ impl Session {
         if bytes == 0 {
             return;
         }
-        let audio = self.effective().audio;
-        let group = u64::from(audio.encoding.bytes_per_sample().unwrap_or(1)) * u64::from(audio.channels.max(1));
-        if self.after_end || !(bytes as u64).is_multiple_of(group) {
-            self.rejected_frames += 1;
+        if self.after_end || !self.is_whole(bytes) {
+            self.reject_frame();
         } else {
             self.audio_frames += 1;
             self.audio_bytes += bytes as u64;
         }
+    }
+
+    /// Whether so many bytes are whole samples of every channel.
+    pub(crate) fn is_whole(&self, bytes: usize) -> bool {
+        let audio = self.effective().audio;
+        let group = u64::from(audio.encoding.bytes_per_sample().unwrap_or(1)) * u64::from(audio.channels.max(1));
+        (bytes as u64).is_multiple_of(group)
+    }
+
+    /// Counts a frame of audio that cannot be taken.
+    pub(crate) fn reject_frame(&mut self) {
+        self.rejected_frames += 1;
     }
 
     /// Keeps what the other side told of the session. What is counted is compared instead; a remark where it differs.

@@ -25,7 +25,7 @@ pub(crate) fn words_of(text: &str) -> Vec<String> {
 
 /// Compares the connections that carried the same speech.
 pub(crate) fn across(conns: &mut [&mut Conn]) {
-    const LABELS: [&str; 7] = ["ended", "flushed", "padded", "straight", "resumed", "once", "twice"];
+    const LABELS: [&str; 8] = ["ended", "flushed", "padded", "padded more", "straight", "resumed", "once", "twice"];
     let mut groups: BTreeMap<String, BTreeMap<&'static str, usize>> = BTreeMap::new();
     for (index, conn) in conns.iter().enumerate() {
         let label = LABELS.into_iter().find(|label| conn.label() == Some(label));
@@ -35,10 +35,10 @@ pub(crate) fn across(conns: &mut [&mut Conn]) {
         }
     }
     for (speech, group) in groups {
-        if let (Some(ended), Some(flushed), Some(padded)) =
-            (group.get("ended"), group.get("flushed"), group.get("padded"))
-        {
-            compare(conns, &speech, *ended, *flushed, *padded);
+        // Two witnesses, the second by silence where there is no flush.
+        let other = group.get("flushed").or_else(|| group.get("padded more"));
+        if let (Some(ended), Some(other), Some(padded)) = (group.get("ended"), other, group.get("padded")) {
+            compare(conns, &speech, *ended, *other, *padded);
         }
         if let (Some(straight), Some(resumed)) = (group.get("straight"), group.get("resumed")) {
             deaf_after_flush(conns, *straight, *resumed);
@@ -98,6 +98,7 @@ fn compare(conns: &mut [&mut Conn], speech: &str, ended: usize, flushed: usize, 
         return;
     }
     let fewer_finals = spoken_finals(ended) < spoken_finals(flushed) && spoken_finals(ended) < spoken_finals(padded);
+    let was_flushed = conns[flushed].flush.last.is_some();
     let events: Vec<usize> = [flushed, padded].iter().map(|index| conns[*index].last.event).collect();
     let conn = &mut *conns[ended];
     if short.len().max(by_flush.len()).max(by_padding.len()) > MOST_WORDS {
@@ -125,8 +126,9 @@ fn compare(conns: &mut [&mut Conn], speech: &str, ended: usize, flushed: usize, 
     let at = conn.session_ended.as_ref().map_or(conn.last, |(at, _)| *at);
     let clause = if fewer_finals { req::END_S2 } else { req::FIN_S7 };
     let text = format!(
-        "lost {:?} of {speech:?}, which it finds when the stream is flushed or goes on in silence",
-        lost.join(" ")
+        "lost {:?} of {speech:?}, which it finds when the stream {}goes on in silence",
+        lost.join(" "),
+        if was_flushed { "is flushed or " } else { "" }
     );
     conn.convict_with(FindingKind::LostFinal, clause, at, &events, text);
 }

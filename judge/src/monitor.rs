@@ -1,9 +1,11 @@
 //! The monitor: takes the events one by one, keeps the connections, and at the end settles what only the end can settle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lastword_spec::limits::Limits;
 use lastword_spec::message::Ready;
+use lastword_spec::registry::RequirementId;
+use lastword_spec::requirements;
 use lastword_spec::table::State;
 use lastword_spec::trace::{Event, EventKind, Header, Side};
 
@@ -30,6 +32,8 @@ pub struct Monitor {
     events: usize,
     controls: Vec<Control>,
     conns: BTreeMap<u32, Conn>,
+    /// What nobody is judged by, because the dialect of the connections cannot show it.
+    not_binding: BTreeSet<RequirementId>,
     /// Present where the client is the subject; then what the server does is the harness's own doing.
     client: Option<Client>,
 }
@@ -38,7 +42,9 @@ impl Monitor {
     /// A monitor for a trace that begins with this header.
     #[must_use]
     pub fn new(header: &Header, options: &Options) -> Self {
+        let spoken = header.dialect.iter().flat_map(|dialect| &dialect.not_binding);
         Self {
+            not_binding: spoken.filter_map(|id| requirements::find(id)).map(|one| one.id).collect(),
             scale: Scale::new(header, options),
             secrets: options.secrets.clone(),
             events: 0,
@@ -112,6 +118,7 @@ impl Monitor {
             owed.extend(client.owed(conn));
             owed.sort_by_key(|one| (one.since_us, one.event));
         }
+        owed.retain(|debt| !self.not_binding.contains(&debt.requirement));
         owed
     }
 
@@ -119,7 +126,9 @@ impl Monitor {
     /// [`Obligation::since_us`] is when it will.
     #[must_use]
     pub fn timers(&self, conn: u32) -> Vec<Obligation> {
-        self.conns.get(&conn).map_or_else(Vec::new, ledger::timers)
+        let mut timers = self.conns.get(&conn).map_or_else(Vec::new, ledger::timers);
+        timers.retain(|debt| !self.not_binding.contains(&debt.requirement));
+        timers
     }
 
     /// How the server gets on with the work that it owes on a connection; `None` where it owes none.
@@ -137,6 +146,15 @@ impl Monitor {
     /// The trace is over.
     #[must_use]
     pub fn finish(mut self) -> Judgement {
+        let not_binding = std::mem::take(&mut self.not_binding);
+        let mut judgement = self.settled();
+        judgement.findings.retain(|finding| !not_binding.contains(&finding.requirement));
+        judgement.exercised.retain(|id| !not_binding.contains(id));
+        judgement.undecided.retain(|id, _| !not_binding.contains(id));
+        Judgement { not_binding, ..judgement }
+    }
+
+    fn settled(mut self) -> Judgement {
         let suspicions = self.suspicions();
         let (mut conns, probes): (Vec<Conn>, Vec<Conn>) =
             std::mem::take(&mut self.conns).into_values().partition(|conn| conn.probe.is_none());

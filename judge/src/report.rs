@@ -51,6 +51,8 @@ pub struct Judgement {
     pub connections: Vec<Connection>,
     /// The rows of the server's state table that the connections went through, whatever the server made of them.
     pub visited: Rows,
+    /// The requirements that the dialect of the trace leaves nobody to be judged by.
+    pub not_binding: BTreeSet<RequirementId>,
 }
 
 /// The record of one connection.

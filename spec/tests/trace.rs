@@ -4,7 +4,7 @@ use lastword_spec::close::CloseCode;
 use lastword_spec::ijson::MAX_INTEGER;
 use lastword_spec::trace::{
     self, Call, Called, ClientOutcome, ControlOutcome, Eof, Event, EventKind, Exited, Header, InputEnd, InputEnded,
-    Open, Probe, Returned, Shown, Side, Started, Stimulus, Told, ToldWhat, Trace,
+    Open, Probe, Returned, Shown, Side, Spoken, Started, Stimulus, Told, ToldWhat, Trace,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -104,12 +104,16 @@ fn client_app() -> impl Strategy<Value = EventKind> {
 
 fn any_trace() -> impl Strategy<Value = Trace> {
     let header = (side(), option::of(text()), option::of(0..=MAX_INTEGER), option::of(text()), 0..500_u64);
-    let header = (header, option::of(vec(text(), 0..3))).prop_map(|(header, expect)| Header {
+    let dialect = (text(), vec(text(), 0..3), vec(text(), 0..3));
+    let dialect = dialect.prop_map(|(name, not_binding, lacks)| Spoken { name, not_binding, lacks });
+    let header = (header, option::of(dialect), option::of(vec(text(), 0..3)));
+    let header = header.prop_map(|(header, dialect, expect)| Header {
         subject: header.0,
         case: header.1,
         seed: header.2,
         note: header.3,
         time_scale_percent: header.4,
+        dialect,
         expect,
     });
     (header, vec((0..1_000_u64, any::<u32>(), kind()), 0..12)).prop_map(|(header, steps)| {

@@ -10,6 +10,8 @@ pub use step::{
     Amount, Audio, Await, Bytes, Close, Credential, Open, Pace, Padded, RawFrame, Repeat, Start, Step, Tick, Within,
 };
 
+use std::collections::BTreeSet;
+
 use lastword_spec::registry::RequirementId;
 use lastword_spec::trace::Side;
 
@@ -61,6 +63,14 @@ impl Case {
         step::audio_ms(&self.steps, speech, attempt)
     }
 
+    /// The types of the messages that the steps send and wait for, where the case cannot do without them.
+    #[must_use]
+    pub fn messages(&self) -> BTreeSet<&str> {
+        let mut found = BTreeSet::new();
+        step::messages(&self.steps, &mut found);
+        found
+    }
+
     /// How many connections the steps open.
     #[must_use]
     pub fn connections(&self) -> u64 {
@@ -84,6 +94,8 @@ pub enum Need {
     VadEvents,
     /// `ready.capabilities.words` is true.
     Words,
+    /// The subject's wire has no `flush`.
+    NoFlush,
     /// The command may be sent more than the usual amount of audio: `max_buffered_audio_ms` is not beyond a minute.
     SmallAudioBuffer,
 }

@@ -1,6 +1,8 @@
 //! Owns the vocabulary of steps: what a scripted client can do, as typed data. A step says what is sent and what is waited
 //! for; it never says what is right, for that is the judge's.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -80,6 +82,28 @@ impl Step {
             Self::Start(_) | Self::Open(_) | Self::Use(_) | Self::Burst(_) | Self::Repeat(_) | Self::Tick(_) => false,
             Self::Await(_) | Self::Barrier | Self::Settle | Self::Finish => false,
             Self::ExpectClose | Self::Drop => false,
+        }
+    }
+}
+
+/// The types of the messages that these steps send, and of those that they insist on.
+pub(super) fn messages<'a>(steps: &'a [Step], found: &mut BTreeSet<&'a str>) {
+    let kind = |message: &'a Map<String, Value>| message.get("type").and_then(Value::as_str);
+    for step in steps {
+        match step {
+            Step::Send(message) => found.extend(kind(message)),
+            Step::Padded(padded) => found.extend(kind(&padded.message)),
+            Step::Await(wanted) if !wanted.optional => found.extend(kind(&wanted.message)),
+            Step::Burst(steps) => messages(steps, found),
+            Step::Repeat(repeat) => messages(&repeat.steps, found),
+            Step::Tick(tick) => messages(&tick.send, found),
+            Step::Finish => {
+                found.insert("end_of_stream");
+            }
+            // `ready` may be made up where there is none, and a barrier can be done without.
+            Step::Start(_) | Step::Open(_) | Step::Use(_) | Step::Raw(_) | Step::Nested(_) | Step::Audio(_) => {}
+            Step::Binary(_) | Step::Frame(_) | Step::Await(_) | Step::Barrier | Step::Settle | Step::Close(_) => {}
+            Step::ExpectClose | Step::Drop => {}
         }
     }
 }

@@ -42,6 +42,9 @@ impl Level {
 pub struct LevelReport {
     /// The level; absent where the subject is not certified.
     pub level: Option<Level>,
+    /// Why it cannot be higher, where that is not the subject's doing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<String>,
     /// What stands in the way; empty where nothing does.
     pub hindrances: Vec<Hindrance>,
     /// The m-complete suite that the level rests on; absent where it was not run.
@@ -118,7 +121,7 @@ pub struct Facts<'a> {
     pub died: bool,
 }
 
-/// The level of a server that speaks version 1 itself: 3 or none.
+/// The level of a server: 3 or none where it speaks version 1 itself, 1 or none in a dialect.
 #[must_use]
 pub fn level(facts: &Facts<'_>) -> LevelReport {
     let mut report = LevelReport { suite: facts.suite.clone(), ..LevelReport::default() };
@@ -155,8 +158,21 @@ pub fn level(facts: &Facts<'_>) -> LevelReport {
         let many = if ids.len() == 1 { "1 MUST".to_owned() } else { format!("{} MUSTs", ids.len()) };
         hinder(&mut report, &format!("{many} undecided: {why}"), &ids, remedy);
     }
-    suite(&mut report, facts);
-    report.level = report.hindrances.is_empty().then_some(Level::L3);
+    let highest = match &facts.knowledge.dialect {
+        None => {
+            suite(&mut report, facts);
+            Level::L3
+        }
+        Some(dialect) => {
+            let name = &dialect.name;
+            report.at_most = Some(format!(
+                "the dialect {name} shows whether sessions are legal and lose nothing; it has no answers for the W-method suite, and no \
+                 progress and counters for more"
+            ));
+            Level::L1
+        }
+    };
+    report.level = report.hindrances.is_empty().then_some(highest);
     report
 }
 
@@ -222,6 +238,9 @@ enum Standing {
 
 fn standing(facts: &Facts<'_>, requirement: &Requirement) -> Standing {
     let id = requirement.id;
+    if let Some(dialect) = facts.knowledge.dialect.as_ref().filter(|_| !facts.knowledge.binds(id)) {
+        return Standing::NotApplicable(format!("the dialect {} has nothing of it", dialect.name));
+    }
     let verdict = facts.requirements.get(&id).map_or(Verdict::NotTested, |one| one.verdict);
     match verdict {
         Verdict::Pass | Verdict::NonStrict => return Standing::Kept,

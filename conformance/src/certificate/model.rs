@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use lastword_spec::trace::Spoken;
 use serde::{Deserialize, Serialize};
 
 use super::level::LevelReport;
@@ -68,6 +69,9 @@ pub struct Options {
     pub has_credential: bool,
     /// What the subject was said to hear, by the name that cases use for a clip.
     pub expected: BTreeMap<String, Expected>,
+    /// The dialect that was spoken, where it is not version 1 itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<Spoken>,
     /// The states beyond those of the table with which the m-complete suite was run; absent where it was left out.
     pub suite_extra_states: Option<usize>,
     /// SHA-256 of the speech that was sent.

@@ -25,6 +25,7 @@ pub(super) fn knowledge(options: &Options, sessions: &[Trace]) -> Knowledge {
         expected: options.expected.clone(),
         max_wait_ms: options.max_wait_ms,
         ready: None,
+        dialect: options.dialect.clone(),
     };
     knowledge.ready = sessions.iter().find_map(|trace| first_ready(&knowledge, trace));
     knowledge
@@ -59,6 +60,10 @@ fn case(contents: &CaseContents, knowledge: &Knowledge) -> Result<CaseResult, Un
     let entry = &contents.entry;
     let wrong = |why: &str| Unjudgeable { case: entry.case.clone(), why: why.to_owned() };
     let case = catalogue().iter().find(|case| case.id == entry.case).ok_or_else(|| wrong("there is no such case"))?;
+    let mut traces = contents.first.iter().chain(&contents.second);
+    if traces.any(|trace| trace.header.dialect != knowledge.dialect) {
+        return Err(wrong("a trace of it was taken in another dialect than the certificate says"));
+    }
     let judged = |trace: &Trace| evidence(trace, run::judge_case(knowledge, case, trace));
     let circumstances = Circumstances { unmet: entry.unmet.clone(), control_failed: entry.control_failed.clone() };
     let (first, second) = (contents.first.as_ref().map(judged), contents.second.as_ref().map(judged));

@@ -78,6 +78,7 @@ pub fn write(run: &Run, origin: &Origin) -> Result<String, WriteError> {
         has_token: origin.token.is_some(),
         has_credential: run.knowledge.has_credential,
         expected: run.knowledge.expected.clone(),
+        dialect: run.knowledge.dialect.clone(),
         suite_extra_states: run.suite.as_ref().map(|suite| suite.summary.extra_states),
         ..origin.options.clone()
     };

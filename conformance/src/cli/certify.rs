@@ -8,6 +8,7 @@ use super::subject;
 use super::{ServerArgs, UsageError};
 use crate::case::{Case, catalogue};
 use crate::certificate::{self, MIN_CREDENTIAL_BYTES, Origin};
+use crate::dialect;
 use crate::exit;
 use crate::known::{self, KnownFailures};
 use crate::redact::Redactor;
@@ -17,7 +18,6 @@ use crate::select::choose;
 use crate::speech::{Speech, parse_texts};
 use crate::subject::{Process, Target};
 use crate::suite::{self, Suite, SuitePlan};
-use crate::wire::Dialler;
 
 /// Certifies a server and prints the report.
 ///
@@ -30,7 +30,10 @@ pub(super) fn server(arguments: ServerArgs) -> Result<u8, UsageError> {
 async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Result<u8, UsageError> {
     let choice = choose(catalogue(), suite::case(), &arguments.only, &arguments.skip).map_err(UsageError::from)?;
     let cases = choice.cases;
-    let suite = (choice.extra && !arguments.no_suite).then_some(SuitePlan { extra_states: arguments.extra_states });
+    // A wrong dialect is told before anything is started. The suite is about the answers of version 1.
+    let dialect = dialect::choose(&arguments.subject.dialect).map_err(UsageError::from)?;
+    let wants_suite = choice.extra && !arguments.no_suite && dialect.is_native();
+    let suite = wants_suite.then_some(SuitePlan { extra_states: arguments.extra_states });
     let speech = match &arguments.audio {
         Some(folder) => Speech::from_folder(folder).map_err(UsageError::from)?,
         None => Speech::built_in(),
@@ -65,7 +68,7 @@ async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Resul
     };
     eprintln!("{}", plan_line(&cases, suite, &speech, arguments, &target));
     let plan = Plan {
-        dialler: Dialler::new(target, &arguments.subject.roots()).map_err(UsageError::from)?,
+        dialler: arguments.subject.dialler(target)?,
         transcribe: !arguments.no_transcripts && arguments.only.is_empty() && speech.has_texts(),
         speech,
         cases,

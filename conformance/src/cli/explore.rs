@@ -15,7 +15,6 @@ use crate::report::Progress;
 use crate::run::Plan;
 use crate::speech::Speech;
 use crate::subject::Process;
-use crate::wire::Dialler;
 
 /// Arguments of `explore`.
 #[derive(Args)]
@@ -67,6 +66,9 @@ async fn run_against(arguments: &ExploreArgs, process: &mut Option<Process>) -> 
         Some(folder) => Speech::from_folder(folder).map_err(UsageError::from)?,
         None => Speech::built_in(),
     };
+    if !crate::dialect::choose(&arguments.subject.dialect).map_err(UsageError::from)?.is_native() {
+        return Err(UsageError("sessions are drawn at random from version 1: leave --dialect out".to_owned()));
+    }
     let target = subject::open(&arguments.subject, process).await?;
     let redactor = Redactor::new(&target.secrets());
     let mut words = vec!["lastword explore".to_owned()];
@@ -78,7 +80,7 @@ async fn run_against(arguments: &ExploreArgs, process: &mut Option<Process>) -> 
         words.push(format!("--max-steps {}", arguments.max_steps));
     }
     let plan = Plan {
-        dialler: Dialler::new(target, &arguments.subject.roots()).map_err(UsageError::from)?,
+        dialler: arguments.subject.dialler(target)?,
         speech,
         cases: Vec::new(),
         jobs: arguments.jobs,

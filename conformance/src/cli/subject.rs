@@ -12,7 +12,7 @@ use super::shell::quote;
 use crate::exit;
 use crate::redact::Redactor;
 use crate::subject::{Process, Target, await_serving, free_port};
-use crate::wire::Roots;
+use crate::wire::{Dialler, Roots};
 
 /// Where the subject is, or how it is started.
 #[derive(Args)]
@@ -29,9 +29,12 @@ pub(super) struct SubjectArgs {
     /// A PEM file with further roots for `wss`, besides the public ones.
     #[arg(long, value_name = "FILE")]
     pub(super) ca: Option<PathBuf>,
-    /// The path of the WebSocket on a server that is started here.
-    #[arg(long, value_name = "PATH", default_value = "/v1/listen", requires = "command")]
-    pub(super) path: String,
+    /// The wire that the server speaks: a dialect that comes with the harness, or a file that describes one.
+    #[arg(long, value_name = "NAME|FILE", default_value = "lastword")]
+    pub(super) dialect: String,
+    /// The path of the WebSocket on a server that is started here [default: /v1/listen, or that of the dialect].
+    #[arg(long, value_name = "PATH", requires = "command")]
+    pub(super) path: Option<String>,
     /// How many seconds a server that is started here may take until it answers an upgrade; then it is certified as it is.
     #[arg(long, value_name = "S", default_value_t = 45, value_parser = clap::value_parser!(u64).range(1..), requires = "command")]
     pub(super) start_wait: u64,
@@ -44,6 +47,21 @@ impl SubjectArgs {
     /// The certificates that a `wss` subject may show.
     pub(super) fn roots(&self) -> Roots {
         self.ca.clone().map_or(Roots::Public, Roots::With)
+    }
+
+    /// What reaches the subject, in its wire.
+    pub(super) fn dialler(&self, target: Target) -> Result<Dialler, UsageError> {
+        let dialect = crate::dialect::choose(&self.dialect).map_err(UsageError::from)?;
+        Ok(Dialler::new(target, &self.roots()).map_err(UsageError::from)?.speaking(dialect))
+    }
+
+    /// The path of the WebSocket on a server that is started here.
+    fn path(&self) -> Result<String, UsageError> {
+        if let Some(path) = &self.path {
+            return Ok(path.clone());
+        }
+        let own = crate::dialect::choose(&self.dialect).map_err(UsageError::from)?.socket_path();
+        Ok(if own.is_empty() { DEFAULT_PATH.to_owned() } else { own })
     }
 
     /// The command behind the subject, as a person would type it; `None` where it is not started here.
@@ -68,14 +86,18 @@ impl SubjectArgs {
         if let Some(ca) = &self.ca {
             words.push(format!("--ca {}", quote(&ca.display().to_string())));
         }
-        if self.path != DEFAULT_PATH {
-            words.push(format!("--path {}", quote(&self.path)));
+        if self.dialect != DEFAULT_DIALECT {
+            words.push(format!("--dialect {}", quote(&self.dialect)));
+        }
+        if let Some(path) = &self.path {
+            words.push(format!("--path {}", quote(path)));
         }
         words
     }
 }
 
 const DEFAULT_PATH: &str = "/v1/listen";
+const DEFAULT_DIALECT: &str = "lastword";
 
 /// Runs a command that may start a process for its subject. Nothing of that is left behind, however the command ends.
 pub(super) fn driven(
@@ -128,7 +150,7 @@ pub(super) async fn open(arguments: &SubjectArgs, process: &mut Option<Process>)
             let port = free_port().map_err(UsageError::from)?;
             *process = Some(Process::start(&arguments.command, port).map_err(UsageError::from)?);
             let pid = process.as_ref().and_then(Process::id);
-            Target { pid, ..Target::local(port, &arguments.path) }
+            Target { pid, ..Target::local(port, &arguments.path()?) }
         }
     };
     for header in &arguments.header {

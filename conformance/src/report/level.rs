@@ -22,6 +22,9 @@ pub(crate) fn level_lines(report: &LevelReport, indent: &str) -> String {
             let _ = writeln!(text, "{indent}not certified:");
         }
     }
+    if let Some(why) = report.at_most.as_ref().filter(|_| report.level.is_some()) {
+        let _ = writeln!(text, "{indent}  no higher: {why}");
+    }
     for hindrance in report.hindrances.iter().take(MOST) {
         let _ = writeln!(text, "{indent}  {}", in_words(hindrance));
     }

@@ -4,6 +4,7 @@ use lastword_spec::finding::Verdict;
 
 use super::knowledge::Knowledge;
 use crate::case::{Case, Need, Within};
+use crate::dialect;
 
 const CONFIG_TIMEOUT_MS: u64 = 10_000;
 const MAX_BUFFER_MS: u64 = 60_000;
@@ -23,6 +24,10 @@ pub(crate) enum Obstacle {
     BufferTooLarge(u64),
     /// A timer of the subject is longer than the longest wait.
     TimerTooLong(u64),
+    /// The dialect of the subject has nothing of what the case is about.
+    Dialect,
+    /// The case cannot do without this message, and the dialect of the subject has none such.
+    NoMessage(&'static str),
 }
 
 /// Why the case is not run, if it is not: the verdict and the reason in words.
@@ -32,6 +37,16 @@ pub(crate) fn skip(knowledge: &Knowledge, case: &Case) -> Option<(Verdict, Strin
 
 /// What stands between the case and this subject, if anything does.
 pub(crate) fn obstacle(knowledge: &Knowledge, case: &Case) -> Option<Obstacle> {
+    if knowledge.dialect.is_some() {
+        if !case.covers.is_empty() && !case.covers.iter().any(|id| knowledge.binds(*id)) {
+            return Some(Obstacle::Dialect);
+        }
+        let used = case.messages();
+        let lacking = dialect::message_types().find(|kind| used.contains(kind) && !knowledge.has_message(kind));
+        if let Some(kind) = lacking {
+            return Some(Obstacle::NoMessage(kind));
+        }
+    }
     let ready = knowledge.ready.as_ref();
     if let Some(found) = case.needs.iter().find_map(|need| missing(knowledge, *need)) {
         return Some(found);
@@ -56,6 +71,7 @@ fn missing(knowledge: &Knowledge, need: Need) -> Option<Obstacle> {
         }
         Need::VadEvents => unoffered(capabilities.and_then(|all| all.vad_events), "vad_events"),
         Need::Words => unoffered(capabilities.and_then(|all| all.words), "words"),
+        Need::NoFlush => knowledge.has_message("flush").then_some(Obstacle::Offered("flush")),
         Need::SmallAudioBuffer => {
             let held_ms = ready.map(|ready| ready.limits.max_buffered_audio_ms);
             held_ms.filter(|held_ms| *held_ms > MAX_BUFFER_MS).map(Obstacle::BufferTooLarge)
@@ -66,7 +82,12 @@ fn missing(knowledge: &Knowledge, need: Need) -> Option<Obstacle> {
 impl Obstacle {
     fn verdict(self) -> Verdict {
         match self {
-            Self::NoExpect | Self::NoToken | Self::NotOffered(_) | Self::Offered(_) => Verdict::NotApplicable,
+            Self::NoExpect
+            | Self::NoToken
+            | Self::NotOffered(_)
+            | Self::Offered(_)
+            | Self::Dialect
+            | Self::NoMessage(_) => Verdict::NotApplicable,
             Self::BufferTooLarge(_) | Self::TimerTooLong(_) => Verdict::NotTested,
         }
     }
@@ -78,6 +99,10 @@ impl Obstacle {
             Self::NoToken => "no --token was given, so the subject need not demand credentials".to_owned(),
             Self::NotOffered(name) => format!("the subject does not offer `{name}`"),
             Self::Offered(name) => format!("the subject offers `{name}`"),
+            Self::Dialect => format!("the dialect {} has nothing of it", name_of(knowledge)),
+            Self::NoMessage(kind) => {
+                format!("its cases need `{kind}`, which the dialect {} has not", name_of(knowledge))
+            }
             Self::BufferTooLarge(held_ms) => {
                 format!("max_buffered_audio_ms is {held_ms}: to fill that would take too much audio")
             }
@@ -92,7 +117,7 @@ impl Obstacle {
     /// case is about. A subject that served sessions without any credential demands none.
     pub(crate) fn remedy(self, knowledge: &Knowledge) -> Option<String> {
         match self {
-            Self::NotOffered(_) | Self::Offered(_) => None,
+            Self::NotOffered(_) | Self::Offered(_) | Self::Dialect | Self::NoMessage(_) => None,
             Self::NoToken if !knowledge.has_credential => None,
             Self::NoToken => Some("give the credential with --token, not only with --header".to_owned()),
             Self::NoExpect => Some("say with --expect FILE what the subject hears".to_owned()),
@@ -102,4 +127,8 @@ impl Obstacle {
             Self::TimerTooLong(timer_ms) => Some(format!("give --max-wait {}", timer_ms.div_ceil(1_000))),
         }
     }
+}
+
+fn name_of(knowledge: &Knowledge) -> &str {
+    knowledge.dialect.as_ref().map_or("of the subject", |dialect| &dialect.name)
 }

@@ -372,6 +372,9 @@ async fn converse(env: &Arc<Env>, mut session: Session, recorder: &Arc<Recorder>
     if !recorder.has_said(&complete) {
         return Err("the control session ended incomplete".to_owned().into());
     }
+    if session.link.client_closes() {
+        send(&mut session, vec![Outgoing::Close(Some(1000))], bound).await?;
+    }
     // The Close has its own time, however long the work took.
     let limits = Limits { bound: Instant::now() + silence, ..limits };
     match until(recorder, &limits, |recorder| recorder.is_over(0)).await {

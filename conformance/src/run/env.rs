@@ -52,6 +52,7 @@ impl Env {
         header.case = Some(case.to_owned());
         header.seed = Some(self.seed);
         header.time_scale_percent = scale_percent;
+        header.dialect = self.dialler.spoken();
         header
     }
 
@@ -64,6 +65,7 @@ impl Env {
             expected: Knowledge::expected(&self.expect, &self.speech),
             max_wait_ms: self.max_wait_ms,
             ready: self.ready.get().cloned(),
+            dialect: self.dialler.spoken(),
         }
     }
 
@@ -126,7 +128,7 @@ impl Env {
     ) -> Option<Session> {
         let bound = self.controls.scaled(wire::OPENING).min(Duration::from_millis(self.max_wait_ms)).max(wire::OPENING);
         match self.dialler.open(&open.offer, open.authorization, bound).await {
-            Opened::Socket { socket, selected } => {
+            Opened::Socket { socket, selected, tongue } => {
                 recorder.note(
                     conn,
                     EventKind::Open(Opening {
@@ -139,7 +141,7 @@ impl Env {
                         probe,
                     }),
                 );
-                let link = Link::new(conn, *socket, Arc::clone(recorder), self.suspects.flood());
+                let link = Link::new(conn, *socket, tongue, Arc::clone(recorder), self.suspects.flood());
                 Some(Session { link, _permit: permit })
             }
             Opened::Refused { status, retry_after } => {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use lastword_judge::Options;
 use lastword_spec::message::Ready;
+use lastword_spec::registry::RequirementId;
+use lastword_spec::trace::Spoken;
 
 use crate::speech::Speech;
 
@@ -21,6 +23,8 @@ pub struct Knowledge {
     pub max_wait_ms: u64,
     /// The first `ready` that the subject sent; `None` where none came.
     pub ready: Option<Ready>,
+    /// The dialect that the subject speaks, where it is not version 1 itself.
+    pub dialect: Option<Spoken>,
 }
 
 /// What a subject is said to hear.
@@ -41,6 +45,18 @@ impl Knowledge {
     #[must_use]
     pub fn options(&self) -> Options {
         Options { time_scale_percent: 100, secrets: self.secrets.clone() }
+    }
+
+    /// Whether the dialect of the subject leaves the requirement to be kept and seen.
+    #[must_use]
+    pub fn binds(&self, id: RequirementId) -> bool {
+        self.dialect.as_ref().is_none_or(|dialect| !dialect.not_binding.iter().any(|one| one == id.as_str()))
+    }
+
+    /// Whether the dialect of the subject has a message of this type.
+    #[must_use]
+    pub fn has_message(&self, kind: &str) -> bool {
+        self.dialect.as_ref().is_none_or(|dialect| !dialect.lacks.iter().any(|one| one == kind))
     }
 
     /// Which of the texts belong to clips.

@@ -3,9 +3,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::header::AUTHORIZATION;
+use lastword_dialects::Dialect;
+use lastword_spec::trace::Spoken;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -16,8 +19,10 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::pipe::Pipe;
 use super::tls::{Roots, TlsError, connector};
+use super::tongue::Tongue;
 use super::upgrade::{self, Answer};
 use crate::case::Credential;
+use crate::dialect;
 use crate::subject::Target;
 
 /// The transport below a WebSocket, plain or encrypted.
@@ -36,6 +41,8 @@ pub enum Opened {
         socket: Box<Socket>,
         /// The subprotocol that the server selected.
         selected: Option<String>,
+        /// The translator, where another wire is spoken.
+        tongue: Option<Tongue>,
     },
     /// The server refused it with a status.
     Refused {
@@ -53,6 +60,10 @@ pub enum Opened {
 pub struct Dialler {
     target: Target,
     way: Way,
+    /// What is spoken, where it is not version 1.
+    dialect: Option<&'static Dialect>,
+    /// How many connections were opened in it.
+    opened: Arc<AtomicU64>,
 }
 
 /// How bytes get to the subject.
@@ -85,7 +96,19 @@ impl Dialler {
     /// The roots cannot be read. The caller's fault.
     pub fn new(target: Target, roots: &Roots) -> Result<Self, TlsError> {
         let way = if target.tls { Way::Tls(connector(roots)?) } else { Way::Tcp };
-        Ok(Self { target, way })
+        Ok(Self { target, way, dialect: None, opened: Arc::default() })
+    }
+
+    /// The same, in another wire.
+    #[must_use]
+    pub fn speaking(self, dialect: &'static Dialect) -> Self {
+        Self { dialect: Some(dialect).filter(|dialect| !dialect.is_native()), ..self }
+    }
+
+    /// What a trace says of the wire; `None` for version 1.
+    #[must_use]
+    pub fn spoken(&self) -> Option<Spoken> {
+        self.dialect.and_then(dialect::spoken)
     }
 
     /// A dialler for a subject in this process: for each connection `accept` gets the subject's end of a pipe, on which the
@@ -96,7 +119,7 @@ impl Dialler {
     /// paused time no real socket may be waited for in the same runtime.
     #[must_use]
     pub fn in_memory(target: Target, accept: impl Fn(DuplexStream) + Send + Sync + 'static) -> Self {
-        Self { target, way: Way::Memory(Arc::new(accept)) }
+        Self { target, way: Way::Memory(Arc::new(accept)), dialect: None, opened: Arc::default() }
     }
 
     /// Whether the subject is in this process.
@@ -139,7 +162,12 @@ impl Dialler {
                 Pipe::new(Box::new(ours), None)
             }
         };
-        match upgrade::upgrade(&mut transport, &self.request(offer, credential)).await? {
+        let mut request = self.request(offer, credential);
+        let tongue = self.dialect.map(|dialect| self.tongue(dialect, credential));
+        if let Some(tongue) = &tongue {
+            self.translate(&mut request, tongue).map_err(std::io::Error::other)?;
+        }
+        match upgrade::upgrade(&mut transport, &request).await? {
             Answer::Switched { selected, tail } => {
                 let config = WebSocketConfig::default()
                     .read_buffer_size(16 << 10)
@@ -148,7 +176,7 @@ impl Dialler {
                     .max_message_size(Some(MAX_MESSAGE_BYTES))
                     .max_frame_size(Some(MAX_MESSAGE_BYTES));
                 let socket = WebSocketStream::from_partially_read(transport, tail, Role::Client, Some(config)).await;
-                Ok(Opened::Socket { socket: Box::new(socket), selected })
+                Ok(Opened::Socket { socket: Box::new(socket), selected, tongue })
             }
             Answer::Refused { status, retry_after } => Ok(Opened::Refused { status, retry_after }),
             Answer::Nonsense(detail) => Ok(Opened::Failed(detail)),
@@ -159,6 +187,33 @@ impl Dialler {
         let tcp = TcpStream::connect((self.target.host.as_str(), self.target.port)).await?;
         tcp.set_nodelay(true)?;
         Ok(tcp)
+    }
+
+    fn tongue(&self, dialect: &'static Dialect, credential: Credential) -> Tongue {
+        let token = match credential {
+            Credential::Good => self.target.token.clone(),
+            Credential::Wrong => Some(WRONG_TOKEN.to_owned()),
+            Credential::None => None,
+        };
+        // A name like any other, and the same in each run of the same plan.
+        let number = self.opened.fetch_add(1, Ordering::Relaxed);
+        Tongue::new(dialect, format!("00000000-0000-4000-8000-{number:012x}"), token)
+    }
+
+    /// Asks for what the dialect asks for: its path where none was given, its query, headers and subprotocols.
+    fn translate(
+        &self,
+        request: &mut upgrade::Request,
+        tongue: &Tongue,
+    ) -> Result<(), lastword_dialects::ConnectError> {
+        let scheme = if self.target.tls { "wss" } else { "ws" };
+        let path = if request.path == "/" { "" } else { request.path.as_str() };
+        let wanted = tongue.upgrade(&format!("{scheme}://{}{path}", request.host))?;
+        let rest = wanted.url.split_once("://").map_or(wanted.url.as_str(), |(_, rest)| rest);
+        request.path = rest.find(['/', '?']).map_or("/", |at| &rest[at..]).to_owned();
+        request.offer = wanted.subprotocols;
+        request.headers.extend(wanted.headers.into_iter().map(|(name, value)| (name, value.into_bytes())));
+        Ok(())
     }
 
     /// The request without the headers that make it an upgrade.

@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use super::connect::Socket;
 use super::pipe::Handle;
+use super::tongue::Tongue;
 use crate::record::Recorder;
 
 /// One thing to send.
@@ -40,18 +41,26 @@ pub struct Link {
     writer: SplitSink<Socket, Message>,
     pipe: Handle,
     reader: JoinHandle<()>,
+    /// The translator, where the subject speaks another wire.
+    tongue: Option<Tongue>,
 }
 
 impl Link {
     /// Starts to read; what is received is noted under this number. `floods`: others have been flooded, so that sooner no more is
     /// read if this one is too.
     #[must_use]
-    pub fn new(conn: u32, socket: Socket, recorder: Arc<Recorder>, floods: bool) -> Self {
+    pub fn new(conn: u32, socket: Socket, tongue: Option<Tongue>, recorder: Arc<Recorder>, floods: bool) -> Self {
         let pipe = socket.get_ref().handle();
         let (writer, stream) = socket.split();
         let fast = if floods { FAST_AGAIN } else { FAST_BEFORE_READY };
-        let reader = tokio::spawn(read(conn, stream, Arc::clone(&recorder), fast));
-        Self { conn, recorder, writer, pipe, reader }
+        let reader = tokio::spawn(read(conn, stream, tongue.clone(), Arc::clone(&recorder), fast));
+        Self { conn, recorder, writer, pipe, reader, tongue }
+    }
+
+    /// Whether the harness has to close when the session has ended, because the subject's wire leaves that to its clients.
+    #[must_use]
+    pub fn client_closes(&self) -> bool {
+        self.tongue.as_ref().is_some_and(Tongue::client_closes)
     }
 
     /// The number of the connection in the record.
@@ -64,9 +73,10 @@ impl Link {
     /// more; the reader notes why.
     pub async fn send(&mut self, messages: Vec<Outgoing>) -> bool {
         for message in messages {
-            self.note(&message);
-            if self.writer.feed(encode(message)).await.is_err() {
-                return false;
+            for frame in self.frames(message) {
+                if self.writer.feed(frame).await.is_err() {
+                    return false;
+                }
             }
         }
         self.writer.flush().await.is_ok()
@@ -97,6 +107,17 @@ impl Link {
         self.recorder.note(self.conn, EventKind::Eof { from: Side::Client, how: Eof::Fin });
     }
 
+    /// What stands on the wire for it. It is noted before it is sent.
+    fn frames(&self, message: Outgoing) -> Vec<Message> {
+        match &self.tongue {
+            Some(tongue) => tongue.say(self.conn, &self.recorder, message),
+            None => {
+                self.note(&message);
+                vec![encode(message)]
+            }
+        }
+    }
+
     fn note(&self, message: &Outgoing) {
         let from = Side::Client;
         match message {
@@ -119,7 +140,7 @@ impl Drop for Link {
     }
 }
 
-fn encode(message: Outgoing) -> Message {
+pub(super) fn encode(message: Outgoing) -> Message {
     match message {
         Outgoing::Text(text) => Message::text(text),
         Outgoing::Binary(bytes) => Message::Binary(bytes),
@@ -139,7 +160,13 @@ const FAST_BEFORE_READY: u32 = 100;
 const FAST_AGAIN: u32 = 20;
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
-async fn read(conn: u32, mut stream: SplitStream<Socket>, recorder: Arc<Recorder>, fast: u32) {
+async fn read(
+    conn: u32,
+    mut stream: SplitStream<Socket>,
+    tongue: Option<Tongue>,
+    recorder: Arc<Recorder>,
+    fast: u32,
+) {
     let from = Side::Server;
     let started = Instant::now();
     let (mut messages, mut bytes) = (0, 0);
@@ -154,6 +181,10 @@ async fn read(conn: u32, mut stream: SplitStream<Socket>, recorder: Arc<Recorder
             recorder.note_flood(conn, text);
             return;
         }
+        if let (Some(tongue), Some(Ok(message @ (Message::Text(_) | Message::Binary(_))))) = (&tongue, &next) {
+            tongue.hear(conn, &recorder, message);
+            continue;
+        }
         let kind = match next {
             Some(Ok(Message::Text(text))) => EventKind::Text { from, text: text.as_str().to_owned() },
             Some(Ok(Message::Binary(bytes))) => {
@@ -163,7 +194,7 @@ async fn read(conn: u32, mut stream: SplitStream<Socket>, recorder: Arc<Recorder
             Some(Ok(Message::Ping(_))) => EventKind::Ping { from },
             Some(Ok(Message::Pong(_))) => EventKind::Pong { from },
             Some(Ok(Message::Close(frame))) => {
-                note_close(conn, frame.as_ref(), &recorder);
+                note_close(conn, frame.as_ref(), tongue.as_ref(), &recorder);
                 continue;
             }
             Some(Ok(Message::Frame(_))) => continue,
@@ -179,8 +210,11 @@ async fn read(conn: u32, mut stream: SplitStream<Socket>, recorder: Arc<Recorder
 }
 
 /// The library answers a Close by itself, with the same code; that is noted as what it is.
-fn note_close(conn: u32, frame: Option<&CloseFrame>, recorder: &Recorder) {
-    let code = frame.map(|frame| CloseCode(frame.code.into()));
+fn note_close(conn: u32, frame: Option<&CloseFrame>, tongue: Option<&Tongue>, recorder: &Recorder) {
+    let code = match tongue {
+        Some(tongue) => tongue.hear_close(conn, recorder, frame),
+        None => frame.map(|frame| CloseCode(frame.code.into())),
+    };
     let reason = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
     let answers_ours = recorder.client_has_closed(conn);
     recorder.note(conn, EventKind::Close { from: Side::Server, code, reason });

@@ -1,10 +1,11 @@
 //! Owns the sockets: dialling, TLS, the WebSocket upgrade, and one connection's reading and writing. Every frame is written
-//! down before anybody looks at it. Knows nothing of what a message means.
+//! down before anybody looks at it, in the words of version 1 whatever the wire says. Knows nothing of what a message means.
 
 mod connect;
 mod link;
 mod pipe;
 mod tls;
+mod tongue;
 mod upgrade;
 
 pub(crate) use connect::WRONG_TOKEN;
@@ -12,3 +13,4 @@ pub use connect::{Dialler, OPENING, Opened, Socket, Transport};
 pub use link::{Link, Outgoing};
 pub use pipe::Pipe;
 pub use tls::{Roots, TlsError};
+pub use tongue::Tongue;

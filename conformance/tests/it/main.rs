@@ -5,6 +5,7 @@ mod certify;
 mod command;
 mod controls;
 mod counterexamples;
+mod dialect;
 mod explore;
 mod peer;
 mod replay;

@@ -133,6 +133,7 @@ fn report() -> Report {
             cases: vec!["server/end/second-sentinel".into()],
         }],
         level: LevelReport {
+            at_most: None,
             level: None,
             hindrances: vec![
                 Hindrance { what: "1 MUST broken".into(), requirements: vec!["END-S5".into()], remedy: None },

@@ -57,6 +57,7 @@ pub fn write_header(header: &Header) -> String {
         seed: header.seed,
         note: header.note.clone(),
         time_scale_percent: Some(header.time_scale_percent).filter(|percent| *percent != 100),
+        dialect: header.dialect.clone(),
         expect: header.expect.clone(),
     })
 }
@@ -75,6 +76,7 @@ impl HeaderLine {
             seed: self.seed,
             note: self.note,
             time_scale_percent: self.time_scale_percent.unwrap_or(100),
+            dialect: self.dialect,
             expect: self.expect,
         }
     }

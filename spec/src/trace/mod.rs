@@ -50,16 +50,32 @@ pub struct Header {
     /// What the bounds of the protocol are multiplied with in judging this trace, in percent; 100 unless the machine was
     /// measured to be slower.
     pub time_scale_percent: u64,
+    /// The dialect in which the connections were held, where it is not this protocol itself; the trace shows what they said in
+    /// the words of this protocol.
+    pub dialect: Option<Spoken>,
     /// The requirement IDs a judge must find broken, no more and no fewer; empty for a trace without a fault. `None`: the
     /// file does not say.
     pub expect: Option<Vec<String>>,
+}
+
+/// The wire of another service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct Spoken {
+    /// The name of its dialect.
+    pub name: String,
+    /// The IDs of the requirements that cannot be kept or seen in it. Nobody is judged by them.
+    pub not_binding: Vec<String>,
+    /// The messages of this protocol that it has nothing for.
+    pub lacks: Vec<String>,
 }
 
 impl Header {
     /// A header that says no more than who is under test.
     #[must_use]
     pub fn new(subject: Side) -> Self {
-        Self { subject, case: None, seed: None, note: None, time_scale_percent: 100, expect: None }
+        Self { subject, case: None, seed: None, note: None, time_scale_percent: 100, dialect: None, expect: None }
     }
 }
 

@@ -5,7 +5,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::app::{Called, Exited, InputEnded, Returned, Started, Told};
-use super::{ControlOutcome, Eof, MAX_HEAD_BYTES, Probe, Shown, Side, Stimulus, TRACE_VERSION};
+use super::{ControlOutcome, Eof, MAX_HEAD_BYTES, Probe, Shown, Side, Spoken, Stimulus, TRACE_VERSION};
 use crate::message::strict::{BAD_VALUE, object_only};
 
 /// The first line of a trace file.
@@ -36,6 +36,10 @@ pub(crate) struct HeaderLine {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "u64"))]
     pub(super) time_scale_percent: Option<u64>,
+    /// The dialect in which the connections were held, where it is not this protocol itself.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Spoken"))]
+    pub(super) dialect: Option<Spoken>,
     /// The requirement IDs a judge must find broken, no more and no fewer; empty for a trace without a fault.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
@@ -333,6 +337,7 @@ pub(crate) struct GaveUpMember {
 
 object_only!(
     HeaderLine,
+    Spoken,
     EventLine,
     OpenMember,
     ProbeMember,

@@ -27,25 +27,26 @@ class Hearing:
         done = []
         while len(self.rest) >= 2 * BLOCK:
             block, self.rest = self.rest[: 2 * BLOCK], self.rest[2 * BLOCK :]
-            self.hear(block, done)
+            self.hear(block, BLOCK, done)
         return done
 
     def finish(self):
         """The segment that was open at the end, if there was one."""
         done = []
         if self.rest:
-            self.hear(self.rest.ljust(2 * BLOCK, b"\0"), done)
+            length = len(self.rest) // 2
+            self.hear(self.rest.ljust(2 * BLOCK, b"\0"), length, done)
             self.rest = b""
         self.cut(done)
         return done
 
-    def hear(self, block, done):
+    def hear(self, block, length, done):
         samples = array("h", block[: len(block) // 2 * 2])
         energy = sum(sample * sample for sample in samples)
-        self.heard += BLOCK
+        start, self.heard = self.heard, self.heard + length
         if energy >= LOUD:
             if self.start is None:
-                self.start = self.heard - BLOCK
+                self.start = start
             self.end = self.heard
             self.energies.append(energy)
             if len(self.energies) == BLOCKS_PER_WORD:

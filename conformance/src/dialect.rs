@@ -1,0 +1,118 @@
+//! Owns the choice of a dialect on the command line, and what a record of a run says of it. The dialects themselves are in their
+//! own crate.
+
+use std::path::Path;
+
+use lastword_dialects::{Capability, Dialect};
+use lastword_spec::trace::Spoken;
+
+/// Why there is no such dialect. The caller's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum DialectError {
+    /// The name is none that comes with the harness, and no file.
+    #[error("`{given}` is no dialect that comes with the harness ({known}) and no file that can be read: {source}")]
+    Unknown {
+        /// What was given.
+        given: String,
+        /// The names that there are.
+        known: String,
+        /// What the system said of the file.
+        source: std::io::Error,
+    },
+    /// The file is wrong.
+    #[error("{0}")]
+    File(#[from] lastword_dialects::DialectErrors),
+    /// What the harness cannot do.
+    #[error(
+        "the dialect `{0}` asks by HTTP for its socket first, which the harness does not do: give the URL of the socket and a \
+             dialect without `[connect.http]`"
+    )]
+    PreRequest(String),
+}
+
+/// The dialect of that name, or in that file. It stays for as long as the process runs.
+///
+/// # Errors
+/// There is none, or the harness cannot speak it.
+pub fn choose(given: &str) -> Result<&'static Dialect, DialectError> {
+    let dialect = match Dialect::builtin(given) {
+        Some(dialect) => dialect,
+        None => read(given)?,
+    };
+    match dialect.pre_request_path() {
+        Some(_) => Err(DialectError::PreRequest(dialect.name().to_owned())),
+        None => Ok(dialect),
+    }
+}
+
+fn read(given: &str) -> Result<&'static Dialect, DialectError> {
+    let text = std::fs::read_to_string(Path::new(given)).map_err(|source| {
+        let known = Dialect::builtins().map(Dialect::name).collect::<Vec<_>>().join(", ");
+        DialectError::Unknown { given: given.to_owned(), known, source }
+    })?;
+    // One for each command line.
+    Ok(Box::leak(Box::new(Dialect::from_toml(given, &text)?)))
+}
+
+/// What a trace says of the dialect; `None` for version 1 itself.
+#[must_use]
+pub fn spoken(dialect: &Dialect) -> Option<Spoken> {
+    if dialect.is_native() {
+        return None;
+    }
+    let not_binding = dialect.not_applicable().iter().map(ToString::to_string).collect();
+    let lacks = MESSAGES.iter().filter(|(_, capability)| dialect.lacks(*capability));
+    Some(Spoken {
+        name: dialect.name().to_owned(),
+        not_binding,
+        lacks: lacks.map(|(message, _)| (*message).to_owned()).collect(),
+    })
+}
+
+/// The types of the messages that a wire may have nothing for.
+pub(crate) fn message_types() -> impl Iterator<Item = &'static str> {
+    MESSAGES.iter().map(|(message, _)| *message)
+}
+
+/// The messages that a wire may have nothing for. `ready` and `session_ended` are made up where there are none.
+const MESSAGES: &[(&str, Capability)] = &[
+    ("keepalive", Capability::Keepalive),
+    ("keepalive_ack", Capability::KeepaliveAck),
+    ("flush", Capability::Flush),
+    ("flushed", Capability::Flushed),
+    ("update", Capability::Update),
+    ("updated", Capability::Update),
+    ("end_of_stream", Capability::EndOfStream),
+    ("partial", Capability::Partials),
+    ("progress", Capability::Progress),
+    ("speech_started", Capability::SpeechEvents),
+    ("speech_ended", Capability::SpeechEvents),
+    ("warning", Capability::Warnings),
+    ("error", Capability::Errors),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dialect_is_known_by_its_name_or_read_from_its_file() {
+        assert!(spoken(choose("lastword").expect("the wire itself")).is_none());
+        let spoken = spoken(choose("whisper-fastapi").expect("built in")).expect("another wire");
+        assert_eq!(spoken.name, "whisper-fastapi");
+        for has_not in ["flush", "flushed", "keepalive_ack", "partial"] {
+            assert!(spoken.lacks.iter().any(|one| one == has_not), "{has_not}: {:?}", spoken.lacks);
+        }
+        assert!(!spoken.lacks.iter().any(|one| one == "end_of_stream"));
+        assert!(
+            spoken.not_binding.iter().any(|one| one == "FLU-S2")
+                && !spoken.not_binding.iter().any(|one| one == "END-S2")
+        );
+    }
+
+    #[test]
+    fn a_name_that_means_nothing_tells_what_there_is() {
+        let error = choose("no-such-dialect").expect_err("there is none").to_string();
+        assert!(error.contains("no-such-dialect") && error.contains("whisper-fastapi"), "{error}");
+    }
+}

@@ -1,0 +1,185 @@
+//! Owns what a connection to a subject speaks where that is not version 1: between the harness, which thinks, notes and judges in
+//! version 1, and the socket stands the translator of the subject's dialect. Both halves of a connection share it, and what goes
+//! through it is noted in that order. Knows no case and no verdict.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lastword_dialects::{ClientSide, Closer, Dialect, Frame, Output, Seed, Upgrade};
+use lastword_spec::close::CloseCode;
+use lastword_spec::codec::{DecodeErrorKind, Decoded, decode_client};
+use lastword_spec::message::{ClientMessage, Config, ServerMessage};
+use lastword_spec::trace::{EventKind, Side};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Bytes, Message};
+
+use super::link::{Outgoing, encode};
+use crate::record::Recorder;
+
+/// The translator of one connection.
+#[derive(Clone)]
+pub struct Tongue {
+    dialect: &'static Dialect,
+    side: Arc<Mutex<ClientSide<'static>>>,
+}
+
+impl Tongue {
+    /// A new connection, shown with this credential.
+    pub(super) fn new(dialect: &'static Dialect, uuid: String, token: Option<String>) -> Self {
+        Self { dialect, side: Arc::new(Mutex::new(ClientSide::new(dialect, Seed { uuid, token }))) }
+    }
+
+    /// What to ask for at this address.
+    ///
+    /// # Errors
+    /// The address cannot be used with this dialect.
+    pub(super) fn upgrade(&self, base: &str) -> Result<Upgrade, lastword_dialects::ConnectError> {
+        self.lock().upgrade(base, &Config::default())
+    }
+
+    /// Whether the harness has to close when the session has ended.
+    #[must_use]
+    pub fn client_closes(&self) -> bool {
+        self.dialect.closer() != Closer::Server
+    }
+
+    /// Says something of version 1 in the dialect, noted as what it is in version 1.
+    pub(super) fn say(&self, conn: u32, recorder: &Recorder, message: Outgoing) -> Vec<Message> {
+        let from = Side::Client;
+        let mut side = self.lock();
+        match message {
+            Outgoing::Text(text) => match decode_client(&text, u64::MAX) {
+                Ok(Decoded::Message(said)) => self.say_message(&mut side, conn, recorder, text, &said),
+                Err(error) if !means_nothing_anywhere(error.kind) => {
+                    recorder.note(conn, EventKind::Note(format!("{} cannot say: {text}", self.dialect.name())));
+                    Vec::new()
+                }
+                // It is meant to mean nothing, and does on this wire, too.
+                _ => {
+                    recorder.note(conn, EventKind::Text { from, text: text.clone() });
+                    side.wrote(&Frame::Text(text.clone()));
+                    vec![Message::text(text)]
+                }
+            },
+            Outgoing::Binary(bytes) => {
+                recorder.note_audio(conn, from, &bytes);
+                let outputs = side.send_audio(&bytes);
+                self.written(conn, recorder, outputs)
+            }
+            Outgoing::RawText(bytes) => {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                if decode_client(&text, u64::MAX).is_err_and(|error| !means_nothing_anywhere(error.kind)) {
+                    recorder.note(conn, EventKind::Note(format!("{} cannot say: {text}", self.dialect.name())));
+                    return Vec::new();
+                }
+                recorder.note(conn, EventKind::Text { from, text: text.clone() });
+                side.wrote(&Frame::Text(text));
+                vec![encode(Outgoing::RawText(bytes))]
+            }
+            Outgoing::Close(code) => {
+                recorder.note(conn, EventKind::Close { from, code: code.map(CloseCode), reason: String::new() });
+                vec![encode(Outgoing::Close(code))]
+            }
+        }
+    }
+
+    fn say_message(
+        &self,
+        side: &mut ClientSide<'static>,
+        conn: u32,
+        recorder: &Recorder,
+        text: String,
+        said: &ClientMessage,
+    ) -> Vec<Message> {
+        let outputs = side.send(said);
+        if outputs.iter().any(|output| matches!(output, Output::Lost(_))) {
+            // The subject never gets it, so it is not said.
+            return self.written(conn, recorder, outputs);
+        }
+        recorder.note(conn, EventKind::Text { from: Side::Client, text });
+        self.written(conn, recorder, outputs)
+    }
+
+    /// Notes what a message of the subject says in version 1.
+    pub(super) fn hear(&self, conn: u32, recorder: &Recorder, message: &Message) {
+        let frame = match message {
+            Message::Text(text) => Frame::text(text.as_str()),
+            Message::Binary(bytes) => Frame::Binary(bytes.to_vec()),
+            _ => return,
+        };
+        let mut side = self.lock();
+        let outputs = side.receive(&frame);
+        self.heard(conn, recorder, outputs);
+    }
+
+    /// Notes what a Close of the subject says, and gives the code that it has in version 1.
+    pub(super) fn hear_close(&self, conn: u32, recorder: &Recorder, close: Option<&CloseFrame>) -> Option<CloseCode> {
+        let code = close.map(|close| CloseCode(close.code.into()));
+        let reason = close.map(|close| close.reason.to_string()).unwrap_or_default();
+        let mut side = self.lock();
+        let outputs = side.receive(&Frame::Close { code, reason });
+        self.heard(conn, recorder, outputs);
+        let ended = recorder.count_said(conn, "session_ended") > 0;
+        Some(self.dialect.v1_close_code(code, ended)).filter(|code| *code != CloseCode::NO_STATUS)
+    }
+
+    fn written(&self, conn: u32, recorder: &Recorder, outputs: Vec<Output<ServerMessage>>) -> Vec<Message> {
+        let mut frames = Vec::new();
+        for output in outputs {
+            match output {
+                Output::Send(Frame::Text(text)) => frames.push(Message::text(text)),
+                Output::Send(Frame::Binary(bytes)) => frames.push(Message::Binary(Bytes::from(bytes))),
+                Output::Send(Frame::Close { code, .. }) => {
+                    recorder.note(conn, EventKind::Close { from: Side::Client, code, reason: String::new() });
+                    frames.push(encode(Outgoing::Close(code.map(|code| code.0))));
+                }
+                other => self.heard(conn, recorder, vec![other]),
+            }
+        }
+        frames
+    }
+
+    fn heard(&self, conn: u32, recorder: &Recorder, outputs: Vec<Output<ServerMessage>>) {
+        let from = Side::Server;
+        for output in outputs {
+            match output {
+                Output::Heard(heard) => match heard.v1 {
+                    Frame::Text(text) => recorder.note(conn, EventKind::Text { from, text }),
+                    Frame::Binary(bytes) => recorder.note_audio(conn, from, &bytes),
+                    Frame::Close { .. } => {}
+                },
+                Output::Unmatched(unmatched) => {
+                    let why = format!("no message of {}: {}", self.dialect.name(), unmatched.why);
+                    recorder.note(conn, EventKind::Note(why));
+                    match unmatched.frame {
+                        Frame::Text(text) => recorder.note(conn, EventKind::Text { from, text }),
+                        Frame::Binary(bytes) => recorder.note_audio(conn, from, &bytes),
+                        Frame::Close { .. } => {}
+                    }
+                }
+                Output::Lost(lost) => {
+                    let what = format!("{} has no {}: {}", self.dialect.name(), lost.message_type, lost.why);
+                    recorder.note(conn, EventKind::Note(what));
+                }
+                Output::Note(note) => recorder.note(conn, EventKind::Note(note)),
+                // Nothing that a subject says makes this side write by itself.
+                _ => {}
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ClientSide<'static>> {
+        self.side.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a text with this fault is no message on any wire that speaks in JSON objects. Another fault is one against version 1 alone:
+/// another wire may bear it, and would need a fault of its own.
+fn means_nothing_anywhere(kind: DecodeErrorKind) -> bool {
+    use DecodeErrorKind as Kind;
+    match kind {
+        Kind::NotUtf8 | Kind::NotJson | Kind::NotObject => true,
+        Kind::TooLong | Kind::DuplicateKey | Kind::TooDeep | Kind::NumberRange | Kind::LoneSurrogate => false,
+        Kind::MissingType | Kind::TypeNotString | Kind::MissingMember | Kind::WrongType => false,
+        Kind::IntegerForm | Kind::BadValue => false,
+    }
+}
