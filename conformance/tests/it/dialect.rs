@@ -99,6 +99,7 @@ async fn each_fault_is_named_by_its_clause_as_it_is_in_version_1() {
 }
 
 /// One connection.
+#[expect(clippy::result_large_err, reason = "the type of the library's callback")]
 async fn serve(stream: DuplexStream, fault: Fault) {
     let at_its_path = |request: &Request, response: Response| {
         assert_eq!(request.uri().path(), "/ws/transcribe", "the path of the dialect");
