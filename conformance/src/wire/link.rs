@@ -160,13 +160,7 @@ const FAST_BEFORE_READY: u32 = 100;
 const FAST_AGAIN: u32 = 20;
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
-async fn read(
-    conn: u32,
-    mut stream: SplitStream<Socket>,
-    tongue: Option<Tongue>,
-    recorder: Arc<Recorder>,
-    fast: u32,
-) {
+async fn read(conn: u32, mut stream: SplitStream<Socket>, tongue: Option<Tongue>, recorder: Arc<Recorder>, fast: u32) {
     let from = Side::Server;
     let started = Instant::now();
     let (mut messages, mut bytes) = (0, 0);
