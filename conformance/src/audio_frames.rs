@@ -35,6 +35,7 @@ pub(crate) fn frames(
 pub(crate) fn frame_ms(frame: &Outgoing) -> u64 {
     match frame {
         Outgoing::Binary(bytes) => bytes.len() as u64 / BYTES_PER_MS,
+        Outgoing::Fragmented(whole) => frame_ms(whole),
         Outgoing::Text(_) | Outgoing::RawText(_) | Outgoing::Close(_) => 0,
     }
 }

@@ -99,6 +99,8 @@ pub struct Contribution<'a> {
     pub verdict: Verdict,
     /// Its judgement, if it was run.
     pub judgement: Option<&'a Judgement>,
+    /// Those of its findings that stand.
+    pub findings: Vec<&'a Finding>,
 }
 
 /// The verdict of a requirement over all cases: the best evidence, and no failure.
@@ -126,7 +128,7 @@ pub fn of_requirements(contributions: &[Contribution<'_>]) -> BTreeMap<Requireme
         if !(one.verdict.is_failure() || one.verdict == Verdict::NonStrict) {
             continue;
         }
-        for finding in one.judgement.into_iter().flat_map(|judgement| &judgement.findings) {
+        for finding in &one.findings {
             let entry = all.entry(finding.requirement).or_insert_with(untested);
             let found = if breaks_a_must(finding) { finding.kind.verdict() } else { Verdict::NonStrict };
             if gravity(&found) > gravity(&entry.verdict) || !is_grave(entry.verdict) {
@@ -215,6 +217,10 @@ mod tests {
         Judgement { findings, exercised: BTreeSet::from_iter(exercised.iter().copied()), ..Judgement::default() }
     }
 
+    fn contribution<'a>(case: &'a Case, verdict: Verdict, judgement: &'a Judgement) -> Contribution<'a> {
+        Contribution { case, verdict, judgement: Some(judgement), findings: judgement.findings.iter().collect() }
+    }
+
     fn verdict(judgement: &Judgement, circumstances: &Circumstances) -> Verdict {
         of_case(&case(Unexercised::NotTested), judgement, circumstances).0
     }
@@ -263,12 +269,15 @@ mod tests {
         let case = case(Unexercised::NotTested);
         let good = judgement(vec![], &[END_S5]);
         let bad = judgement(vec![finding(FindingKind::WrongValue, END_S9, Culprit::Server)], &[END_S5]);
-        let contribution = |verdict, judgement| Contribution { case: &case, verdict, judgement: Some(judgement) };
-        let all = of_requirements(&[contribution(Verdict::Inconclusive, &good), contribution(Verdict::Pass, &good)]);
+        let all = of_requirements(&[
+            contribution(&case, Verdict::Inconclusive, &good),
+            contribution(&case, Verdict::Pass, &good),
+        ]);
         assert_eq!(all[&END_S5].verdict, Verdict::Pass);
-        let all = of_requirements(&[contribution(Verdict::Pass, &good), contribution(Verdict::Fail, &bad)]);
+        let all =
+            of_requirements(&[contribution(&case, Verdict::Pass, &good), contribution(&case, Verdict::Fail, &bad)]);
         assert_eq!((all[&END_S5].verdict, all[&END_S9].verdict), (Verdict::Pass, Verdict::Fail));
-        let unrepeated = of_requirements(&[contribution(Verdict::Inconclusive, &bad)]);
+        let unrepeated = of_requirements(&[contribution(&case, Verdict::Inconclusive, &bad)]);
         assert!(!unrepeated.contains_key(&END_S9), "what could not be repeated convicts nobody");
     }
 }

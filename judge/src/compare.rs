@@ -14,6 +14,9 @@ use crate::report::FinalText;
 /// Transcripts beyond this many words are not compared: the table would grow too large.
 const MOST_WORDS: usize = 4_000;
 
+/// A recogniser may be mistaken about a time by so much, in milliseconds.
+const MOST_EARLY_MS: u64 = 500;
+
 /// The words of a text as they are compared: lower case, without punctuation.
 pub(crate) fn words_of(text: &str) -> Vec<String> {
     let keep = |c: &char| c.is_alphanumeric() || *c == '\'';
@@ -25,7 +28,20 @@ pub(crate) fn words_of(text: &str) -> Vec<String> {
 
 /// Compares the connections that carried the same speech.
 pub(crate) fn across(conns: &mut [&mut Conn]) {
-    const LABELS: [&str; 8] = ["ended", "flushed", "padded", "padded more", "straight", "resumed", "once", "twice"];
+    const LABELS: [&str; 12] = [
+        "ended",
+        "flushed",
+        "padded",
+        "padded more",
+        "straight",
+        "resumed",
+        "once",
+        "twice",
+        "first",
+        "again",
+        "prompt",
+        "delayed",
+    ];
     let mut groups: BTreeMap<String, BTreeMap<&'static str, usize>> = BTreeMap::new();
     for (index, conn) in conns.iter().enumerate() {
         let label = LABELS.into_iter().find(|label| conn.label() == Some(label));
@@ -42,6 +58,12 @@ pub(crate) fn across(conns: &mut [&mut Conn]) {
         }
         if let (Some(straight), Some(resumed)) = (group.get("straight"), group.get("resumed")) {
             deaf_after_flush(conns, *straight, *resumed);
+        }
+        if let (Some(first), Some(again)) = (group.get("first"), group.get("again")) {
+            not_its_own(conns, &speech, *first, *again);
+        }
+        if let (Some(prompt), Some(delayed)) = (group.get("prompt"), group.get("delayed")) {
+            before_it_was_said(conns, *prompt, *delayed);
         }
         if let (Some(once), Some(twice)) = (group.get("once"), group.get("twice")) {
             lost_to_a_second_sentinel(conns, *once, *twice);
@@ -62,6 +84,41 @@ fn deaf_after_flush(conns: &mut [&mut Conn], straight: usize, resumed: usize) {
         let at = conn.session_ended.as_ref().map_or(conn.last, |(at, _)| *at);
         let text = "hears nothing after a flush, where it hears the same speech without one";
         conn.convict_with(FindingKind::LostFinal, FLU_1, at, &[flushed.event, event], text);
+    }
+}
+
+/// The same speech in two sessions, with another between them: most of what is heard in it must be the same.
+fn not_its_own(conns: &mut [&mut Conn], speech: &str, first: usize, again: usize) {
+    let words = |index: usize| -> Vec<String> {
+        conns[index].results.finals.iter().flat_map(|one| words_of(&one.text)).collect()
+    };
+    let (before, now) = (words(first), words(again));
+    if before.is_empty() || now.is_empty() || before.len().max(now.len()) > MOST_WORDS {
+        return;
+    }
+    let shared = now.iter().filter(|word| before.contains(word)).count();
+    let event = conns[first].last.event;
+    let conn = &mut *conns[again];
+    if shared * 2 < before.len().max(now.len()) && !conn.has_findings() {
+        let at = conn.session_ended.as_ref().map_or(conn.last, |(at, _)| *at);
+        let text = format!("hears {:?} in {speech:?}, where it heard {:?} before", now.join(" "), before.join(" "));
+        conn.convict_with(FindingKind::WrongValue, req::END_S2, at, &[event], text);
+    }
+}
+
+/// Speech behind silence: what was heard in it cannot have ended before it began.
+fn before_it_was_said(conns: &mut [&mut Conn], prompt: usize, delayed: usize) {
+    let sent_ms = |index: usize| conns[index].audio.accepted_ms(&conns[index].format()).unwrap_or(0);
+    let silence_ms = sent_ms(delayed).saturating_sub(sent_ms(prompt));
+    let heard = |one: &&FinalText| !words_of(&one.text).is_empty();
+    let is_heard_at_once = conns[prompt].results.finals.iter().any(|one| heard(&one));
+    let Some(end_ms) = conns[delayed].results.finals.iter().filter(heard).map(|one| one.end_ms).max() else { return };
+    let event = conns[prompt].last.event;
+    let conn = &mut *conns[delayed];
+    if is_heard_at_once && end_ms.saturating_add(MOST_EARLY_MS) < silence_ms && !conn.has_findings() {
+        let at = conn.session_ended.as_ref().map_or(conn.last, |(at, _)| *at);
+        let text = format!("says that speech ended at {end_ms} ms which came behind {silence_ms} ms of silence");
+        conn.convict_with(FindingKind::WrongValue, req::TIM_1, at, &[event], text);
     }
 }
 

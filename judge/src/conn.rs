@@ -111,6 +111,8 @@ pub(crate) struct Conn {
     pub(crate) plain_works: bool,
     /// A fatal `internal` came, and what seems to have provoked it.
     pub(crate) failed: Option<Failed>,
+    /// The same, and that nothing had provoked it: the stream had just come to its end.
+    pub(crate) failed_at_the_end: Option<Failed>,
     pub(crate) settled: bool,
     pub(crate) server_messages: usize,
 
@@ -158,6 +160,7 @@ impl Conn {
             abandoned: false,
             plain_works: true,
             failed: None,
+            failed_at_the_end: None,
             settled: false,
             server_messages: 0,
             config: cfg::Configuring::default(),

@@ -94,8 +94,10 @@ pub(crate) fn owed(conn: &Conn) -> Vec<Obligation> {
     owed
 }
 
-/// What the server will owe if the client stays silent: the ends by timers. `since_us` is when it will.
-pub(crate) fn timers(conn: &Conn) -> Vec<Obligation> {
+/// What the server will owe if the client stays silent: the ends by timers. `since_us` is when it will. Who only waits for one
+/// allows it to be `late`, as it is if the server counts what is no activity: whether that was counted or nothing ends the
+/// session at all is seen only then.
+pub(crate) fn timers(conn: &Conn, late: bool) -> Vec<Obligation> {
     let mut owed = Vec::new();
     if conn.abandoned || !conn.is_live() {
         return owed;
@@ -109,9 +111,9 @@ pub(crate) fn timers(conn: &Conn) -> Vec<Obligation> {
     {
         let idle_us = conn.scale.us(conn.limits.idle_timeout_ms);
         let since_us = last_us.saturating_add(idle_us);
-        let due_us = keepalive::idle_due_us(conn, last_us);
-        // If the timeout passes also after what is no activity, then nothing ends the session.
         let inactive_us = keepalive::last_inactive_us(conn).filter(|inactive_us| *inactive_us > last_us);
+        let due_us = keepalive::idle_due_us(conn, inactive_us.filter(|_| late).unwrap_or(last_us));
+        // If the timeout passes also after what is no activity, then nothing ends the session.
         let still_counted = inactive_us.is_some_and(|inactive_us| conn.last.t_us.saturating_sub(inactive_us) < idle_us);
         let clause = if still_counted { req::KA_S7 } else { req::KA_S2 };
         owed.push(Obligation::new(conn, "error `idle_timeout`", conn.last, since_us, due_us, clause));

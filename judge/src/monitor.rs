@@ -7,7 +7,7 @@ use lastword_spec::message::Ready;
 use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements;
 use lastword_spec::table::State;
-use lastword_spec::trace::{Event, EventKind, Header, Side};
+use lastword_spec::trace::{Eof, Event, EventKind, Header, Side};
 
 use crate::bounds::{Options, Scale};
 use crate::conn::{At, Closing, Conn, Context, Control};
@@ -126,7 +126,7 @@ impl Monitor {
     /// [`Obligation::since_us`] is when it will.
     #[must_use]
     pub fn timers(&self, conn: u32) -> Vec<Obligation> {
-        let mut timers = self.conns.get(&conn).map_or_else(Vec::new, ledger::timers);
+        let mut timers = self.conns.get(&conn).map_or_else(Vec::new, |conn| ledger::timers(conn, true));
         timers.retain(|debt| !self.not_binding.contains(&debt.requirement));
         timers
     }
@@ -249,7 +249,12 @@ fn on_event(conn: &mut Conn, context: &Context<'_>, at: At, kind: &EventKind) {
         EventKind::Text { text, .. } => messages::on_text(conn, context, at, text),
         EventKind::Audio { .. } => messages::on_binary(conn, at),
         EventKind::Close { code, .. } => closed(conn, Closing { at, code: *code, frame: true }),
-        EventKind::Eof { .. } => closed(conn, Closing { at, code: None, frame: false }),
+        EventKind::Eof { how, .. } => {
+            if *how == Eof::Unreadable {
+                messages::unreadable(conn, at);
+            }
+            closed(conn, Closing { at, code: None, frame: false });
+        }
         EventKind::GaveUp { quiescent, .. } => {
             conn.last = at;
             stall::gave_up(conn, at, *quiescent == Some(true));

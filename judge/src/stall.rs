@@ -106,7 +106,7 @@ fn primary(conn: &Conn, now_us: u64) -> Option<Obligation> {
     if conn.state == State::Draining && conn.client_close.is_none() {
         return principal(&owed, conn.state).cloned();
     }
-    let timers = ledger::timers(conn).into_iter().filter(|debt| debt.since_us <= now_us);
+    let timers = ledger::timers(conn, false).into_iter().filter(|debt| debt.since_us <= now_us);
     owed.into_iter().chain(timers).next()
 }
 

@@ -627,3 +627,55 @@ def _(t):
 @trace("TIM-S1--beyond-and-said-twice", "Ends lie beyond the audio, and the same word is said twice: nothing is told again.")
 def _(t):
     t.start().speech().final(0, "yes", 200, 1900).final(1, "yes", 900, 2900).finish(2000, 2)
+
+
+@trace("MSG-1--no-frame", "What comes in place of the final is no WebSocket frame, and nothing behind it can be read.")
+def _(t):
+    t.start().speech().end_of_stream().wait(300).eof(how="unreadable")
+
+
+@trace("CLO-S1--no-frame", "What comes in place of Close is no WebSocket frame.")
+def _(t):
+    heater(t.start().speech()).end_of_stream().wait(5).ended().eof(how="unreadable")
+
+
+@trace("MSG-1--all-in-binary", "Results and the end come as binary messages; what they said is not missed on top of that.")
+def _(t):
+    t.start().speech().partial(0, 1, "turn on", 200, 900).end_of_stream().wait(300)
+    t.event("server", audio={"bytes": 90, "head": "7b2274"}).event("server", audio={"bytes": 90, "head": "7b2274"}).hang_up(1000)
+
+
+@trace("MSG-2--says-keepalive", "The server sends a keepalive of its own.")
+def _(t):
+    heater(t.start().server(type="keepalive").speech()).finish()
+
+
+@trace("ERR-1--id-of-an-earlier-flush", "An error repeats the id of a flush that was answered before.")
+def _(t):
+    heater(t.start().speech()).flush("f").wait(5).flushed("f").client(type="hello").wait(5).error("unknown_type", id="f").finish()
+
+
+@trace("END-S2--fails-at-every-end", "The server fails whenever a stream ends: no session completes.")
+def _(t):
+    t.control(ok=False, answered=True).start().speech().end_of_stream().wait(5).error("internal", True, True)
+    t.ended(finals=0, complete=False, reason="internal").hang_up(1011).control(ok=False, answered=True)
+
+
+@trace("TIM-1--silence-left-out", "Only speech is counted: what was said behind four seconds of silence ends in them.")
+def _(t):
+    heater(t.open(label="prompt", speech="heater").config().wait(5).server(ready()).speech()).finish()
+    t.on(1).open(label="delayed", speech="heater").config().wait(5).server(ready()).speech(6000)
+    heater(t).finish(6000)
+
+
+@trace("END-S2--words-of-another-session", "Each session is given the words of the one before.")
+def _(t):
+    for conn, (label, text) in enumerate((("first", "turn on the garage heater"), ("again", "good morning to all"))):
+        t.on(conn).open(label=label, speech="heater").config().wait(5).server(ready()).speech()
+        t.final(0, text, 200, 1800).finish()
+
+
+@trace("KA-S6--unanswered-until-idle", "A keepalive is not acknowledged, and long after that the session is ended as idle.")
+def _(t):
+    t.start(limits=SMALL).speech().keepalive(0).wait(3000).error("idle_timeout", True, True)
+    t.ended(2000, 0, complete=False, reason="idle_timeout").hang_up(4408)

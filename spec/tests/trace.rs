@@ -46,7 +46,7 @@ fn kind() -> impl Strategy<Value = EventKind> {
         (side(), option::of(any::<u16>().prop_map(CloseCode)), text())
             .prop_map(|(from, code, reason)| EventKind::Close { from, code, reason }),
         (side(), any::<bool>())
-            .prop_map(|(from, fin)| EventKind::Eof { from, how: if fin { Eof::Fin } else { Eof::Reset } }),
+            .prop_map(|(from, fin)| EventKind::Eof { from, how: if fin { Eof::Fin } else { Eof::Unreadable } }),
         side().prop_map(|from| EventKind::Ping { from }),
         side().prop_map(|from| EventKind::Pong { from }),
         (outcome(), 0..=MAX_INTEGER).prop_map(|(outcome, took_ms)| EventKind::Control { outcome, took_ms }),

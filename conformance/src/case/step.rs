@@ -34,6 +34,8 @@ pub enum Step {
     Frame(RawFrame),
     /// Send these as one write to the transport.
     Burst(Vec<Self>),
+    /// Send each of these messages in three WebSocket frames.
+    Fragmented(Vec<Self>),
     /// Send these again and again.
     Repeat(Repeat),
     /// Send these at a fixed interval for some time.
@@ -59,7 +61,7 @@ impl Step {
     #[must_use]
     pub fn misplaced(&self) -> Option<&Self> {
         let inner = match self {
-            Self::Burst(steps) => steps,
+            Self::Burst(steps) | Self::Fragmented(steps) => steps,
             Self::Repeat(repeat) => &repeat.steps,
             Self::Tick(tick) => &tick.send,
             _ => return None,
@@ -78,7 +80,7 @@ impl Step {
     pub fn is_stimulus(&self) -> bool {
         match self {
             Self::Send(_) | Self::Raw(_) | Self::Padded(_) | Self::Nested(_) | Self::Audio(_) | Self::Binary(_) => true,
-            Self::Frame(_) | Self::Close(_) => true,
+            Self::Frame(_) | Self::Close(_) | Self::Fragmented(_) => true,
             Self::Start(_) | Self::Open(_) | Self::Use(_) | Self::Burst(_) | Self::Repeat(_) | Self::Tick(_) => false,
             Self::Await(_) | Self::Barrier | Self::Settle | Self::Finish => false,
             Self::ExpectClose | Self::Drop => false,
@@ -334,7 +336,7 @@ pub(super) fn audio_ms(steps: &[Step], speech: &Speech, attempt: u32) -> u64 {
                 let repeats = if audio.grows { u64::from(attempt) } else { 1 };
                 clip * repeats + audio.silence_ms + audio.silence.as_ref().map_or(0, |sized| sized.resolve(limits))
             }
-            Step::Burst(steps) => audio_ms(steps, speech, attempt),
+            Step::Burst(steps) | Step::Fragmented(steps) => audio_ms(steps, speech, attempt),
             Step::Repeat(repeat) => u64::from(repeat.times) * audio_ms(&repeat.steps, speech, attempt),
             _ => 0,
         })

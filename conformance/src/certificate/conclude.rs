@@ -37,6 +37,7 @@ pub fn conclude(
             case: result.case,
             verdict: result.verdict,
             judgement: result.evidence.as_ref().map(|evidence| &*evidence.judgement),
+            findings: result.findings().collect(),
         })
         .collect();
     let requirements = verdict::of_requirements(&contributions);

@@ -1,6 +1,7 @@
 //! Owns the computing again of every verdict from what stands in a certificate: the traces, and what is recorded beside them.
 //! It goes the way of the runner, function by function. Pure.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lastword_judge::{Judgement, Monitor};
@@ -79,6 +80,7 @@ fn case(contents: &CaseContents, knowledge: &Knowledge) -> Result<CaseResult, Un
         circumstances,
         second,
         confirmation: Confirmation::None,
+        unrepeated: BTreeSet::new(),
         attempts: entry.attempts,
         took_ms: entry.took_ms,
     })

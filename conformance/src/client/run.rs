@@ -1,6 +1,7 @@
 //! Owns the course of a run against a client: ideal sessions first, then the cases side by side, and a second look at what failed.
 //! It hands back results; printing them and mapping them to an exit code is not its business.
 
+use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -241,6 +242,7 @@ fn decide(env: &Env, case: &'static Case, attempted: Attempted, began: Instant) 
         circumstances,
         second: None,
         confirmation: Confirmation::None,
+        unrepeated: BTreeSet::new(),
         attempts: 1,
         took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
     };

@@ -1,5 +1,6 @@
-//! Owns the look in company: a hang that was found while many cases ran side by side, and not again when its case ran alone, is
-//! looked for among a few copies of the case. A server may wait for what only another session gives back. The looking is I/O; what it
+//! Owns the look in company: a hang, or something untrue, that was found while many cases ran side by side, and not again when its
+//! case ran alone, is looked for among a few copies of the case. A server may wait for what only another session gives back, or mix
+//! sessions up. The looking is I/O; what it
 //! showed is settled in `confirm`.
 
 use std::collections::BTreeSet;
@@ -17,7 +18,7 @@ use super::{Observer, confirm};
 
 /// So many copies of a case run side by side: few enough for any machine that serves more than one session.
 const COPIES: usize = 4;
-/// So many of them must show the hang: one may be chance.
+/// So many of them must show it: one may be chance.
 const QUORUM: usize = 2;
 /// So many cases are looked at so, and so many for each kind of hang; each look may cost a wait.
 const CASES: usize = 4;
@@ -40,7 +41,7 @@ pub(super) async fn look(
         let result = &results[index];
         let is_open = |key: &Key| {
             let looks = looked.iter().filter(|keys| keys.contains(key)).count();
-            is_hang(key) && !confirmed.contains(key) && looks < CASES_PER_KIND
+            needs_company(key) && !confirmed.contains(key) && looks < CASES_PER_KIND
         };
         let open: BTreeSet<Key> = keys(result).into_iter().filter(is_open).collect();
         // Without a look alone nothing is known of what company does.
@@ -76,8 +77,11 @@ pub(super) fn is_in_company(trace: &Trace) -> bool {
     trace.events.iter().any(|event| matches!(&event.kind, EventKind::Note(note) if note == NOTE))
 }
 
-fn is_hang((_, kind): &Key) -> bool {
-    matches!(kind, FindingKind::Stalled | FindingKind::Unresponsive)
+/// What sessions side by side do to each other: they wait for the same thing, or one is given what belongs to the other. Nothing
+/// else of what was found once comes of company; a machine that stands still makes answers late, not wrong.
+fn needs_company((_, kind): &Key) -> bool {
+    let hangs = matches!(kind, FindingKind::Stalled | FindingKind::Unresponsive);
+    hangs || matches!(kind, FindingKind::WrongValue | FindingKind::LostFinal | FindingKind::SilentTruncation)
 }
 
 /// The evidence of a look, by which it is known for what it is.

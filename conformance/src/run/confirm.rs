@@ -262,19 +262,38 @@ fn run_in_place(results: &[CaseResult]) -> BTreeMap<Key, String> {
 
 /// Says of a case by which evidence it stands, or that it does not.
 fn settle(result: &mut CaseResult, confirmed: &BTreeMap<Key, String>) {
-    if !result.verdict.is_failure() || result.confirmation.is_again() {
+    if !result.verdict.is_failure() {
         return;
     }
     let keys = keys(result);
+    if keys.iter().any(|key| confirmed.contains_key(key)) {
+        drop_unrepeated(result, keys.iter().filter(|key| !confirmed.contains_key(*key)).copied().collect());
+    }
+    if result.confirmation.is_again() {
+        return;
+    }
     if let Some(by) = keys.iter().find_map(|key| confirmed.get(key)) {
         let itself = *by == result.case.id && keys.iter().any(is_by_probes);
         result.confirmation = if itself { Confirmation::Probes } else { Confirmation::By(by.clone()) };
         return;
     }
     result.verdict = Verdict::Inconclusive;
-    let found: Vec<String> = keys.iter().map(|(id, kind)| format!("{kind} [{id}]")).collect();
     result.reason =
-        Some(format!("not repeatable: {} was found once and not again when the case ran alone", found.join(", ")));
+        Some(format!("not repeatable: {} was found once and not again when the case ran alone", named(&keys)));
+}
+
+/// A case that fails fails by what was seen again; what else was found in it once is told, and convicts nobody.
+fn drop_unrepeated(result: &mut CaseResult, unrepeated: BTreeSet<Key>) {
+    if unrepeated.is_empty() {
+        return;
+    }
+    result.reason = Some(format!("beside it {} was found once and not again", named(&unrepeated)));
+    result.unrepeated = unrepeated;
+    result.verdict = verdict::worst(result.findings()).unwrap_or(result.verdict);
+}
+
+fn named(keys: &BTreeSet<Key>) -> String {
+    keys.iter().map(|(id, kind)| format!("{kind} [{id}]")).collect::<Vec<_>>().join(", ")
 }
 
 /// The findings that stand, each with the case that shows it.
@@ -384,6 +403,23 @@ mod tests {
         assert!(matches!(results[2].confirmation, Confirmation::NotRepeated(_)));
         let verdicts = results.each_ref().map(|result| result.verdict);
         assert_eq!(verdicts, [Verdict::Fail, Verdict::Fail, Verdict::Inconclusive]);
+    }
+
+    #[test]
+    fn what_was_not_found_again_beside_what_was_convicts_nobody() {
+        const HANG: Key = (END_S2, FindingKind::Stalled);
+        let mut results = [
+            failed("server/end/plain", &[LOST], Some(&[LOST])),
+            failed("server/end/no-audio", &[LOST, HANG], None),
+            failed("server/end/second-sentinel", &[LOST, WRONG], Some(&[LOST])),
+        ];
+        settle_all(&mut results, None);
+        for result in &results {
+            assert!(result.findings().all(|finding| finding.kind == FindingKind::LostFinal), "{}", result.case.id);
+            assert_eq!(result.verdict, LOST.1.verdict(), "{}", result.case.id);
+        }
+        let told = results.each_ref().map(|result| result.reason.as_deref().unwrap_or_default().contains("found once"));
+        assert_eq!(told, [false, true, true]);
     }
 
     #[test]

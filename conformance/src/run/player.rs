@@ -177,6 +177,7 @@ impl Player {
             | Step::Raw(_)
             | Step::Padded(_)
             | Step::Nested(_)
+            | Step::Fragmented(_)
             | Step::Binary(_)
             | Step::Frame(_)
             | Step::Close(_) => {

@@ -1,9 +1,11 @@
 //! Owns what is known of each case when a run is over.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lastword_judge::{Finding, Judgement};
-use lastword_spec::finding::Verdict;
+use lastword_spec::finding::{FindingKind, Verdict};
+use lastword_spec::registry::RequirementId;
 use lastword_spec::trace::Trace;
 
 use super::calibrate::Calibration;
@@ -59,6 +61,8 @@ pub struct CaseResult {
     pub second: Option<Evidence>,
     /// Whether a failure was seen again with nothing else running.
     pub confirmation: Confirmation,
+    /// What was found once and not again, beside other things that were: it convicts nobody.
+    pub unrepeated: BTreeSet<(RequirementId, FindingKind)>,
     /// How many attempts were made.
     pub attempts: u32,
     /// How long they took, in milliseconds.
@@ -127,9 +131,10 @@ impl CaseResult {
         self.verdict == Verdict::Inconclusive && self.reason.as_ref().is_some_and(failed)
     }
 
-    /// The findings against the subject.
+    /// The findings against the subject, without those that were not repeatable beside others that were.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
-        self.evidence.iter().flat_map(Evidence::findings)
+        let stands = |finding: &&Finding| !self.unrepeated.contains(&(finding.requirement, finding.kind));
+        self.evidence.iter().flat_map(Evidence::findings).filter(stands)
     }
 
     /// How the socket of the case's last connection closed, the second axis beside the verdict.
@@ -158,6 +163,7 @@ pub(crate) fn skipped(case: &'static Case, verdict: Verdict, reason: &str) -> Ca
         circumstances: Circumstances::default(),
         second: None,
         confirmation: Confirmation::None,
+        unrepeated: BTreeSet::new(),
         attempts: 0,
         took_ms: 0,
     }

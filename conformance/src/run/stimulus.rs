@@ -25,6 +25,10 @@ pub(super) fn messages(step: &Step, env: &Env, limits: &Limits, attempt: u32, nu
             vec![Outgoing::Binary(bytes.into())]
         }
         Step::Frame(frame) => vec![Outgoing::RawText(from_hex(&frame.text_hex))],
+        Step::Fragmented(steps) => {
+            let whole = steps.iter().flat_map(|step| messages(step, env, limits, attempt, number));
+            whole.map(|message| Outgoing::Fragmented(Box::new(message))).collect()
+        }
         Step::Close(close) => vec![Outgoing::Close(close.code)],
         Step::Start(_) | Step::Open(_) | Step::Use(_) | Step::Burst(_) | Step::Repeat(_) | Step::Tick(_) => Vec::new(),
         Step::Await(_) | Step::Barrier | Step::Settle | Step::Finish => Vec::new(),

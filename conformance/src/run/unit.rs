@@ -1,5 +1,6 @@
 //! Owns one case between its control sessions: attempts, the judge's word on each, the verdict.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,6 +117,7 @@ pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
             circumstances,
             second: None,
             confirmation: Confirmation::None,
+            unrepeated: BTreeSet::new(),
             attempts: attempt,
             took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         }));

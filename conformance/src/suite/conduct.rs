@@ -152,6 +152,7 @@ pub(crate) fn conclude(
         circumstances: Circumstances::default(),
         second: worst.and_then(|one| one.second.clone()),
         confirmation: worst.map_or(Confirmation::None, |one| one.confirmation.clone()),
+        unrepeated: worst.map_or_else(BTreeSet::new, SequenceResult::unrepeated),
         attempts: worst.map_or(1, |one| one.attempts),
         took_ms,
     };

@@ -83,6 +83,12 @@ impl SequenceResult {
         self.mismatch().and(self.evidence.as_ref()).map(keys_of).unwrap_or_default()
     }
 
+    /// What its second run did not show again, where it showed something else again.
+    pub(super) fn unrepeated(&self) -> BTreeSet<Key> {
+        let again = self.second.as_ref().filter(|_| self.confirmation.is_again()).map(keys_of);
+        again.map_or_else(BTreeSet::new, |again| self.keys().difference(&again).copied().collect())
+    }
+
     fn is_confirmed(&self) -> bool {
         self.confirmation.is_again() || matches!(self.confirmation, Confirmation::Probes | Confirmation::By(_))
     }

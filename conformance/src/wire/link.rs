@@ -30,6 +30,8 @@ pub enum Outgoing {
     Binary(Bytes),
     /// A text frame with any bytes.
     RawText(Vec<u8>),
+    /// A text or binary message in three frames.
+    Fragmented(Box<Self>),
     /// A Close.
     Close(Option<u16>),
 }
@@ -113,7 +115,7 @@ impl Link {
             Some(tongue) => tongue.say(self.conn, &self.recorder, message),
             None => {
                 self.note(&message);
-                vec![encode(message)]
+                encode(message)
             }
         }
     }
@@ -127,6 +129,7 @@ impl Link {
                 let text = String::from_utf8_lossy(bytes).into_owned();
                 self.recorder.note(self.conn, EventKind::Text { from, text });
             }
+            Outgoing::Fragmented(whole) => self.note(whole),
             Outgoing::Close(code) => self
                 .recorder
                 .note(self.conn, EventKind::Close { from, code: code.map(CloseCode), reason: String::new() }),
@@ -140,13 +143,29 @@ impl Drop for Link {
     }
 }
 
-pub(super) fn encode(message: Outgoing) -> Message {
-    match message {
+pub(super) fn encode(message: Outgoing) -> Vec<Message> {
+    let one = match message {
         Outgoing::Text(text) => Message::text(text),
         Outgoing::Binary(bytes) => Message::Binary(bytes),
         Outgoing::RawText(bytes) => Message::Frame(Frame::message(bytes, OpCode::Data(Data::Text), true)),
         Outgoing::Close(code) => Message::Close(code.map(|code| CloseFrame { code: code.into(), reason: "".into() })),
-    }
+        Outgoing::Fragmented(whole) => return encode(*whole).into_iter().flat_map(in_fragments).collect(),
+    };
+    vec![one]
+}
+
+/// A text or binary message as three frames, the first of them of an odd length; anything else as it stands.
+pub(super) fn in_fragments(message: Message) -> Vec<Message> {
+    let kind = match &message {
+        Message::Text(_) => Data::Text,
+        Message::Binary(_) => Data::Binary,
+        _ => return vec![message],
+    };
+    let mut rest = message.into_data();
+    let first = rest.split_to((rest.len() / 3) | usize::from(rest.len() > 1));
+    let second = rest.split_to(rest.len() / 2);
+    let parts = [(first, kind, false), (second, Data::Continue, false), (rest, Data::Continue, true)];
+    parts.map(|(part, kind, last)| Message::Frame(Frame::message(part, OpCode::Data(kind), last))).into()
 }
 
 /// More than this on one connection is a flood: it is not read to its end, for it may have none.
@@ -226,7 +245,8 @@ fn how(conn: u32, error: &Error, recorder: &Recorder) -> Eof {
         // What the library cannot read is the server's breach of the WebSocket protocol; the words help to find it.
         other => {
             recorder.note(conn, EventKind::Note(format!("the WebSocket library gave up: {other}")));
-            Eof::Reset
+            let of_the_peer = matches!(other, Error::Protocol(_) | Error::Utf8(_) | Error::Capacity(_));
+            if of_the_peer { Eof::Unreadable } else { Eof::Reset }
         }
     }
 }

@@ -12,7 +12,7 @@ use lastword_spec::trace::{EventKind, Side};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
-use super::link::{Outgoing, encode};
+use super::link::{Outgoing, encode, in_fragments};
 use crate::record::Recorder;
 
 /// The translator of one connection.
@@ -73,11 +73,15 @@ impl Tongue {
                 }
                 recorder.note(conn, EventKind::Text { from, text: text.clone() });
                 side.wrote(&Frame::Text(text));
-                vec![encode(Outgoing::RawText(bytes))]
+                encode(Outgoing::RawText(bytes))
+            }
+            Outgoing::Fragmented(whole) => {
+                drop(side);
+                self.say(conn, recorder, *whole).into_iter().flat_map(in_fragments).collect()
             }
             Outgoing::Close(code) => {
                 recorder.note(conn, EventKind::Close { from, code: code.map(CloseCode), reason: String::new() });
-                vec![encode(Outgoing::Close(code))]
+                encode(Outgoing::Close(code))
             }
         }
     }
@@ -130,7 +134,7 @@ impl Tongue {
                 Output::Send(Frame::Binary(bytes)) => frames.push(Message::Binary(Bytes::from(bytes))),
                 Output::Send(Frame::Close { code, .. }) => {
                     recorder.note(conn, EventKind::Close { from: Side::Client, code, reason: String::new() });
-                    frames.push(encode(Outgoing::Close(code.map(|code| code.0))));
+                    frames.extend(encode(Outgoing::Close(code.map(|code| code.0))));
                 }
                 other => self.heard(conn, recorder, vec![other]),
             }

@@ -108,6 +108,9 @@ fn decode(bytes: &[u8], key: &str) -> Option<Answer> {
     if header("Sec-WebSocket-Accept").as_deref() != Some(derive_accept_key(key.as_bytes()).as_str()) {
         return Some(Answer::Nonsense("status 101 with a wrong or no Sec-WebSocket-Accept".into()));
     }
+    if let Some(extension) = header("Sec-WebSocket-Extensions").filter(|value| !value.is_empty()) {
+        return Some(Answer::Nonsense(format!("status 101 with the extension {extension:?}, which was not offered")));
+    }
     Some(Answer::Switched {
         selected: header("Sec-WebSocket-Protocol").filter(|value| !value.is_empty()),
         tail: bytes[length..].to_vec(),
@@ -127,6 +130,18 @@ mod tests {
         let Some(Answer::Switched { selected, tail }) = decode(answer.as_bytes(), KEY) else { panic!("no upgrade") };
         assert_eq!((selected, tail.as_slice()), (None, b"\x01tail".as_slice()));
         assert!(decode(&answer.as_bytes()[..40], KEY).is_none());
+    }
+
+    #[test]
+    fn an_extension_that_was_not_offered_is_no_upgrade() {
+        let answer = |extensions: &str| {
+            let head = format!("HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: {ACCEPT}\r\n");
+            decode(format!("{head}Sec-WebSocket-Extensions: {extensions}\r\n\r\n").as_bytes(), KEY)
+        };
+        assert!(
+            matches!(answer("permessage-deflate"), Some(Answer::Nonsense(why)) if why.contains("permessage-deflate"))
+        );
+        assert!(matches!(answer(""), Some(Answer::Switched { .. })));
     }
 
     #[test]

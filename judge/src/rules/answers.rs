@@ -103,6 +103,8 @@ pub(crate) struct Answers {
     lent: Vec<Pending>,
     pub(crate) updates: VecDeque<(At, String)>,
     pub(crate) updates_done: Vec<String>,
+    /// The ids of flushes and updates that had to be refused, and were.
+    refused_ids: Vec<String>,
     /// Codes that are due once a session and have been owed.
     pub(crate) once: Vec<&'static str>,
     /// Answers that came, by code.
@@ -151,6 +153,12 @@ impl Answers {
 
 /// A non-fatal error: settles the oldest debt that it fits, or is remembered as answering nothing.
 pub(crate) fn settle_by(conn: &mut Conn, at: At, error: &ErrorMessage) {
+    if let Some(id) = error.id.as_ref().filter(|_| bears_a_stale_id(conn, error)) {
+        let text = format!("sent the error `{}` with the id {id:?} of an earlier message", error.code.as_str());
+        conn.convict(FindingKind::WrongAnswer, req::ERR_1, at, text);
+        settle_by(conn, at, &ErrorMessage { id: None, ..error.clone() });
+        return;
+    }
     // An id may be used again: a message that had to be refused comes first.
     let refused = |one: &Pending| one.id.is_some() && one.id == error.id && error.code == one.code;
     let meant = conn.answers.pending.iter().any(refused);
@@ -187,6 +195,19 @@ pub(crate) fn settle_by(conn: &mut Conn, at: At, error: &ErrorMessage) {
             }
         }
     }
+}
+
+/// Whether the id of this error is one that was answered before, and what it answers has none.
+fn bears_a_stale_id(conn: &Conn, error: &ErrorMessage) -> bool {
+    let Some(id) = &error.id else { return false };
+    let has_it = |one: &Pending| one.id.as_ref() == Some(id);
+    let without = |one: &Pending| !one.optional && one.id.is_none() && one.code == error.code.as_str();
+    let done =
+        conn.answers.updates_done.contains(id) || conn.answers.refused_ids.contains(id) || conn.flush.was_answered(id);
+    let due = conn.answers.pending.iter().any(has_it)
+        || conn.answers.updates.iter().any(|(_, asked)| asked == id)
+        || conn.flush.open.iter().any(|(_, flush)| flush.id == *id);
+    done && !due && conn.answers.pending.iter().any(without)
 }
 
 /// Whether a message is open that this error may answer or not.
@@ -266,6 +287,7 @@ fn fatal_was_due(conn: &mut Conn, at: At, error: &ErrorMessage) -> bool {
 fn answered(conn: &mut Conn, at: At, pending: Pending, error: &ErrorMessage) {
     keepalive::answered(conn, pending.at, at);
     conn.answers.read(pending.at.event);
+    conn.answers.refused_ids.extend(pending.id.clone());
     conn.answers.answered.push(Answered { code: pending.code, at, to: pending.at });
     conn.credit(match pending.phase {
         State::AwaitConfig if !matches!(pending.code, "bad_message" | "unknown_type") => {

@@ -253,7 +253,9 @@ fn suspect(
         "invalid_state" | "unknown_type" | "bad_message" if kept_alive => (WronglyRefused, req::KA_S5),
         "invalid_state" if early && !repeated && !(early_end && alike == 1) => (WronglyRefused, req::STA_S3),
         "invalid_state" if repeated => (DuplicateAnswer, req::STA_S1),
-        "invalid_state" if conn.end.sentinel.is_some() => (WronglyRefused, req::END_S1),
+        "invalid_state" if conn.end.sentinel.is_some_and(|sentinel| sentinel.event < stray.at.event) => {
+            (WronglyRefused, req::END_S1)
+        }
         "invalid_state" => (WronglyRefused, req::STA_S1),
         "bad_message" | "unknown_type" if sent(conn.answers.extension) => (WronglyRefused, req::VER_3),
         "bad_message" | "unknown_type" if sent(conn.answers.odd_form) => (WronglyRefused, req::MSG_3),

@@ -213,6 +213,11 @@ fn unannounced(conn: &mut Conn, closing: Closing) {
         }
         return;
     }
+    if conn.tainted {
+        conn.abandoned = true;
+        conn.unsure(req::END_S2, "a message of the server could not be read, and may have announced the end");
+        return;
+    }
     let (kind, clause, because, text) = verdict(conn, closing, too_big);
     let because: Vec<usize> = because.map(|at| at.event).into_iter().collect();
     conn.answers.pending.clear();

@@ -79,6 +79,7 @@ fn after_ready(conn: &mut Conn, at: At, error: &ErrorMessage) {
     }
     if code == "internal" {
         conn.failed = provoked_by(conn, at).map(|(because, clause)| Failed { at, because, clause });
+        conn.failed_at_the_end = conn.end.sentinel.map(|because| Failed { at, because, clause: req::END_S2 });
         return;
     }
     if let Some(clause) = never_fatal(conn, code) {
@@ -174,6 +175,11 @@ fn last_sent(conn: &Conn) -> Option<(At, RequirementId)> {
 
 /// The trace is over: a failure right after such a stimulus is the breach of its clause, if plain sessions work.
 pub(crate) fn settle(conn: &mut Conn, controls: &[Control]) {
+    if let Some(failed) = conn.failed_at_the_end.take().filter(|_| !Control::plain_works(controls)) {
+        let text = "failed with the fatal `internal` when the stream had ended, as plain sessions do";
+        conn.convict_with(FindingKind::WrongAnswer, failed.clause, failed.at, &[failed.because.event], text);
+        return;
+    }
     let Some(failed) = conn.failed.take() else { return };
     if controls.iter().any(Control::completed) {
         let text = "failed with the fatal `internal` at a message that it must be able to take";

@@ -59,6 +59,11 @@ impl Flushes {
         let upto = self.overtaken_upto.unwrap_or(0);
         self.open.iter().map(|(_, flush)| flush).find(|flush| flush.at.event >= upto)
     }
+
+    /// Whether a flush of this id has its answer, whichever.
+    pub(crate) fn was_answered(&self, id: &str) -> bool {
+        self.done.contains(id) || self.refused.contains(id)
+    }
 }
 
 /// A `flush` that must be served.

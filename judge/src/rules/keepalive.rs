@@ -349,10 +349,14 @@ fn idle_in_the_drain(conn: &Conn, sentinel: At, at: At) -> (FindingKind, Require
         .finals
         .iter()
         .any(|one| one.t_us > sentinel.t_us && one.t_us < settled_us && !conn.end.sentinel_early);
-    let worked = told || final_came;
+    let worked = told || (final_came && conn.plain_works);
     let had_to_speak = conn.limits.idle_timeout_ms >= conn.limits.progress_interval_ms;
     // Of a sentinel in an unusual form it took no notice; that finals of segments came then says nothing of the drain.
-    let unnoticed = conn.end.sentinel_odd && conn.plain_works && !told;
+    // What it tells while it ends the session as idle says nothing either.
+    let idle_us = conn.scale.us(conn.limits.idle_timeout_ms);
+    let fired_us = conn.keepalive.last_us().unwrap_or(0).saturating_add(idle_us);
+    let told_before = told && conn.progress.told_us.is_some_and(|told| told < fired_us);
+    let unnoticed = conn.end.sentinel_odd && conn.plain_works && !told_before;
     if (worked || !had_to_speak) && !unnoticed {
         return (FindingKind::IllegalMessage, req::KA_S4, "ended a draining session as idle");
     }
@@ -390,7 +394,14 @@ pub(crate) fn settle(conn: &mut Conn) {
     }
     let acks = std::mem::take(&mut conn.keepalive.acks);
     let upto = conn.keepalive.overtaken_upto.unwrap_or(0);
-    let owed = |debt: &&AckDebt| debt.at.event >= upto && blame::surely_read(conn, debt.at, State::Streaming);
+    // A server whose own timer ends the session long after the bound was not kept from answering.
+    let bound_us = conn.scale.patience_us(conn.limits.keepalive_interval_ms);
+    let overdue = |debt: &AckDebt| {
+        let since_us = conn.ready.as_ref().map_or(debt.at.t_us, |(ready, _)| ready.t_us.max(debt.at.t_us));
+        conn.keepalive.timed_out && ended_at.t_us > since_us.saturating_add(bound_us)
+    };
+    let read = |debt: &AckDebt| blame::surely_read(conn, debt.at, State::Streaming) || overdue(debt);
+    let owed = |debt: &&AckDebt| debt.at.event >= upto && read(debt);
     if let Some(debt) = acks.iter().map(|(_, debt)| debt).find(owed) {
         let text = format!("never acknowledged keepalive {}", debt.seq);
         let clause = clause_of_ack(conn, debt);

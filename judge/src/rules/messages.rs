@@ -29,10 +29,19 @@ pub(crate) fn on_text(conn: &mut Conn, context: &Context<'_>, at: At, text: &str
     security::scan(conn, context, at, text);
     match decode_server(text, conn.limits.max_text_bytes) {
         Ok(Decoded::Message(message)) => on_message(conn, context, at, &message, true),
+        Ok(Decoded::Unknown { message_type }) if conn.session_ended.is_none() => of_clients(conn, at, &message_type),
         Ok(Decoded::Unknown { .. }) => {}
         Err(fault) => malformed(conn, context, at, text, &fault),
     }
     conn.heard_us = Some(at.t_us);
+}
+
+/// A type that the server's schema lacks: later versions may add some, but none that is a client's already.
+fn of_clients(conn: &mut Conn, at: At, message_type: &str) {
+    if matches!(message_type, "config" | "keepalive" | "flush" | "update" | "end_of_stream") {
+        let text = format!("sent `{message_type}`, which only clients send");
+        conn.convict(FindingKind::MalformedMessage, req::MSG_2, at, text);
+    }
 }
 
 /// A binary message of the server.
@@ -44,8 +53,24 @@ pub(crate) fn on_binary(conn: &mut Conn, at: At) {
         end::after_the_end(conn, at, None);
     } else {
         conn.convict(FindingKind::MalformedMessage, req::MSG_1, at, "sent a binary message");
+        // It may hold anything that was due.
+        conn.tainted = true;
     }
     conn.heard_us = Some(at.t_us);
+}
+
+/// What is no WebSocket frame: whatever was to follow cannot be read.
+pub(crate) fn unreadable(conn: &mut Conn, at: At) {
+    if conn.abandoned || conn.state == State::Closed {
+        return;
+    }
+    if conn.session_ended.is_some() {
+        let text = "sent what is no WebSocket frame where Close was due";
+        conn.convict(FindingKind::WrongClose, req::CLO_S1, at, text);
+    } else {
+        conn.convict(FindingKind::MalformedMessage, req::MSG_1, at, "sent what is no WebSocket message");
+    }
+    conn.abandoned = true;
 }
 
 fn on_message(conn: &mut Conn, context: &Context<'_>, at: At, message: &ServerMessage, whole: bool) {

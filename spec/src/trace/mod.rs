@@ -355,6 +355,8 @@ pub enum Eof {
     Fin,
     /// By a reset or another error of the transport.
     Reset,
+    /// By what is no WebSocket frame, or no UTF-8 in a text: the peer sent it, and nothing behind it can be read.
+    Unreadable,
 }
 
 /// Why a text is no trace, and where. A trace is evidence, perhaps from a stranger: nothing of it is used then.

@@ -56,6 +56,7 @@ impl Mouth {
             }
             Fault::ReadyConfigIncomplete => remove(&mut ready["config"], "endpointing"),
             Fault::ReadyTwice => return vec![ready.clone(), ready],
+            Fault::SaysKeepalive => return vec![ready, json!({"type": "keepalive"})],
             _ => {}
         }
         vec![ready]
@@ -105,6 +106,11 @@ impl Mouth {
                 result["start_ms"] = start_ms.saturating_sub(self.base_ms).into();
                 result["end_ms"] = end_ms.saturating_sub(self.base_ms).into();
             }
+            Fault::TimesWithoutSilence => {
+                result["start_ms"] = self.end_ms.into();
+                result["end_ms"] = (self.end_ms + end_ms.saturating_sub(start_ms)).into();
+                self.end_ms += if is_final { end_ms.saturating_sub(start_ms) } else { 0 };
+            }
             Fault::EndBeyondAudio if is_final => result["end_ms"] = (end_ms + 60_000).into(),
             Fault::EndBeforeStart if is_final => {
                 result["start_ms"] = end_ms.into();
@@ -142,9 +148,17 @@ impl Mouth {
         }
     }
 
-    fn error(&self, mut error: Value) -> Value {
+    fn error(&mut self, mut error: Value) -> Value {
         let fatal = error["fatal"] == true;
         match self.fault {
+            Fault::ErrorsRepeatAnId => match error["id"].as_str() {
+                Some(id) => self.texts.push(id.to_owned()),
+                None => {
+                    if let Some(id) = self.texts.last() {
+                        error["id"] = id.clone().into();
+                    }
+                }
+            },
             Fault::ErrorWithoutRetryable => remove(&mut error, "retryable"),
             Fault::ErrorWithoutFatal if !fatal => remove(&mut error, "fatal"),
             Fault::IdleNotRetryable if error["code"] == "idle_timeout" => error["retryable"] = false.into(),
@@ -180,6 +194,7 @@ impl Mouth {
         self.count += 1;
         match self.fault {
             Fault::AcknowledgementUnsaid => return Vec::new(),
+            Fault::AcknowledgementOfZeroUnsaid if ack["seq"] == 0 => return Vec::new(),
             Fault::AcknowledgementTwice => return vec![ack.clone(), ack],
             Fault::AcknowledgementOfOther => ack["seq"] = (number(&ack, "seq") + 1).into(),
             Fault::AcknowledgementCounts => ack["seq"] = self.count.into(),
@@ -191,10 +206,14 @@ impl Mouth {
 
     fn flushed(&mut self, mut flushed: Value) -> Vec<Value> {
         self.base_ms = self.end_ms;
+        let id = flushed["id"].as_str().unwrap_or_default().to_owned();
         match self.fault {
             Fault::FlushedUnsaid => return Vec::new(),
             Fault::FlushedTwice => return vec![flushed.clone(), flushed],
             Fault::FlushedByOtherName => flushed["id"] = "flush-1".into(),
+            Fault::FlushIdCut => flushed["id"] = id.chars().take(64).collect::<String>().into(),
+            Fault::FlushIdAnsweredOnce if self.texts.contains(&id) => return Vec::new(),
+            Fault::FlushIdAnsweredOnce => self.texts.push(id),
             Fault::FlushedUnasked => return vec![json!({"type": "flushed", "id": "unasked"}), flushed],
             _ => {}
         }

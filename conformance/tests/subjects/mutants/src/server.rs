@@ -1,10 +1,11 @@
 //! Owns what the connections of one server share (slots, faults of the whole process) and the upgrade with its refusals.
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -39,6 +40,7 @@ pub struct Server {
     open: AtomicUsize,
     sessions: AtomicU64,
     pub(crate) finals_of_all: AtomicU64,
+    last_text: Mutex<Option<Value>>,
     fate: AtomicU8,
     /// Wakes in the order in which they began to wait: runs in memory are the same each time.
     fate_changed: Notify,
@@ -53,9 +55,16 @@ impl Server {
             open: AtomicUsize::new(0),
             sessions: AtomicU64::new(0),
             finals_of_all: AtomicU64::new(0),
+            last_text: Mutex::new(None),
             fate: AtomicU8::new(Fate::Runs as u8),
             fate_changed: Notify::new(),
         })
+    }
+
+    /// What the final before said, of whichever session, and the first time what this one says.
+    pub(crate) fn swap_last_text(&self, text: Value) -> Value {
+        let mut last = self.last_text.lock().unwrap_or_else(PoisonError::into_inner);
+        last.replace(text.clone()).unwrap_or(text)
     }
 
     /// Serves one connection, from the upgrade to its end.

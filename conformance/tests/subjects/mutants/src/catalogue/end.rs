@@ -336,4 +336,11 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "server/order/control-after-end",
         "refuses control messages behind the sentinel without their ids",
     ),
+    mutant(
+        Fault::SentinelFails,
+        "sentinel-fails",
+        "END-S2",
+        "server/end/plain",
+        "fails with internal whenever a stream ends",
+    ),
 ];

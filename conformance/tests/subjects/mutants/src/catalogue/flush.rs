@@ -81,4 +81,12 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "server/flush/nothing",
         "says flushed for a flush that there never was",
     ),
+    mutant(Fault::FlushIdCut, "flush-id-cut", "FLU-S5", "server/flush/ids", "cuts the id of a flush to 64 characters"),
+    mutant(
+        Fault::FlushIdAnsweredOnce,
+        "flush-id-answered-once",
+        "FLU-S2",
+        "server/flush/ids",
+        "takes a second flush of the same id for the first one",
+    ),
 ];

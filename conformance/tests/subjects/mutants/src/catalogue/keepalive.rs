@@ -160,4 +160,11 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "server/keepalive/no-activity",
         "takes malformed messages for activity",
     ),
+    mutant(
+        Fault::AcknowledgementOfZeroUnsaid,
+        "acknowledgement-of-zero-unsaid",
+        "KA-S6",
+        "server/keepalive/acknowledged",
+        "takes seq 0 for no seq",
+    ),
 ];

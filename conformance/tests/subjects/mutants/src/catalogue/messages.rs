@@ -253,4 +253,19 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "server/keepalive/idle-timeout",
         "closes an idle session with another code than its own",
     ),
+    mutant(
+        Fault::UnreadableFrame,
+        "unreadable-frame",
+        "MSG-1",
+        "server/messages/well-formed",
+        "sends finals in frames of a reserved opcode",
+    ),
+    mutant(Fault::SaysKeepalive, "says-keepalive", "MSG-2", "server/messages/well-formed", "sends keepalives itself"),
+    mutant(
+        Fault::ErrorsRepeatAnId,
+        "errors-repeat-an-id",
+        "ERR-1",
+        "server/order/control-after-end",
+        "repeats an id in errors that answer something else",
+    ),
 ];

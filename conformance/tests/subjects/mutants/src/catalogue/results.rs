@@ -157,4 +157,18 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "server/results/no-speech-events",
         "sends speech events that were not wanted",
     ),
+    mutant(
+        Fault::TimesWithoutSilence,
+        "times-without-silence",
+        "TIM-1",
+        "server/results/behind-silence",
+        "counts the time of speech only",
+    ),
+    mutant(
+        Fault::FinalOfAnotherSession,
+        "final-of-another-session",
+        "END-S2",
+        "server/results/own-words",
+        "sends the words of the final before, of whichever session",
+    ),
 ];

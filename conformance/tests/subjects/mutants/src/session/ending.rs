@@ -52,6 +52,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         let Some(engine) = &mut self.engine else { return };
         match self.server.fault() {
             Fault::SentinelIgnored => return,
+            Fault::SentinelFails => return self.fail("internal", None),
             Fault::SentinelWithoutAudioFails if self.received_samples == 0 => return self.fail("internal", None),
             Fault::SentinelWithoutAudioCloses if self.received_samples == 0 => return self.close(1000),
             Fault::WorkerDies | Fault::ProgressOutlivesWorker | Fault::AcknowledgesForEver => engine.die(),

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::{Session, State};
 use crate::fault::Fault;
@@ -16,6 +18,11 @@ const RETRYABLE: [&str; 5] = ["config_timeout", "idle_timeout", "rate_limited", 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
     pub(super) fn say(&mut self, message: Value) {
         for message in self.mouth.utter(message) {
+            if self.is(Fault::UnreadableFrame) && message["type"] == "final" {
+                let opcode = OpCode::Data(Data::Reserved(3));
+                self.link.push(Message::Frame(Frame::message(message.to_string(), opcode, true)));
+                continue;
+            }
             self.link.push(Message::text(message.to_string()));
         }
     }
@@ -96,6 +103,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         self.finals += 1;
         self.server.finals_of_all.fetch_add(1, Ordering::SeqCst);
         self.memory.last_final = Some(last.clone());
+        if self.is(Fault::FinalOfAnotherSession) {
+            last["text"] = self.server.swap_last_text(last["text"].take());
+        }
         self.say(last);
         if self.is(Fault::EndsAfterFinal) && self.state == State::Streaming {
             self.sentinel();
