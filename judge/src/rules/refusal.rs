@@ -96,6 +96,13 @@ fn unconfigured(conn: &mut Conn, at: At, error: &ErrorMessage) -> Option<Require
             conn.convict(FindingKind::WrongAnswer, req::CON_S3, at, text);
             None
         }
+        // Nothing that these speak of has come.
+        "invalid_config" | "unsupported_option" | "unsupported_audio" | "unknown_model" | "idle_timeout" => {
+            let clause = conn.answers.pending.pop_front().map_or(req::CON_S3, |one| one.clause);
+            let text = format!("ended the session by a fatal `{code}` before `config`");
+            conn.convict(FindingKind::WrongAnswer, clause, at, text);
+            None
+        }
         _ => None,
     }
 }
@@ -170,7 +177,16 @@ fn judge(conn: &Conn, at: At, asked: At, error: &ErrorMessage) -> Result<Option<
         _ if !request.required.is_empty() => {
             Err((WrongAnswer, req::CFG_S9, format!("refused a required option with `{code}`")))
         }
-        "invalid_config" | "unsupported_audio" | "unknown_model" | "bad_message" | "unknown_type" | "invalid_state" => {
+        "invalid_config"
+        | "unsupported_audio"
+        | "unknown_model"
+        | "bad_message"
+        | "unknown_type"
+        | "invalid_state"
+        | "invalid_audio"
+        | "audio_after_end"
+        | "duplicate_end_of_stream"
+        | "idle_timeout" => {
             Err((WronglyRefused, good_config(conn, request, code), format!("refused a good `config` with `{code}`")))
         }
         _ => Ok(None),
