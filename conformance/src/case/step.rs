@@ -96,7 +96,7 @@ pub(super) fn messages<'a>(steps: &'a [Step], found: &mut BTreeSet<&'a str>) {
             Step::Send(message) => found.extend(kind(message)),
             Step::Padded(padded) => found.extend(kind(&padded.message)),
             Step::Await(wanted) if !wanted.optional => found.extend(kind(&wanted.message)),
-            Step::Burst(steps) => messages(steps, found),
+            Step::Burst(steps) | Step::Fragmented(steps) => messages(steps, found),
             Step::Repeat(repeat) => messages(&repeat.steps, found),
             Step::Tick(tick) => messages(&tick.send, found),
             Step::Finish => {
