@@ -142,3 +142,73 @@ fn a_config_that_cannot_be_read_may_count_as_activity_or_not() {
     assert_eq!(ends_at(50_010), [""; 0], "it did");
     assert_eq!(ends_at(60_000), ["KA-S2"]);
 }
+
+#[test]
+fn a_flush_that_was_due_before_the_sentinel_is_missed_for_itself() {
+    let never_flushed = |end_ms: u64| {
+        let last = ended(1_000, 0, 0);
+        broken_after_ready(&[
+            (10, "audio 32000"),
+            (20, FLUSH),
+            (end_ms, END),
+            (end_ms + 100, &last),
+            (end_ms + 110, "closed 1000"),
+        ])
+    };
+    assert_eq!(never_flushed(5_520), ["FLU-S4"], "the end had to bring it");
+    assert_eq!(never_flushed(5_521), ["FLU-S2"]);
+    assert_eq!(never_flushed(9_000), ["FLU-S2"]);
+}
+
+#[test]
+fn a_flood_of_progress_that_tells_of_no_work_moves_nothing() {
+    let flooded = |count: u64| {
+        let told: Vec<String> =
+            (1..=count).map(|seq| format!(r#"<{{"type":"progress","seq":{seq},"audio_processed_ms":0}}"#)).collect();
+        let mut events = vec![(10, "audio 32000"), (20, END)];
+        events.extend(told.iter().enumerate().map(|(index, line)| (30 + index as u64, line.as_str())));
+        events.extend([(1_000, "gave_up 1"), (1_010, "control 10")]);
+        broken_after_ready(&events)
+    };
+    assert_eq!(flooded(399), [""; 0]);
+    assert_eq!(flooded(400), ["END-S2"]);
+}
+
+#[test]
+fn the_same_words_without_any_length_after_a_flush_are_no_new_ones() {
+    let text = |segment: u64, end_ms: u64| {
+        format!(
+            r#"<{{"type":"final","segment_id":{segment},"text":"one two","start_ms":100,"end_ms":{end_ms},"channel":0}}"#
+        )
+    };
+    let (first, again) = (text(0, 900), text(1, 100));
+    let events = [(10, "audio 32000"), (20, &first[..]), (30, FLUSH), (40, FLUSHED), (50, &again[..])];
+    assert_eq!(broken_after_ready(&events), ["FLU-S3"]);
+}
+
+#[test]
+fn sentences_for_people_hold_no_file_path_and_no_stack_trace() {
+    let says = |sentence: &str| {
+        let sentence = sentence.replace('\\', r"\\").replace('\n', r"\n").replace('"', r#"\""#);
+        let text = error("strange", false, "").replace(r#""m""#, &format!(r#""{sentence}""#));
+        broken_after_ready(&[(10, &text)])
+    };
+    for bad in [
+        r"cannot open C:\models\base",
+        "cannot open /srv/models/base",
+        "/home/x",
+        "(/usr/lib/x)",
+        "in models/base.bin",
+        "src/main.rs:3:5",
+        "'lib/a.py'",
+        "thread panicked at x",
+        "File \"x\"",
+        "x\n    at y",
+        "goroutine 7",
+    ] {
+        assert_eq!(says(bad), ["SEC-S4"], "{bad}");
+    }
+    for good in ["either/or", "see base.bin", "/v1/listen", "home/x", "/homely", "at C:", "a.rs", "main.rs/x"] {
+        assert_eq!(says(good), [""; 0], "{good}");
+    }
+}

@@ -21,7 +21,7 @@ const ONLY_FATAL: &[&str] =
     &["internal", "idle_timeout", "config_timeout", "unauthenticated", "overloaded", "going_away"];
 const CLOSES: &[&str] = &["1000", "1001", "1002", "1003", "1007", "1009", "1011", "4400", "4409"];
 
-/// What is blamed, or doubted, where the server reacts like this: `!` a fatal error, `2` the error twice, `flushed` and the rest as named.
+/// What is blamed, or doubted, where the server reacts like this: `!` a fatal error, `2` the error twice, `cut` a close after it, `flushed` and the rest as named.
 fn blamed(sent: &[&Sent], reaction: &str) -> String {
     let mut session = session(sent);
     let lines = &mut session.lines;
@@ -35,6 +35,7 @@ fn blamed(sent: &[&Sent], reaction: &str) -> String {
             (2_510, whole.replace("completed", code).replace("true", "false")),
             (2_520, format!("closed {}", close(code))),
         ]),
+        ("cut", code) => lines.extend([(2_500, error(code, false, "")), (2_600, "closed 1011".into())]),
         (count, code) => {
             for again in 0..count.parse().expect("how often") {
                 lines.push((2_500 + again, error(code, false, "")));
@@ -52,9 +53,10 @@ fn reactions() -> Vec<String> {
     let once = CODES.iter().map(|code| format!("1 {code}"));
     let twice = CODES.iter().map(|code| format!("2 {code}"));
     let fatal = CODES.iter().chain(ONLY_FATAL).map(|code| format!("! {code}"));
+    let cut = CODES.iter().map(|code| format!("cut {code}"));
     let closes = CLOSES.iter().map(|code| format!("closed {code}"));
     let rest = ["dropped", "ended"].map(str::to_owned);
-    once.chain(twice).chain(fatal).chain(closes).chain(rest).collect()
+    once.chain(twice).chain(fatal).chain(cut).chain(closes).chain(rest).collect()
 }
 
 #[test]
