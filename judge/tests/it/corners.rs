@@ -212,3 +212,43 @@ fn sentences_for_people_hold_no_file_path_and_no_stack_trace() {
         assert_eq!(says(good), [""; 0], "{good}");
     }
 }
+
+/// A whole session of a second of audio with these events, of which the server counts so much audio and so many refused frames.
+fn counted(events: &[(u64, &str)], audio_ms: u64, refused: u64, finals: u64) -> Vec<String> {
+    // Frames behind the sentinel are refused and belong to no session that would lack them.
+    let last = ended(audio_ms, refused, finals).replace("false", "true");
+    let mut all = vec![(10, "audio 32000")];
+    all.extend_from_slice(events);
+    if !events.iter().any(|(_, line)| *line == END) {
+        all.push((1_000, END));
+    }
+    all.extend([(3_000, last.as_str()), (3_010, "closed 1000")]);
+    broken_after_ready(&all)
+}
+
+#[test]
+fn a_result_of_audio_after_the_end_shows_that_it_was_taken_unless_the_counters_say_otherwise() {
+    let (refused, word) = (error("audio_after_end", false, ""), heard(0, 0, 1_500));
+    let late = [(20, END), (30, "audio 32000"), (40, refused.as_str()), (50, &word)];
+    assert_eq!(counted(&late, 1_000, 1, 1), ["TIM-S1"], "all of it was refused");
+    assert_eq!(counted(&late, 2_000, 1, 1), ["END-S4", "END-S4"], "it was counted as well");
+    assert_eq!(counted(&late, 1_000, 0, 1), ["END-S4", "END-S4"], "it was not refused");
+}
+
+#[test]
+fn who_does_not_know_a_message_in_an_odd_form_fails_at_the_form() {
+    let unknown = error("unknown_type", false, "");
+    for (line, clause) in [
+        (r#">{"type":"flush","id":"f"}"#, "FLU-S2"),
+        (r#">{ "type":"flush","id":"f"}"#, "MSG-3"),
+        (r#">{"type":"flush","id":"f","x_new":1}"#, "VER-3"),
+        (r#">{"type":"keepalive","seq":1}"#, "KA-S6"),
+        (r#">{ "type":"keepalive","seq":1}"#, "MSG-3"),
+        (r#">{"type":"keepalive","seq":1,"x_new":1}"#, "VER-3"),
+    ] {
+        assert_eq!(counted(&[(20, line), (30, &unknown)], 1_000, 0, 0)[0], clause, "{line}");
+    }
+    // Who has shown that it does not know the type at all fails at that.
+    let odd = [(20, FLUSH), (30, unknown.as_str()), (40, r#">{ "type":"flush","id":"g"}"#), (50, &unknown)];
+    assert_eq!(counted(&odd, 1_000, 0, 0), ["FLU-S2", "FLU-S2"]);
+}

@@ -41,6 +41,19 @@ fn broken_frames_are_counted() {
 }
 
 #[test]
+fn broken_frames_that_were_taken_for_audio_are_counted_whole_or_without_their_odd_bytes() {
+    let invalid = error("invalid_audio", false, "");
+    let mut events: Vec<(u64, &str)> = (40..72).map(|ms| (ms, "audio 641")).collect();
+    events.push((80, &invalid));
+    let counted = |ms| session(&[], &events, &[], &Said(ms, ms, 32, 0, false));
+    assert_eq!(counted(1_000), [""; 0]);
+    assert_eq!(counted(1_641), ["AUD-S2"], "whole");
+    assert_eq!(counted(1_640), ["AUD-S2"], "each without its odd byte");
+    assert_eq!(counted(1_639), ["END-S9"]);
+    assert_eq!(counted(1_642), ["END-S9"]);
+}
+
+#[test]
 fn frames_before_config_are_counted() {
     let invalid = error("invalid_state", false, "");
     let early = [(1, "audio 640"), (2, invalid.as_str())];
