@@ -196,7 +196,7 @@ fn sentences_for_people_hold_no_file_path_and_no_stack_trace() {
     for bad in [
         r"cannot open C:\models\base",
         "cannot open /srv/models/base",
-        "/home/x",
+        "/opt/x",
         "(/usr/lib/x)",
         "in models/base.bin",
         "src/main.rs:3:5",
