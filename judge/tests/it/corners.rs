@@ -252,3 +252,16 @@ fn who_does_not_know_a_message_in_an_odd_form_fails_at_the_form() {
     let odd = [(20, FLUSH), (30, unknown.as_str()), (40, r#">{ "type":"flush","id":"g"}"#), (50, &unknown)];
     assert_eq!(counted(&odd, 1_000, 0, 0), ["FLU-S2", "FLU-S2"]);
 }
+
+#[test]
+fn of_two_bad_messages_the_one_whose_member_is_named_is_answered() {
+    let bad = |param: &str| error("bad_message", false, &format!(r#","param":"{param}""#));
+    let (seq, id) = (bad("seq"), bad("id"));
+    let answered = |one: &str, two: &str| {
+        let (keepalive, flush) = (r#">{"type":"keepalive","seq":"x"}"#, r#">{"type":"flush","id":7}"#);
+        counted(&[(20, keepalive), (21, flush), (30, one), (31, two)], 1_000, 0, 0)
+    };
+    assert_eq!(answered(&seq, &id), [""; 0]);
+    assert_eq!(answered(&id, &seq), [""; 0], "each names its own");
+    assert_eq!(answered(&seq, &seq), ["MSG-S6"]);
+}

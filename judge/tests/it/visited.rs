@@ -5,6 +5,7 @@ use std::path::Path;
 use lastword_judge::{Options, Rows, judge};
 use lastword_spec::trace;
 
+use super::scene::{CONFIG, READY, scene};
 use super::traces::traces;
 
 fn visited(name: &str) -> Rows {
@@ -74,4 +75,15 @@ fn what_each_trace_visits_is_as_it_was() {
         }
     }
     insta::assert_snapshot!(table);
+}
+
+#[test]
+fn a_second_close_of_the_client_visits_nothing() {
+    let rows = |more: &[(u64, &str)]| {
+        let events = [&[(0, "open"), (0, CONFIG), (1, READY), (2, "close 1000")], more].concat();
+        listing(&judge(&scene(&events), &Options::default()).visited)
+    };
+    let once = rows(&[]);
+    assert!(once.contains("Streaming: Close"), "{once}");
+    assert_eq!(rows(&[(3, "close 1001")]), once);
 }
