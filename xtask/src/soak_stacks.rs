@@ -201,6 +201,8 @@ impl Parts {
                 let mut words = self.reference(port, "scripted", profile);
                 if slow {
                     words.extend(["--cost-ms-per-segment".into(), INFERENCE_MS.into()]);
+                    // A slot is taken for minutes, and who is turned away for want of one is tried again later.
+                    words.extend(["--max-sessions".into(), "512".into()]);
                 }
                 words
             }
