@@ -81,6 +81,20 @@ pub(crate) fn livekit(workspace: &Workspace) -> Result<PathBuf> {
     venv(workspace, "venv-livekit", &workspace.root.join("plugins").join("livekit").join("requirements-test.txt"))
 }
 
+/// A virtual environment for the subject that speaks whisper-fastapi; gives its python.
+///
+/// # Errors
+/// As [`python_clients`].
+pub(crate) fn fastapi(workspace: &Workspace) -> Result<PathBuf> {
+    let subject = workspace.root.join("conformance").join("tests").join("subjects").join("whisper_fastapi");
+    venv(workspace, "venv-whisper-fastapi", &subject.join("requirements.txt"))
+}
+
+/// Where [`fastapi`] puts its python.
+pub(crate) fn fastapi_path(workspace: &Workspace) -> PathBuf {
+    venv_python(&workspace.tools_dir().join("venv-whisper-fastapi"))
+}
+
 /// Where [`livekit`] puts its python.
 pub(crate) fn livekit_path(workspace: &Workspace) -> PathBuf {
     venv_python(&workspace.tools_dir().join("venv-livekit"))

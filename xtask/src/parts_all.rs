@@ -49,6 +49,16 @@ pub(crate) fn parts() -> Vec<Part> {
         Part {
             needs_build_tools: true,
             shows: |_| true,
+            ..part(
+                "fastapi-service",
+                "a service that knows only whisper-fastapi, mended and as it was",
+                1800,
+                fastapi_service,
+            )
+        },
+        Part {
+            needs_build_tools: true,
+            shows: |_| true,
             ..part("python-server", "an independent server on Python's websockets is certified", 1800, python_server)
         },
         Part {
@@ -107,6 +117,21 @@ fn openai_client(context: &Context<'_>) -> Plan {
 fn fastapi_client(context: &Context<'_>) -> Plan {
     let client = context.workspace.root.join(FASTAPI_CLIENT);
     Plan::Run(python_client(context, "fastapi_client.py", &["--client".into(), client.into()]))
+}
+
+fn fastapi_service(context: &Context<'_>) -> Plan {
+    let folder = context.workspace.root.join(FASTAPI_SERVICE);
+    let mut check = context.workspace.program(bring::fastapi_path(context.workspace));
+    check
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg(script(context, "fastapi_service.py"))
+        .args([OsString::from("--harness"), Programs::expected(context.workspace).harness.into()])
+        .args([OsString::from("--service"), folder.join("service.py").into()]);
+    Plan::Run(vec![
+        own_step(context, &["tools", "--fastapi"]).bringing("FastAPI from PyPI"),
+        certify::build_command(context.workspace, "release").into(),
+        check.into(),
+    ])
 }
 
 /// The steps of a check with a client from Python against the reference server on the fixtures.
@@ -267,4 +292,5 @@ const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
 const LIVEKIT_PLUGIN: &str = "plugins/livekit";
 const FASTAPI_CLIENT: &str = "conformance/tests/subjects/whisper_fastapi/client.py";
+const FASTAPI_SERVICE: &str = "conformance/tests/subjects/whisper_fastapi";
 const PYTHON_SERVER: &str = "conformance/tests/subjects/python_websockets/server.py";

@@ -29,6 +29,9 @@ pub(crate) struct ToolsArgs {
     /// Also bring livekit-agents and what lints and tests the LiveKit plugin, into a virtual environment of its own.
     #[arg(long)]
     livekit: bool,
+    /// Also bring FastAPI, into a virtual environment of its own.
+    #[arg(long)]
+    fastapi: bool,
     /// Also bring the npm packages that `test --all` uses, under the target folder.
     #[arg(long)]
     npm: bool,
@@ -45,6 +48,9 @@ pub(crate) fn run(workspace: &Workspace, args: &ToolsArgs) -> Result<ExitCode> {
     println!("driven by:    {}", tools.driver.path.display());
     if args.clients {
         println!("PyPI clients: {}", bring::python_clients(workspace)?.display());
+    }
+    if args.fastapi {
+        println!("FastAPI:      {}", bring::fastapi(workspace)?.display());
     }
     if args.livekit {
         println!("for LiveKit:  {}", bring::livekit(workspace)?.display());
