@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements;
 use serde::Deserialize;
 
@@ -53,8 +54,23 @@ pub struct CatalogueError {
 /// # Errors
 /// The text is not TOML, a member is unknown or wrong, a requirement does not exist, or two cases share a name.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Case>, CatalogueError> {
+    parse_with::<Entry>(file, text)
+}
+
+/// What one kind of case file holds under `[[case]]`.
+pub(crate) trait WrittenCase: serde::de::DeserializeOwned {
+    /// The name.
+    fn id(&self) -> &str;
+    /// What the case does, as it stands in the file.
+    fn steps(written: &serde_json::Value) -> &serde_json::Value;
+    /// The case, or what is wrong with it.
+    fn into_case(self, steps_as_written: Vec<String>) -> Result<Case, String>;
+}
+
+/// Reads a case file of one kind.
+pub(crate) fn parse_with<Entry: WrittenCase>(file: &str, text: &str) -> Result<Vec<Case>, CatalogueError> {
     let wrong = |detail: String| CatalogueError { file: file.to_owned(), detail };
-    let read: CaseFile = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+    let read: CaseFile<Entry> = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
     // Read once more without types, for people who ask what a case does.
     let written: serde_json::Value = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
     let mut seen = BTreeSet::new();
@@ -62,20 +78,27 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Case>, CatalogueError> {
         .into_iter()
         .enumerate()
         .map(|(index, entry)| {
-            let id = entry.id.clone();
+            let id = entry.id().to_owned();
             if !seen.insert(id.clone()) {
                 return Err(wrong(format!("{id} stands here twice")));
             }
-            let steps =
-                written["case"][index]["steps"].as_array().into_iter().flatten().map(ToString::to_string).collect();
+            let steps = Entry::steps(&written["case"][index]).as_array();
+            let steps = steps.into_iter().flatten().map(ToString::to_string).collect();
             entry.into_case(steps).map_err(|detail| wrong(format!("{id}: {detail}")))
         })
         .collect()
 }
 
+/// The requirements of these names.
+pub(crate) fn requirements_of(names: &[String]) -> Result<Vec<RequirementId>, String> {
+    let find =
+        |id: &String| requirements::find(id).map(|found| found.id).ok_or_else(|| format!("there is no requirement {id}"));
+    names.iter().map(find).collect()
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CaseFile {
+struct CaseFile<Entry> {
     case: Vec<Entry>,
 }
 
@@ -102,19 +125,21 @@ fn one() -> u32 {
     1
 }
 
-impl Entry {
+impl WrittenCase for Entry {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn steps(written: &serde_json::Value) -> &serde_json::Value {
+        &written["steps"]
+    }
+
     fn into_case(self, steps_as_written: Vec<String>) -> Result<Case, String> {
         let parts: Vec<&str> = self.id.split('/').collect();
         if parts.len() != 3 || parts[0] != "server" || parts.iter().any(|part| !is_plain(part)) {
             return Err("a name is server/AREA/WHAT, in lower-case letters, digits and dashes".into());
         }
-        let covers = self
-            .covers
-            .iter()
-            .map(|id| {
-                requirements::find(id).map(|found| found.id).ok_or_else(|| format!("there is no requirement {id}"))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let covers = requirements_of(&self.covers)?;
         if covers.is_empty() || self.steps.is_empty() || self.attempts == 0 {
             return Err("a case covers something, does something, and does it at least once".into());
         }

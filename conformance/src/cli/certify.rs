@@ -10,9 +10,8 @@ use crate::case::{Case, catalogue};
 use crate::certificate::{self, MIN_CREDENTIAL_BYTES, Origin};
 use crate::dialect;
 use crate::exit;
-use crate::known::{self, KnownFailures};
 use crate::redact::Redactor;
-use crate::report::{self, Context, Progress, Report, Sinks, SubjectReport};
+use crate::report::{self, Context, Progress, SubjectReport};
 use crate::run::{self, Plan, Run};
 use crate::select::choose;
 use crate::speech::{Speech, parse_texts};
@@ -28,7 +27,7 @@ pub(super) fn server(arguments: ServerArgs) -> Result<u8, UsageError> {
 }
 
 async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Result<u8, UsageError> {
-    let choice = choose(catalogue(), suite::case(), &arguments.only, &arguments.skip).map_err(UsageError::from)?;
+    let choice = choose(catalogue(), suite::case(), &arguments.report.only, &arguments.report.skip).map_err(UsageError::from)?;
     let cases = choice.cases;
     // A wrong dialect is told before anything is started. The suite is about the answers of version 1.
     let dialect = dialect::choose(&arguments.subject.dialect).map_err(UsageError::from)?;
@@ -45,10 +44,7 @@ async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Resul
         None => Vec::new(),
     };
     let every_case: Vec<&Case> = catalogue().iter().chain([suite::case()]).collect();
-    let known = match &arguments.known_failures {
-        Some(file) => KnownFailures::read(file, &every_case, known::today()).map_err(UsageError::from)?,
-        None => KnownFailures::default(),
-    };
+    let known = arguments.report.known(&every_case)?;
     let target = subject::open(&arguments.subject, process).await?;
     if arguments.certificate.is_some() && target.token.as_ref().is_some_and(|token| token.len() < MIN_CREDENTIAL_BYTES)
     {
@@ -60,28 +56,28 @@ async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Resul
         url: target.shown(),
         died: None,
         command: arguments.subject.command_line(),
-        seed: arguments.seed,
+        seed: arguments.report.seed,
         again: again(arguments, &target),
         known,
         redactor,
-        has_logs: arguments.log_dir.is_some(),
+        has_logs: arguments.report.log_dir.is_some(),
     };
     eprintln!("{}", plan_line(&cases, suite, &speech, arguments, &target));
     let plan = Plan {
         dialler: arguments.subject.dialler(target)?,
-        transcribe: !arguments.no_transcripts && arguments.only.is_empty() && speech.has_texts(),
+        transcribe: !arguments.no_transcripts && arguments.report.only.is_empty() && speech.has_texts(),
         speech,
         cases,
         jobs: arguments.jobs,
         max_sessions: arguments.max_sessions,
         rate: arguments.rate,
         audio_budget_s: arguments.audio_budget,
-        seed: arguments.seed,
+        seed: arguments.report.seed,
         max_wait_ms: arguments.max_wait.saturating_mul(1_000),
         suite,
         expect,
     };
-    let progress = Progress::new(plan.cases.len(), arguments.quiet);
+    let progress = Progress::new(plan.cases.len(), arguments.report.quiet);
     let run = run::run(plan, &progress).await;
     progress.clear();
     context.died = process.as_mut().and_then(|process| {
@@ -97,9 +93,9 @@ fn origin(arguments: &ServerArgs, target: &Target, speech: &Speech) -> Origin {
     Origin {
         subject: SubjectReport { url: target.shown(), command: arguments.subject.command_line(), died: None },
         options: certificate::Options {
-            seed: arguments.seed,
-            only: arguments.only.clone(),
-            skip: arguments.skip.clone(),
+            seed: arguments.report.seed,
+            only: arguments.report.only.clone(),
+            skip: arguments.report.skip.clone(),
             jobs: arguments.jobs,
             max_sessions: arguments.max_sessions,
             rate: arguments.rate,
@@ -115,20 +111,12 @@ fn origin(arguments: &ServerArgs, target: &Target, speech: &Speech) -> Origin {
 
 /// Prints and writes everything, and only then says what it came to.
 fn finish(arguments: &ServerArgs, context: &Context, origin: &Origin, run: &Run) -> u8 {
-    let report: Report = report::build(run, context);
-    print(&context.redactor.redact(&report::render(&report)));
+    let (report, code) = arguments.report.publish(context, run);
     if arguments.verbose {
         print(&report::unvisited(&report.coverage));
     }
-    let sinks = Sinks { json: arguments.json.clone(), junit: arguments.junit.clone(), logs: arguments.log_dir.clone() };
-    let failed = report::write_all(&sinks, &report, run, &context.redactor);
-    for error in &failed {
-        eprintln!("error: {error}");
-    }
-    // A report that is not there must not look like a report that is green.
-    let written = if failed.is_empty() { exit::PASS } else { exit::USAGE };
     let certified = arguments.certificate.as_deref().map_or(exit::PASS, |path| write_certificate(path, run, origin));
-    exit::strongest([report.exit_code, written, certified])
+    exit::strongest([code, certified])
 }
 
 /// Writes the certificate, after it has been verified from what is written.
@@ -192,7 +180,7 @@ fn again(arguments: &ServerArgs, target: &Target) -> String {
         }
     };
     option("--audio", arguments.audio.as_ref().map(|path| path.display().to_string()));
-    option("--seed", Some(arguments.seed).filter(|seed| *seed != 1).map(|seed| seed.to_string()));
+    option("--seed", Some(arguments.report.seed).filter(|seed| *seed != 1).map(|seed| seed.to_string()));
     words.push("--only {case}".to_owned());
     if let Some(command) = arguments.subject.command_line() {
         words.push("--".to_owned());

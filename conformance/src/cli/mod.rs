@@ -7,6 +7,7 @@ mod explain;
 mod explore;
 mod list;
 mod replay;
+mod report_args;
 mod shell;
 mod subject;
 mod verify;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::report_args::ReportArgs;
 use self::subject::SubjectArgs;
 use crate::exit;
 use crate::suite::{DEFAULT_EXTRA_STATES, MOST_EXTRA_STATES};
@@ -68,12 +70,8 @@ struct ServerArgs {
     /// What a server with stub words hears, FILE<TAB>TEXT: what it leaves out is a lost final.
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
-    /// Run only these cases: a name, a glob, or a requirement. May be given more than once.
-    #[arg(long, value_name = "GLOB")]
-    only: Vec<String>,
-    /// Leave these cases out. May be given more than once.
-    #[arg(long, value_name = "GLOB")]
-    skip: Vec<String>,
+    #[command(flatten)]
+    report: ReportArgs,
     /// How many states more than the state table the m-complete suite allows the subject to have: each multiplies its length by
     /// the number of inputs.
     #[arg(long, value_name = "K", default_value_t = DEFAULT_EXTRA_STATES, value_parser = extra_states)]
@@ -81,18 +79,6 @@ struct ServerArgs {
     /// Leave the m-complete suite out; without it nothing is certified.
     #[arg(long)]
     no_suite: bool,
-    /// Failures that are known: [[known]] id, reason, issue, expires. What is listed and passes is an error.
-    #[arg(long, value_name = "FILE")]
-    known_failures: Option<PathBuf>,
-    /// Write the report as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write the report as JUnit XML.
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-    /// Write the trace of every case into this folder.
-    #[arg(long, value_name = "DIR")]
-    log_dir: Option<PathBuf>,
     /// Write a certificate: verdicts, level and all traces in one file, which `lastword verify` judges again.
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
@@ -114,15 +100,9 @@ struct ServerArgs {
     /// The longest wait for anything, in seconds. Cases about a longer timer of the server are not run.
     #[arg(long, value_name = "S", default_value_t = 45, value_parser = clap::value_parser!(u64).range(1..))]
     max_wait: u64,
-    /// From which the order of the cases is made.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
     /// Leave out the transcripts of the recordings.
     #[arg(long)]
     no_transcripts: bool,
-    /// Print the report only, no progress.
-    #[arg(long)]
-    quiet: bool,
 }
 
 #[derive(Args)]

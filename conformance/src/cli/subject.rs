@@ -103,27 +103,47 @@ const DEFAULT_DIALECT: &str = "lastword";
 pub(super) fn driven(
     command: impl AsyncFnOnce(&mut Option<Process>) -> Result<u8, UsageError>,
 ) -> Result<u8, UsageError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| UsageError(format!("cannot start: {error}")))?;
+    let runtime = runtime()?;
     let code = runtime.block_on(async {
         let mut process = None;
-        let code = tokio::select! {
-            code = command(&mut process) => code,
-            () = interrupted() => {
-                eprintln!("interrupted: nothing was decided");
-                Ok(exit::UNDECIDED)
-            }
-        };
+        let code = unless_interrupted(command(&mut process)).await.unwrap_or(Ok(exit::UNDECIDED));
         if let Some(process) = process {
             process.reap().await;
         }
         code
     });
     // A task that still waits for a dead peer must not keep the command.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    runtime.shutdown_timeout(SHUTDOWN);
     code
+}
+
+/// Runs a command that starts processes and drops what holds them when it ends; `None` where a person ended it first.
+///
+/// # Errors
+/// There is no runtime.
+pub(super) fn until_interrupted<T>(command: impl Future<Output = T>) -> Result<Option<T>, UsageError> {
+    let runtime = runtime()?;
+    let came = runtime.block_on(unless_interrupted(command));
+    // The processes of tasks that are dropped here end with their groups.
+    runtime.shutdown_timeout(SHUTDOWN);
+    Ok(came)
+}
+
+const SHUTDOWN: Duration = Duration::from_secs(1);
+
+fn runtime() -> Result<tokio::runtime::Runtime, UsageError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| UsageError(format!("cannot start: {error}")))
+}
+
+async fn unless_interrupted<T>(command: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        came = command => Some(came),
+        () = interrupted() => {
+            eprintln!("interrupted: nothing was decided");
+            None
+        }
+    }
 }
 
 /// Ends when a person or a supervisor wants the command to end.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::driver::{Calling, Driver, Said, VERSION};
 use super::host::{Host, Numbers, Shared};
-use super::launch::{LaunchError, Places, Running, Stdin};
+use super::launch::{Input, LaunchError, Places, Program, Running, Stdin};
 use super::run::Env;
 use super::script::{Ask, Play, Script};
 use super::serve::Heard;
@@ -92,14 +92,15 @@ async fn one_run(
     attempted: &mut Attempted,
 ) -> Result<(), LaunchError> {
     let before = shared.numbers.count();
-    let host = match Host::start(play.clone(), shared.clone()).await {
+    let is_in_memory = matches!(env.launch.program, Program::InMemory(_));
+    let (host, dial) = match Host::start(play.clone(), shared.clone(), is_in_memory).await {
         Ok(host) => host,
         Err(error) => {
             attempted.unmet.push(format!("no port could be had: {error}"));
             return Ok(());
         }
     };
-    let audio = env.audio(script.audio_ms);
+    let audio = env.audio(script.audio_ms)?;
     let url = format!("ws://{}{}", host.address, env.path);
     let places = Places(vec![
         ("url", url.clone()),
@@ -111,7 +112,7 @@ async fn one_run(
     ]);
     let driven = env.launch.stdin == Stdin::Driver;
     shared.recorder.note(shared.numbers.latest(), EventKind::Started(Started { driven }));
-    let mut running = env.launch.start(&places)?;
+    let mut running = env.launch.start(&places, dial)?;
     let input = env.input(script.audio_ms);
     let (stdin, stdout) = (running.stdin.take(), running.stdout.take());
     let mut run = Run { env, shared: &shared, host: Some(host), running, input, input_ended: false, before };
@@ -174,7 +175,7 @@ impl Run<'_> {
 
     /// Whether the process has ended; its end is noted, and the rest of what its transports hold is waited for.
     async fn exited(&mut self) -> bool {
-        let Some(exited) = self.running.exited() else { return false };
+        let Some(exited) = self.running.exited().await else { return false };
         self.shared.recorder.note(self.shared.numbers.latest(), EventKind::Exited(exited));
         let end = Instant::now() + Duration::from_secs(1);
         while self.host.as_ref().is_some_and(|host| !host.open().is_empty()) && Instant::now() < end {
@@ -302,7 +303,7 @@ async fn ask(env: &Env, script: &Script, url: &str, pcm: &[u8], mut driver: Driv
 }
 
 /// Feeds a client's standard input four times as fast as speech, and closes it.
-async fn feed(mut stdin: tokio::process::ChildStdin, bytes: Vec<u8>, audio_ms: u64, shared: Shared) {
+async fn feed(mut stdin: Input, bytes: Vec<u8>, audio_ms: u64, shared: Shared) {
     use tokio::io::AsyncWriteExt as _;
     for chunk in bytes.chunks(PUSH_MS * 32) {
         if stdin.write_all(chunk).await.is_err() {

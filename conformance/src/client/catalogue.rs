@@ -1,14 +1,12 @@
 //! Owns the embedded case files about clients and their strict reading. A wrong file is a defect of this crate and caught by its
 //! tests.
 
-use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use lastword_spec::requirements;
 use serde::Deserialize;
 
 use super::script::Script;
-use crate::case::{Case, CatalogueError, Unexercised};
+use crate::case::{Case, CatalogueError, Unexercised, WrittenCase, parse_with, requirements_of};
 
 macro_rules! embedded {
     ($($file:literal)*) => { &[$(($file, include_str!(concat!("../../cases/client/", $file)))),*] };
@@ -36,27 +34,7 @@ pub fn catalogue() -> &'static [Case] {
 /// # Errors
 /// The text is not TOML, a member is unknown or wrong, a requirement does not exist, or two cases share a name.
 pub(super) fn parse(file: &str, text: &str) -> Result<Vec<Case>, CatalogueError> {
-    let wrong = |detail: String| CatalogueError { file: file.to_owned(), detail };
-    let read: CaseFile = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
-    // Read once more without types, for people who ask what a case does.
-    let written: serde_json::Value = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
-    let mut seen = BTreeSet::new();
-    let entries = read.case.into_iter().enumerate().map(|(index, entry)| {
-        let id = entry.id.clone();
-        if !seen.insert(id.clone()) {
-            return Err(wrong(format!("{id} stands here twice")));
-        }
-        let plays = written["case"][index]["script"]["plays"].as_array();
-        let as_written = plays.into_iter().flatten().map(ToString::to_string).collect();
-        entry.into_case(as_written).map_err(|detail| wrong(format!("{id}: {detail}")))
-    });
-    entries.collect()
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CaseFile {
-    case: Vec<Entry>,
+    parse_with::<Entry>(file, text)
 }
 
 #[derive(Deserialize)]
@@ -70,16 +48,21 @@ struct Entry {
     script: Script,
 }
 
-impl Entry {
+impl WrittenCase for Entry {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn steps(written: &serde_json::Value) -> &serde_json::Value {
+        &written["script"]["plays"]
+    }
+
     fn into_case(self, steps_as_written: Vec<String>) -> Result<Case, String> {
         let parts: Vec<&str> = self.id.split('/').collect();
         if parts.len() != 3 || parts[0] != "client" || parts.iter().any(|part| part.is_empty()) {
             return Err("a name is client/AREA/WHAT".into());
         }
-        let find = |id: &String| {
-            requirements::find(id).map(|found| found.id).ok_or_else(|| format!("there is no requirement {id}"))
-        };
-        let covers = self.covers.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+        let covers = requirements_of(&self.covers)?;
         if covers.is_empty() || self.script.plays.is_empty() || self.script.level > 1 {
             return Err("a case covers something, has a play, and is of level 0 or 1".into());
         }
@@ -101,6 +84,8 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]

@@ -9,10 +9,10 @@ use base64::prelude::BASE64_STANDARD as STANDARD;
 use lastword_spec::trace::{Call, Called, EventKind, Returned, Told, ToldWhat};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::watch;
 
 use super::host::Numbers;
+use super::launch::{Input, Output};
 use crate::record::Recorder;
 
 /// The version of the driver protocol.
@@ -72,7 +72,7 @@ pub(super) struct Hello {
 
 /// The harness's end of a driver.
 pub(super) struct Driver {
-    stdin: ChildStdin,
+    stdin: Input,
     number: u32,
     heard: watch::Receiver<Said>,
 }
@@ -96,7 +96,7 @@ impl Said {
 
 impl Driver {
     /// Takes over both ends of a driver's process. What it says is noted as it comes.
-    pub(super) fn new(stdin: ChildStdin, stdout: ChildStdout, numbers: Arc<Numbers>, recorder: Arc<Recorder>) -> Self {
+    pub(super) fn new(stdin: Input, stdout: Output, numbers: Arc<Numbers>, recorder: Arc<Recorder>) -> Self {
         let (saying, heard) = watch::channel(Said::default());
         tokio::spawn(listen(stdout, saying, numbers, recorder));
         Self { stdin, number: 0, heard }
@@ -158,7 +158,7 @@ pub(super) enum Calling<'a> {
     Close,
 }
 
-async fn listen(stdout: ChildStdout, saying: watch::Sender<Said>, numbers: Arc<Numbers>, recorder: Arc<Recorder>) {
+async fn listen(stdout: Output, saying: watch::Sender<Said>, numbers: Arc<Numbers>, recorder: Arc<Recorder>) {
     let mut lines = BufReader::new(stdout).lines();
     while let Ok(Some(text)) = lines.next_line().await {
         let conn = numbers.latest();

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use lastword_spec::PROTOCOL;
 use lastword_spec::trace::{EventKind, Open, Shown};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
@@ -82,14 +83,37 @@ pub(super) struct Shared {
 }
 
 impl Host {
-    /// Listens on a port of its own.
-    pub(super) async fn start(play: Play, shared: Shared) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
+    /// Listens on a port of its own, or in memory for what is handed to the sender.
+    pub(super) async fn start(
+        play: Play,
+        shared: Shared,
+        is_in_memory: bool,
+    ) -> io::Result<(Self, mpsc::UnboundedSender<DuplexStream>)> {
         let numbers = Arc::clone(&shared.numbers);
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, play, shared));
-        Ok(Self { address, numbers, _tasks: tasks })
+        let (dial, mut dialled) = mpsc::unbounded_channel();
+        let mut door = Door { next: play, shared, connections: JoinSet::new() };
+        let address = if is_in_memory {
+            tasks.spawn(async move {
+                while let Some(stream) = dialled.recv().await {
+                    door.enter(stream);
+                }
+                std::future::pending().await
+            });
+            SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+        } else {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let address = listener.local_addr()?;
+            tasks.spawn(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    // Small replies must not wait for each other.
+                    let _ = stream.set_nodelay(true);
+                    door.enter(stream);
+                }
+            });
+            address
+        };
+        Ok((Self { address, numbers, _tasks: tasks }, dial))
     }
 
     /// The connections that still stand.
@@ -98,25 +122,46 @@ impl Host {
     }
 }
 
-async fn accept(listener: TcpListener, play: Play, shared: Shared) {
-    let mut connections = JoinSet::new();
-    let mut next = play;
-    while let Ok((stream, _)) = listener.accept().await {
-        let again = next.again.take().map_or_else(Play::default, |again| *again);
-        let play = std::mem::replace(&mut next, again);
-        // Small replies must not wait for each other.
-        let _ = stream.set_nodelay(true);
-        let conn = shared.numbers.take();
-        let shared = shared.clone();
-        connections.spawn(async move {
+/// Where the connections of one run come in.
+struct Door {
+    /// What the next connection meets.
+    next: Play,
+    shared: Shared,
+    connections: JoinSet<()>,
+}
+
+impl Door {
+    fn enter<S: Transport>(&mut self, stream: S) {
+        let again = self.next.again.take().map_or_else(Play::default, |again| *again);
+        let play = std::mem::replace(&mut self.next, again);
+        let conn = self.shared.numbers.take();
+        let shared = self.shared.clone();
+        self.connections.spawn(async move {
             connection(conn, stream, &play, &shared).await;
             shared.numbers.leave(conn);
         });
     }
 }
 
+/// What connections are made of.
+trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Makes it end by a reset when it is dropped, where it can.
+    fn reset(&self);
+}
+
+impl Transport for TcpStream {
+    fn reset(&self) {
+        let _ = self.set_zero_linger();
+    }
+}
+
+impl Transport for DuplexStream {
+    /// A pipe in memory ends in one way only.
+    fn reset(&self) {}
+}
+
 #[expect(clippy::result_large_err, reason = "the WebSocket library asks for this type of error")]
-async fn connection(conn: u32, stream: TcpStream, play: &Play, shared: &Shared) {
+async fn connection<S: Transport>(conn: u32, stream: S, play: &Play, shared: &Shared) {
     let recorder = &shared.recorder;
     match play.upgrade {
         Upgrade::Accept => {}
@@ -185,7 +230,7 @@ fn answer(request: &Request, mut response: Response, shared: &Shared) -> (Respon
 }
 
 /// Answers the upgrade with an HTTP status.
-async fn refuse(conn: u32, mut stream: TcpStream, status: u16, recorder: &Recorder) {
+async fn refuse(conn: u32, mut stream: impl Transport, status: u16, recorder: &Recorder) {
     // The request must have been read, or the client sees a reset in the place of the answer.
     let mut head = vec![0; 16 << 10];
     let mut read = 0;
@@ -204,27 +249,27 @@ async fn refuse(conn: u32, mut stream: TcpStream, status: u16, recorder: &Record
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
-/// A connection of TCP that ends by a reset if it was asked to.
-struct Line {
-    stream: TcpStream,
+/// A connection that ends by a reset if it was asked to.
+struct Line<S: Transport> {
+    stream: S,
     reset: Arc<AtomicBool>,
 }
 
-impl Drop for Line {
+impl<S: Transport> Drop for Line<S> {
     fn drop(&mut self) {
         if self.reset.load(Ordering::Acquire) {
-            let _ = self.stream.set_zero_linger();
+            self.stream.reset();
         }
     }
 }
 
-impl AsyncRead for Line {
+impl<S: Transport> AsyncRead for Line<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Line {
+impl<S: Transport> AsyncWrite for Line<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

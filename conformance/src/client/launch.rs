@@ -1,24 +1,54 @@
-//! Owns the client's process: its command with the places filled in, its environment, its input and the end of its output. Knows
-//! nothing of what it sends.
+//! Owns the client's program: its command with the places filled in, its environment, its input and the end of its output; or, in
+//! tests, a task of this process that stands for it. Knows nothing of what it sends.
 
-use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use lastword_spec::trace::Exited;
-use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
-use tokio::process::{ChildStdin, ChildStdout, Command};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::process::Command;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::subject::Group;
 
 /// What a client is started with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Launch {
-    /// The program and its arguments, with `{url}`, `{http_url}`, `{host}`, `{port}`, `{audio}` and `{case}` in them.
-    pub command: Vec<OsString>,
+    /// The client.
+    pub program: Program,
     /// What goes to its standard input.
     pub stdin: Stdin,
+}
+
+/// What a client is.
+#[derive(Clone)]
+pub enum Program {
+    /// A program and its arguments, with `{url}`, `{http_url}`, `{host}`, `{port}`, `{audio}` and `{case}` in them.
+    Command(Vec<OsString>),
+    /// A task of this process whose connections are pipes in memory: with paused time a run costs what it computes, and nothing of
+    /// what it waits. The future ends as the process would.
+    InMemory(Arc<dyn Fn(Surroundings) -> EndsAs + Send + Sync>),
+}
+
+/// How a client in memory ends.
+pub type EndsAs = Pin<Box<dyn Future<Output = Exited> + Send>>;
+
+/// What a client in memory has in the place of arguments, sockets and standard streams.
+pub struct Surroundings {
+    /// The URL that it would be given.
+    pub url: String,
+    /// The file of its audio.
+    pub audio: PathBuf,
+    /// Where it hands over the far ends of the connections that it opens; nobody listens any more where that fails.
+    pub dial: mpsc::UnboundedSender<DuplexStream>,
+    /// Its standard input, of a driver.
+    pub stdin: DuplexStream,
+    /// Its standard output, of a driver.
+    pub stdout: DuplexStream,
 }
 
 /// What a client gets on its standard input.
@@ -53,30 +83,62 @@ impl LaunchError {
 #[derive(Clone, Debug)]
 pub(super) struct Places(pub(super) Vec<(&'static str, String)>);
 
-/// A running client. Dropping it kills the whole group.
+/// The writing end of a client's standard input.
+pub(super) type Input = Box<dyn AsyncWrite + Send + Unpin>;
+/// The reading end of a client's standard output.
+pub(super) type Output = Box<dyn AsyncRead + Send + Unpin>;
+
+/// A running client. Dropping it ends it and everything it started.
 pub(super) struct Running {
-    child: Box<dyn ChildWrapper>,
-    pub(super) stdin: Option<ChildStdin>,
-    pub(super) stdout: Option<ChildStdout>,
-    tail: Tail,
+    body: Body,
+    pub(super) stdin: Option<Input>,
+    pub(super) stdout: Option<Output>,
 }
 
-type Tail = Arc<Mutex<VecDeque<String>>>;
+enum Body {
+    Process(Group),
+    Task(JoinHandle<Exited>),
+}
 
-/// How many lines of its output are kept.
-const TAIL_LINES: usize = 40;
-const GRACE: Duration = Duration::from_secs(1);
+/// How much a standard stream in memory holds.
+const STREAM_BYTES: usize = 1 << 20;
 
 impl Launch {
     /// Whether the command names a place of this name.
     #[must_use]
     pub fn names(&self, place: &str) -> bool {
         let place = format!("{{{place}}}");
-        self.command.iter().any(|argument| argument.to_string_lossy().contains(&place))
+        match &self.program {
+            Program::Command(command) => command.iter().any(|argument| argument.to_string_lossy().contains(&place)),
+            Program::InMemory(_) => true,
+        }
     }
 
-    pub(super) fn start(&self, places: &Places) -> Result<Running, LaunchError> {
-        let arguments: Vec<OsString> = self.command.iter().map(|argument| places.fill(argument)).collect();
+    /// Starts the client; in memory it dials by `dial`.
+    pub(super) fn start(
+        &self,
+        places: &Places,
+        dial: mpsc::UnboundedSender<DuplexStream>,
+    ) -> Result<Running, LaunchError> {
+        match &self.program {
+            Program::Command(command) => self.start_process(command, places),
+            Program::InMemory(client) => {
+                let (ours_in, stdin) = tokio::io::duplex(STREAM_BYTES);
+                let (ours_out, stdout) = tokio::io::duplex(STREAM_BYTES);
+                let (url, audio) = (places.value("url"), places.value("audio").into());
+                let task = tokio::spawn(client(Surroundings { url, audio, dial, stdin, stdout }));
+                let is_piped = self.stdin != Stdin::Null;
+                Ok(Running {
+                    body: Body::Task(task),
+                    stdin: is_piped.then_some(Box::new(ours_in)),
+                    stdout: (self.stdin == Stdin::Driver).then_some(Box::new(ours_out)),
+                })
+            }
+        }
+    }
+
+    fn start_process(&self, command: &[OsString], places: &Places) -> Result<Running, LaunchError> {
+        let arguments: Vec<OsString> = command.iter().map(|argument| places.fill(argument)).collect();
         let Some((program, rest)) = arguments.split_first() else {
             return Err(LaunchError { command: String::new(), cause: "there is no command after `--`".to_owned() });
         };
@@ -86,28 +148,13 @@ impl Launch {
         for (name, value) in &places.0 {
             process.env(format!("LASTWORD_{}", name.to_uppercase()), value);
         }
-        let mut wrap = CommandWrap::from(process);
-        wrap.wrap(KillOnDrop);
-        #[cfg(unix)]
-        wrap.wrap(process_wrap::tokio::ProcessGroup::leader());
-        #[cfg(windows)]
-        wrap.wrap(process_wrap::tokio::JobObject);
-        let mut child = wrap.spawn().map_err(|error| LaunchError {
-            command: program.to_string_lossy().into_owned(),
-            cause: error.to_string(),
-        })?;
-        let tail = Tail::default();
-        let stdin = child.stdin().take();
-        let mut stdout = child.stdout().take();
-        if self.stdin != Stdin::Driver
-            && let Some(output) = stdout.take()
-        {
-            keep_tail(output, Arc::clone(&tail));
-        }
-        if let Some(output) = child.stderr().take() {
-            keep_tail(output, Arc::clone(&tail));
-        }
-        Ok(Running { child, stdin, stdout, tail })
+        let mut group =
+            Group::spawn(process).map_err(|error| LaunchError::new(&program.to_string_lossy(), &error))?;
+        let stdin = group.take_stdin().map(|stdin| Box::new(stdin) as Input);
+        let stdout = if self.stdin == Stdin::Driver { group.take_stdout() } else { None };
+        group.keep_tail();
+        let stdout = stdout.map(|stdout| Box::new(stdout) as Output);
+        Ok(Running { body: Body::Process(group), stdin, stdout })
     }
 }
 
@@ -118,28 +165,41 @@ impl Places {
             self.0.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value));
         filled.into()
     }
+
+    fn value(&self, name: &str) -> String {
+        self.0.iter().find(|(place, _)| *place == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    }
 }
 
 impl Running {
     /// How it ended, if it has.
-    pub(super) fn exited(&mut self) -> Option<Exited> {
-        match self.child.try_wait() {
-            Ok(Some(status)) => Some(exited(status)),
-            Ok(None) => None,
-            Err(_) => Some(Exited { code: None, signal: None }),
+    pub(super) async fn exited(&mut self) -> Option<Exited> {
+        match &mut self.body {
+            Body::Process(group) => match group.exited() {
+                Ok(Some(status)) => Some(exited(status)),
+                Ok(None) => None,
+                Err(_) => Some(Exited { code: None, signal: None }),
+            },
+            // A task that panicked is a process that ends with the code of a panic.
+            Body::Task(task) if task.is_finished() => {
+                Some(task.await.unwrap_or(Exited { code: Some(101), signal: None }))
+            }
+            Body::Task(_) => None,
         }
     }
 
-    /// The last lines it wrote.
-    pub(super) fn tail(&self) -> Vec<String> {
-        self.tail.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
-    }
-
-    /// Ends the whole group and waits until it is gone.
-    pub(super) async fn reap(mut self) -> Vec<String> {
-        let _ = self.child.start_kill();
-        let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
-        self.tail()
+    /// Ends it with everything it started and waits until it is gone; the last lines it wrote.
+    pub(super) async fn reap(self) -> Vec<String> {
+        match self.body {
+            Body::Process(mut group) => {
+                group.kill().await;
+                group.tail.lines()
+            }
+            Body::Task(task) => {
+                task.abort();
+                Vec::new()
+            }
+        }
     }
 }
 
@@ -149,18 +209,4 @@ fn exited(status: ExitStatus) -> Exited {
     #[cfg(not(unix))]
     let signal = None;
     Exited { code: status.code(), signal }
-}
-
-/// Reads the output for as long as the client lives: a full pipe must not be what stops it.
-fn keep_tail(output: impl AsyncRead + Unpin + Send + 'static, tail: Tail) {
-    tokio::spawn(async move {
-        let mut lines = BufReader::new(output).split(b'\n');
-        while let Ok(Some(line)) = lines.next_segment().await {
-            let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
-            if tail.len() == TAIL_LINES {
-                tail.pop_front();
-            }
-            tail.push_back(String::from_utf8_lossy(&line).trim_end().to_owned());
-        }
-    });
 }

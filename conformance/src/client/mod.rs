@@ -12,6 +12,6 @@ mod serve;
 mod stage;
 
 pub use catalogue::catalogue;
-pub use launch::{Launch, LaunchError, Stdin};
+pub use launch::{EndsAs, Launch, LaunchError, Program, Stdin, Surroundings};
 pub use run::{ClientPlan, run};
 pub use script::{Act, Play, Script, Upgrade};

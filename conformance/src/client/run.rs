@@ -2,7 +2,7 @@
 //! It hands back results; printing them and mapping them to an exit code is not its business.
 
 use std::collections::BTreeSet;
-use std::io::Cursor;
+use std::io::{Cursor, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -65,16 +65,22 @@ impl Env {
     }
 
     /// Speech of this length, over and over; as samples, as a WAV file in memory and on disk.
-    pub(super) fn audio(&self, audio_ms: u64) -> Audio {
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(super) fn audio(&self, audio_ms: u64) -> Result<Audio, LaunchError> {
         let length = usize::try_from(audio_ms * 32).unwrap_or(0);
         let pcm: Vec<u8> = self.speech.clip("long").pcm.iter().copied().cycle().take(length).collect();
         let path = self.folder.path().join(format!("speech-{audio_ms}-ms.wav"));
         let wav = wav(&pcm);
-        // Written once; a client that cannot read it says so itself.
+        let cannot = |error| LaunchError::new(&format!("the audio of {audio_ms} ms in {}", path.display()), &error);
+        // Written once, and moved to its place: another case may read it at this moment.
         if !path.exists() {
-            let _ = std::fs::write(&path, &wav);
+            let mut file = tempfile::NamedTempFile::new_in(self.folder.path()).map_err(cannot)?;
+            file.write_all(&wav).map_err(cannot)?;
+            file.persist(&path).map_err(|error| cannot(error.error))?;
         }
-        Audio { pcm, wav, path }
+        Ok(Audio { pcm, wav, path })
     }
 
     /// The length of the client's input, and by what its end is known; `None` where neither is.

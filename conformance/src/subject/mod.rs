@@ -4,5 +4,6 @@
 mod process;
 mod target;
 
+pub(crate) use process::Group;
 pub use process::{Process, ProcessError, await_serving, free_port};
 pub use target::{Target, TargetError};

@@ -4,18 +4,17 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
-use tokio::process::Command;
+use tokio::process::{ChildStdin, ChildStdout, Command};
 
 /// A running subject. Dropping it kills the whole group.
 pub struct Process {
-    child: Box<dyn ChildWrapper>,
-    tail: Arc<Mutex<VecDeque<String>>>,
+    group: Group,
 }
 
 /// Why a subject could not be started.
@@ -64,35 +63,23 @@ impl Process {
         let (program, rest) = arguments.split_first().ok_or(ProcessError::NoPort)?;
         let mut process = Command::new(program);
         process.args(rest).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut wrap = CommandWrap::from(process);
-        wrap.wrap(KillOnDrop);
-        #[cfg(unix)]
-        wrap.wrap(process_wrap::tokio::ProcessGroup::leader());
-        #[cfg(windows)]
-        wrap.wrap(process_wrap::tokio::JobObject);
-        let mut child = wrap.spawn().map_err(|error| ProcessError::Start {
+        let mut group = Group::spawn(process).map_err(|error| ProcessError::Start {
             command: program.to_string_lossy().into_owned(),
             cause: error.to_string(),
         })?;
-        let tail = Arc::new(Mutex::new(VecDeque::new()));
-        if let Some(stdout) = child.stdout().take() {
-            keep_tail(stdout, Arc::clone(&tail));
-        }
-        if let Some(stderr) = child.stderr().take() {
-            keep_tail(stderr, Arc::clone(&tail));
-        }
-        Ok(Self { child, tail })
+        group.keep_tail();
+        Ok(Self { group })
     }
 
     /// The process id, as long as it runs.
     #[must_use]
     pub fn id(&self) -> Option<u32> {
-        self.child.id()
+        self.group.child.id()
     }
 
     /// How it exited, if it has.
     pub fn exited(&mut self) -> Option<String> {
-        match self.child.try_wait() {
+        match self.group.exited() {
             Ok(Some(status)) => Some(status.to_string()),
             Ok(None) => None,
             Err(error) => Some(format!("its state cannot be read: {error}")),
@@ -102,7 +89,7 @@ impl Process {
     /// The last lines it wrote.
     #[must_use]
     pub fn tail(&self) -> Vec<String> {
-        self.tail.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.group.tail.lines()
     }
 
     /// Ends the whole group and waits until it is gone: kindly at first, then not.
@@ -110,15 +97,14 @@ impl Process {
         #[cfg(unix)]
         {
             const SIGTERM: i32 = 15;
-            let _ = self.child.signal(SIGTERM);
-            if tokio::time::timeout(GRACE, self.child.wait()).await.is_ok() {
-                // Stragglers of the group outlive their leader; they are not left behind either.
-                let _ = self.child.start_kill();
+            let _ = self.group.child.signal(SIGTERM);
+            let gone = tokio::time::timeout(GRACE, self.group.child.wait()).await;
+            if gone.is_ok() {
+                // Stragglers of the group outlive their leader; they end with the handle.
                 return;
             }
         }
-        let _ = self.child.start_kill();
-        let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
+        self.group.kill().await;
     }
 }
 
@@ -131,18 +117,94 @@ fn with_port(argument: &OsString, port: u16) -> OsString {
     }
 }
 
-/// Reads the subject's output for as long as it lives: a full pipe must not be what stops it.
-fn keep_tail(output: impl AsyncRead + Unpin + Send + 'static, tail: Arc<Mutex<VecDeque<String>>>) {
-    tokio::spawn(async move {
-        let mut lines = BufReader::new(output).split(b'\n');
-        while let Ok(Some(line)) = lines.next_segment().await {
-            let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
-            if tail.len() == TAIL_LINES {
-                tail.pop_front();
-            }
-            tail.push_back(String::from_utf8_lossy(&line).trim_end().to_owned());
+/// A process in a group of its own, and the last lines it wrote. Dropping it kills the whole group.
+pub(crate) struct Group {
+    child: Box<dyn ChildWrapper>,
+    pub(crate) tail: Tail,
+}
+
+impl Group {
+    /// Starts a command.
+    pub(crate) fn spawn(process: Command) -> std::io::Result<Self> {
+        let mut wrap = CommandWrap::from(process);
+        wrap.wrap(KillOnDrop);
+        #[cfg(unix)]
+        wrap.wrap(process_wrap::tokio::ProcessGroup::leader());
+        #[cfg(windows)]
+        wrap.wrap(process_wrap::tokio::JobObject);
+        Ok(Self { child: wrap.spawn()?, tail: Tail::default() })
+    }
+
+    /// Keeps the end of what it writes from here on, on every output that nobody has taken.
+    pub(crate) fn keep_tail(&mut self) {
+        if let Some(stdout) = self.child.stdout().take() {
+            self.tail.keep(stdout);
         }
-    });
+        if let Some(stderr) = self.child.stderr().take() {
+            self.tail.keep(stderr);
+        }
+    }
+
+    /// Its standard input, the first time.
+    pub(crate) fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin().take()
+    }
+
+    /// Its standard output, the first time and before its tail is kept.
+    pub(crate) fn take_stdout(&mut self) -> Option<ChildStdout> {
+        self.child.stdout().take()
+    }
+
+    /// How it exited, if it has.
+    ///
+    /// # Errors
+    /// Its state cannot be read.
+    pub(crate) fn exited(&mut self) -> std::io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// Ends the whole group at once and waits until it is gone.
+    pub(crate) async fn kill(&mut self) {
+        let _ = self.child.start_kill();
+        let _ = tokio::time::timeout(GRACE, self.child.wait()).await;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // What the library kills by itself is the leader only.
+        let _ = self.child.start_kill();
+    }
+}
+
+/// The last lines that a process wrote.
+#[derive(Clone, Default)]
+pub(crate) struct Tail(Arc<Mutex<VecDeque<String>>>);
+
+impl Tail {
+    /// Reads an output for as long as the process lives: a full pipe must not be what stops it.
+    pub(crate) fn keep(&self, output: impl AsyncRead + Unpin + Send + 'static) {
+        let tail = self.clone();
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(output).split(b'\n');
+            while let Ok(Some(line)) = lines.next_segment().await {
+                tail.push(String::from_utf8_lossy(&line).trim_end().to_owned());
+            }
+        });
+    }
+
+    fn push(&self, line: String) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == TAIL_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+
+    /// They, oldest first.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
 }
 
 /// How long between two looks at a subject that starts.
