@@ -91,8 +91,9 @@ pub(crate) fn parse_with<Entry: WrittenCase>(file: &str, text: &str) -> Result<V
 
 /// The requirements of these names.
 pub(crate) fn requirements_of(names: &[String]) -> Result<Vec<RequirementId>, String> {
-    let find =
-        |id: &String| requirements::find(id).map(|found| found.id).ok_or_else(|| format!("there is no requirement {id}"));
+    let find = |id: &String| {
+        requirements::find(id).map(|found| found.id).ok_or_else(|| format!("there is no requirement {id}"))
+    };
     names.iter().map(find).collect()
 }
 

@@ -4,8 +4,8 @@
 mod catalogue;
 mod step;
 
-pub(crate) use catalogue::{WrittenCase, parse_with, requirements_of, sources};
 pub use catalogue::{CatalogueError, catalogue, parse};
+pub(crate) use catalogue::{WrittenCase, parse_with, requirements_of, sources};
 pub use step::{
     Amount, Audio, Await, Bytes, Close, Credential, Open, Pace, Padded, RawFrame, Repeat, Start, Step, Tick, Within,
 };

@@ -27,7 +27,8 @@ pub(super) fn server(arguments: ServerArgs) -> Result<u8, UsageError> {
 }
 
 async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Result<u8, UsageError> {
-    let choice = choose(catalogue(), suite::case(), &arguments.report.only, &arguments.report.skip).map_err(UsageError::from)?;
+    let choice =
+        choose(catalogue(), suite::case(), &arguments.report.only, &arguments.report.skip).map_err(UsageError::from)?;
     let cases = choice.cases;
     // A wrong dialect is told before anything is started. The suite is about the answers of version 1.
     let dialect = dialect::choose(&arguments.subject.dialect).map_err(UsageError::from)?;

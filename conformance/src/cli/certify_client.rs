@@ -29,7 +29,7 @@ pub(super) struct ClientArgs {
     /// The command streams this many milliseconds of audio of its own.
     #[arg(long, value_name = "MS", conflicts_with_all = ["driver", "stdin"])]
     stream_ms: Option<u64>,
-    /// The credential that the client shows. A driver is told it; a command has it from you.
+    /// The credential that the client shows. A command has it from you; a driver is told it, and without it one that is made up.
     #[arg(long, value_name = "TOKEN", env = "LASTWORD_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// The path of the URL that the client is given.
@@ -61,7 +61,8 @@ enum Form {
 /// # Errors
 /// The arguments, or a file they name, are wrong, or the client cannot be started. Nothing was certified then.
 pub(super) fn run(arguments: &ClientArgs) -> Result<u8, UsageError> {
-    let cases = select(client::catalogue(), &arguments.report.only, &arguments.report.skip).map_err(UsageError::from)?;
+    let cases =
+        select(client::catalogue(), &arguments.report.only, &arguments.report.skip).map_err(UsageError::from)?;
     let every_case: Vec<&Case> = client::catalogue().iter().collect();
     let known = arguments.report.known(&every_case)?;
     let stdin = match (arguments.driver, arguments.stdin) {
@@ -71,17 +72,19 @@ pub(super) fn run(arguments: &ClientArgs) -> Result<u8, UsageError> {
         (false, None) => Stdin::Null,
     };
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let made_up = arguments.driver.then(|| client::MADE_UP_TOKEN.to_owned());
+    let token = arguments.token.clone().or(made_up);
     let plan = ClientPlan {
         launch: Launch { program: Program::Command(arguments.command.clone()), stdin },
         cases,
         jobs: arguments.jobs.unwrap_or(processors),
         path: arguments.path.clone(),
-        token: arguments.token.clone(),
+        token: token.clone(),
         stream_ms: arguments.stream_ms,
         seed: arguments.report.seed,
         max_wait_ms: arguments.max_wait.saturating_mul(1_000),
     };
-    let secrets: Vec<String> = arguments.token.iter().cloned().collect();
+    let secrets: Vec<String> = token.into_iter().collect();
     let words: Vec<String> = arguments.command.iter().map(|word| quote(&word.to_string_lossy())).collect();
     let context = Context {
         url: words.join(" "),

@@ -30,9 +30,15 @@ pub(super) struct Attempted {
 }
 
 /// How long a client may live on after its last connection and everything it owed.
-const EXIT: Duration = Duration::from_secs(5);
+const EXIT: Duration = Duration::from_secs(10);
 /// How long a client that was given up is watched once its server has gone.
 const RELEASE: Duration = Duration::from_secs(3);
+/// How long a client is watched after what it owes was due: what comes late is not what never comes.
+const LATE: Duration = Duration::from_secs(2);
+/// The same where it is to be seen when it ends by itself.
+const LATE_BY_FAR: Duration = Duration::from_secs(20);
+/// More connections than this in one run show nothing new.
+const MAX_CONNECTIONS: u32 = 40;
 /// How often a process is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 /// What may be missing of the input at its end: a resampler's tail, a last incomplete frame.
@@ -81,6 +87,8 @@ struct Run<'a> {
     input: Option<(u64, InputEnd)>,
     input_ended: bool,
     before: u32,
+    /// How long it is watched after what it owes was due.
+    late: Duration,
 }
 
 async fn one_run(
@@ -115,7 +123,8 @@ async fn one_run(
     let mut running = env.launch.start(&places, dial)?;
     let input = env.input(script.audio_ms);
     let (stdin, stdout) = (running.stdin.take(), running.stdout.take());
-    let mut run = Run { env, shared: &shared, host: Some(host), running, input, input_ended: false, before };
+    let late = if script.patient { LATE_BY_FAR } else { LATE };
+    let mut run = Run { env, shared: &shared, host: Some(host), running, input, input_ended: false, before, late };
     match (env.launch.stdin, stdin, stdout) {
         (Stdin::Driver, Some(stdin), Some(stdout)) => {
             let driver = Driver::new(stdin, stdout, Arc::clone(&shared.numbers), Arc::clone(&shared.recorder));
@@ -159,7 +168,7 @@ impl Run<'_> {
             if let Some(said) = &mut said {
                 said.borrow_and_update();
             }
-            self.note_end_of_input();
+            self.note_end_of_input(QUIET);
             if self.exited().await {
                 return;
             }
@@ -176,6 +185,7 @@ impl Run<'_> {
     /// Whether the process has ended; its end is noted, and the rest of what its transports hold is waited for.
     async fn exited(&mut self) -> bool {
         let Some(exited) = self.running.exited().await else { return false };
+        self.note_end_of_input(Duration::ZERO);
         self.shared.recorder.note(self.shared.numbers.latest(), EventKind::Exited(exited));
         let end = Instant::now() + Duration::from_secs(1);
         while self.host.as_ref().is_some_and(|host| !host.open().is_empty()) && Instant::now() < end {
@@ -184,11 +194,12 @@ impl Run<'_> {
         true
     }
 
-    /// The end of the input is noted once it is certain.
-    fn note_end_of_input(&mut self) {
+    /// The end of the input is noted once it is certain: all of it came, and nothing for so long.
+    fn note_end_of_input(&mut self, quiet_for: Duration) {
         let Some((audio_ms, known_by)) = self.input.filter(|_| !self.input_ended) else { return };
         let heard = &self.shared.heard;
-        let is_all = heard.audio_ms() + TAIL_MS >= audio_ms && heard.quiet_for().is_some_and(|quiet| quiet >= QUIET);
+        let is_all =
+            heard.audio_ms() + TAIL_MS >= audio_ms && heard.quiet_for().is_some_and(|quiet| quiet >= quiet_for);
         if known_by != InputEnd::Stdin
             && known_by != InputEnd::Driver
             && (is_all || heard.sentinel.load(Ordering::Acquire))
@@ -204,9 +215,12 @@ impl Run<'_> {
         let recorder = &self.shared.recorder;
         let now_us = recorder.now_us();
         let latest = self.shared.numbers.latest();
-        let is_late = |conn: &u32| recorder.owed_by_client(*conn).iter().any(|debt| now_us > debt.due_us);
+        let late_us = u64::try_from(self.late.as_micros()).unwrap_or(u64::MAX);
+        let is_late = |conn: &u32| recorder.owed_by_client(*conn).iter().any(|debt| now_us > debt.due_us + late_us);
         if let Some(conn) =
-            (self.before..self.shared.numbers.count()).find(|conn| !recorder.is_over(*conn) && is_late(conn))
+            // Of connections that are over only the last one leaves something to be done.
+            (self.before..self.shared.numbers.count())
+                .find(|conn| (*conn == latest || !recorder.is_over(*conn)) && is_late(conn))
         {
             return Some(conn);
         }
@@ -216,7 +230,8 @@ impl Run<'_> {
         if all_over && quiet > EXIT {
             return Some(latest);
         }
-        (Instant::now() >= deadline).then_some(latest)
+        let is_flood = self.shared.numbers.count() - self.before > MAX_CONNECTIONS;
+        (is_flood || Instant::now() >= deadline).then_some(latest)
     }
 
     /// Stops waiting, ends the server's side, and sees whether that is what the client waited for.

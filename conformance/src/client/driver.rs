@@ -10,6 +10,7 @@ use lastword_spec::trace::{Call, Called, EventKind, Returned, Told, ToldWhat};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::host::Numbers;
 use super::launch::{Input, Output};
@@ -75,6 +76,8 @@ pub(super) struct Driver {
     stdin: Input,
     number: u32,
     heard: watch::Receiver<Said>,
+    /// What a driver says after it was let go belongs to nobody.
+    _listening: JoinSet<()>,
 }
 
 /// What the driver has said so far.
@@ -98,8 +101,9 @@ impl Driver {
     /// Takes over both ends of a driver's process. What it says is noted as it comes.
     pub(super) fn new(stdin: Input, stdout: Output, numbers: Arc<Numbers>, recorder: Arc<Recorder>) -> Self {
         let (saying, heard) = watch::channel(Said::default());
-        tokio::spawn(listen(stdout, saying, numbers, recorder));
-        Self { stdin, number: 0, heard }
+        let mut listening = JoinSet::new();
+        listening.spawn(listen(stdout, saying, numbers, recorder));
+        Self { stdin, number: 0, heard, _listening: listening }
     }
 
     /// Something to wait on.

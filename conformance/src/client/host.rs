@@ -132,8 +132,10 @@ struct Door {
 
 impl Door {
     fn enter<S: Transport>(&mut self, stream: S) {
-        let again = self.next.again.take().map_or_else(Play::default, |again| *again);
-        let play = std::mem::replace(&mut self.next, again);
+        let play = self.next.clone();
+        if !play.always {
+            self.next = play.again.as_deref().cloned().unwrap_or_default();
+        }
         let conn = self.shared.numbers.take();
         let shared = self.shared.clone();
         self.connections.spawn(async move {
@@ -161,7 +163,7 @@ impl Transport for DuplexStream {
 }
 
 #[expect(clippy::result_large_err, reason = "the WebSocket library asks for this type of error")]
-async fn connection<S: Transport>(conn: u32, stream: S, play: &Play, shared: &Shared) {
+async fn connection<S: Transport>(conn: u32, mut stream: S, play: &Play, shared: &Shared) {
     let recorder = &shared.recorder;
     match play.upgrade {
         Upgrade::Accept => {}
@@ -172,7 +174,10 @@ async fn connection<S: Transport>(conn: u32, stream: S, play: &Play, shared: &Sh
         }
         Upgrade::Silent => {
             recorder.note(conn, EventKind::Note("the server never answers this upgrade".to_owned()));
-            return std::future::pending().await;
+            recorder.note(conn, EventKind::Reads { reads: false });
+            // The request is taken and the end of the transport is seen; there is no answer to either.
+            let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+            return;
         }
         Upgrade::Refuse(status) => return refuse(conn, stream, status, recorder).await,
     }

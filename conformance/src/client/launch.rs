@@ -148,8 +148,7 @@ impl Launch {
         for (name, value) in &places.0 {
             process.env(format!("LASTWORD_{}", name.to_uppercase()), value);
         }
-        let mut group =
-            Group::spawn(process).map_err(|error| LaunchError::new(&program.to_string_lossy(), &error))?;
+        let mut group = Group::spawn(process).map_err(|error| LaunchError::new(&program.to_string_lossy(), &error))?;
         let stdin = group.take_stdin().map(|stdin| Box::new(stdin) as Input);
         let stdout = if self.stdin == Stdin::Driver { group.take_stdout() } else { None };
         group.keep_tail();

@@ -14,4 +14,7 @@ mod stage;
 pub use catalogue::catalogue;
 pub use launch::{EndsAs, Launch, LaunchError, Program, Stdin, Surroundings};
 pub use run::{ClientPlan, run};
-pub use script::{Act, Play, Script, Upgrade};
+pub use script::{Act, Form, Play, Script, Upgrade};
+
+/// The credential that a driver is told where no other was given: it must stand in no URL and in no text.
+pub const MADE_UP_TOKEN: &str = "made-up-credential-1b0c";

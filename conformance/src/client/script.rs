@@ -17,6 +17,9 @@ pub struct Script {
     /// What a driver is told to do. Empty: start, push all the audio, end.
     #[serde(default)]
     pub calls: Vec<Ask>,
+    /// The client is given far more time than it has, so that it can be seen when it ends by itself.
+    #[serde(default)]
+    pub patient: bool,
     /// What the server does; one play for each run of the client within the case, one after the other.
     pub plays: Vec<Play>,
 }
@@ -61,8 +64,12 @@ pub struct Play {
     pub probe: Vec<Act>,
     /// What follows the sentinel.
     pub end: Vec<Act>,
+    /// How the messages after `ready` are written.
+    pub form: Form,
     /// What the next connection of the same run meets; a good server, where nothing is said.
     pub again: Option<Box<Self>>,
+    /// Every further connection meets the same.
+    pub always: bool,
 }
 
 impl Default for Play {
@@ -77,7 +84,9 @@ impl Default for Play {
             flush: vec![Act::Finals, Act::Flushed],
             probe: vec![Act::Ack],
             end: vec![Act::Finals, Act::Ended(completed), Act::Close(1_000)],
+            form: Form::Usual,
             again: None,
+            always: false,
         }
     }
 }
@@ -95,6 +104,19 @@ pub enum Upgrade {
     Drop,
     /// The upgrade is never answered.
     Silent,
+}
+
+/// How messages are written; what they say is the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// As short as can be, `type` first.
+    #[default]
+    Usual,
+    /// With white space, `type` last, and letters of strings as escapes.
+    Odd,
+    /// With extensions and with members of a later version.
+    Extended,
 }
 
 /// What happens at a point of the audio.

@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCode;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
-use super::script::{Act, Play, ServerError};
+use super::script::{Act, Form, Play, ServerError};
 use super::stage::Stage;
 use crate::record::Recorder;
 
@@ -314,7 +314,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
     }
 
     async fn say(&mut self, message: &Value) {
-        self.send_text(message.to_string()).await;
+        self.send_text(written(message, self.play.form)).await;
     }
 
     async fn send_text(&mut self, text: String) {
@@ -326,6 +326,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
         if self.writer.send(message).await.is_err() {
             self.is_over = true;
         }
+    }
+}
+
+/// A message in this form; `ready` always in the usual one, since nothing is known of a session that has not begun.
+fn written(message: &Value, form: Form) -> String {
+    let Value::Object(members) = message else { return message.to_string() };
+    if members.get("type").is_some_and(|kind| kind == "ready") {
+        return message.to_string();
+    }
+    match form {
+        Form::Usual => message.to_string(),
+        Form::Extended => {
+            let mut members = members.clone();
+            members.insert("x_note".to_owned(), json!({"of": ["nobody", 1]}));
+            members.insert("since_a_later_version".to_owned(), json!(true));
+            Value::Object(members).to_string()
+        }
+        Form::Odd => {
+            let is_type = |(name, _): &(&String, &Value)| *name == "type";
+            let (kind, rest): (Vec<_>, Vec<_>) = members.iter().partition(is_type);
+            let member = |(name, value): &(&String, &Value)| format!("\n  \"{name}\" :\t{}", escaped(value));
+            let all: Vec<String> = rest.iter().chain(&kind).map(member).collect();
+            format!(" {{{} }}\n", all.join(" ,"))
+        }
+    }
+}
+
+/// A value whose string, if it is one, begins with an escape that nobody needs.
+fn escaped(value: &Value) -> String {
+    match value.as_str().and_then(|text| text.chars().next().map(|first| (first, text))) {
+        Some((first, text)) if first.is_ascii_lowercase() => {
+            let rest = Value::from(&text[1..]).to_string();
+            format!("\"\\u{:04x}{}", u32::from(first), &rest[1..])
+        }
+        _ => value.to_string(),
     }
 }
 
@@ -343,7 +378,14 @@ async fn read<S: AsyncRead + AsyncWrite + Unpin>(
         if may_read.wait_for(|may| *may).await.is_err() {
             return;
         }
-        let next = stream.next().await;
+        let next = tokio::select! {
+            biased;
+            stops = may_read.wait_for(|may| !*may) => match stops {
+                Ok(_) => continue,
+                Err(_) => return,
+            },
+            next = stream.next() => next,
+        };
         messages += 1;
         if messages > MAX_MESSAGES {
             recorder.note(

@@ -13,6 +13,7 @@ pub use line::{Line, over};
 pub use quiescence::{Seen, Watch};
 
 use crate::case::{Case, catalogue};
+use crate::client::{self, ClientPlan};
 use crate::exit;
 use crate::known::KnownFailures;
 use crate::redact::Redactor;
@@ -94,6 +95,45 @@ pub async fn certify(plan: Plan) -> Certified {
     let run = run::run(plan, &Quiet).await;
     let report = report::build(&run, &context);
     Certified { run, report }
+}
+
+/// The plan for a client in this process; see [`client::Program::InMemory`] for what it must be. `stdin` is the driver protocol at
+/// level 1, and nothing at level 0. The fields are there to be changed.
+#[must_use]
+pub fn client_plan(program: client::Program, stdin: client::Stdin) -> ClientPlan {
+    ClientPlan {
+        launch: client::Launch { program, stdin },
+        cases: client::catalogue().iter().collect(),
+        jobs: client::catalogue().len(),
+        path: "/v1/listen".into(),
+        token: Some(client::MADE_UP_TOKEN.to_owned()),
+        stream_ms: None,
+        seed: 1,
+        max_wait_ms: CLIENT_MAX_WAIT_MS,
+    }
+}
+
+/// As the command: nothing that a right client does takes so long.
+const CLIENT_MAX_WAIT_MS: u64 = 60_000;
+
+/// Carries out a plan for a client and makes the report.
+///
+/// # Errors
+/// There is no place for the audio.
+pub async fn certify_client(plan: ClientPlan) -> Result<Certified, client::LaunchError> {
+    let context = Context {
+        url: "a client in memory".into(),
+        command: None,
+        died: None,
+        seed: plan.seed,
+        again: "the same plan with only {case}".into(),
+        known: KnownFailures::default(),
+        redactor: Redactor::new(&Vec::from_iter(plan.token.clone())),
+        has_logs: false,
+    };
+    let run = client::run(plan, &Quiet).await?;
+    let report = report::build(&run, &context);
+    Ok(Certified { run, report })
 }
 
 /// Watches nothing.

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod certify;
+mod certify_client;
 mod command;
 mod controls;
 mod counterexamples;

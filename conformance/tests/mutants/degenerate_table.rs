@@ -24,7 +24,7 @@ fn a_peer_that_serves_nothing_passes_nothing_and_fails_the_run() {
     let intro = "# Peers that serve nothing\n\nA conformance suite is worth what it refuses. Each of these peers is certified as a whole in the tests; none of them \
          may pass a single case, and the command must not exit with 0.\nFor `good-five-times-...` the first five sessions are served by a server that is right: \
          enough for the harness to measure it and to take it for one.";
-    hold("degenerate-peers.md", intro, &table);
+    hold("degenerate-peers.md", "mutants", intro, &table);
 }
 
 fn row_of(kind: &Degenerate, outcome: &Outcome) -> String {

@@ -144,7 +144,7 @@ fn the_table_in_the_docs_is_up_to_date() {
         MATRIX.len(),
         catalogue().len()
     );
-    hold("kill-matrix.md", &intro, &table);
+    hold("kill-matrix.md", "mutants", &intro, &table);
 }
 
 /// For looking at single mutants: `LASTWORD_MUTANTS=a,b cargo test -p lastword --test mutants look -- --nocapture`.

@@ -22,6 +22,7 @@ pub(super) fn settle(run: &Run, scale: Scale) -> Vec<Finding> {
     found.extend(flush_as_end(run));
     found.extend(flush_failure(run, scale));
     found.extend(finals(run));
+    found.extend(times(run));
     found.extend(swallowed(run, scale));
     found.extend(left_behind(run));
     found
@@ -171,6 +172,24 @@ fn finals(run: &Run) -> Option<Finding> {
         let message = "delivered a partial of a segment after its final";
         run.finding(FindingKind::IllegalMessage, req::FIN_C1, wire.conn, *at, message)
     })
+}
+
+/// [TIM-C1] After a reconnection times go on where they were.
+fn times(run: &Run) -> Option<Finding> {
+    if run.wires.values().filter(|wire| !wire.facts.audio.is_empty()).count() < 2 {
+        return None;
+    }
+    let finals = run.told.iter().filter(|(_, told)| told.what == ToldWhat::Final);
+    let mut reached_ms = 0;
+    for (at, told) in finals {
+        let start_ms = told.start_ms?;
+        if start_ms < reached_ms {
+            let message = format!("told a final at {start_ms} ms behind one that ended at {reached_ms} ms");
+            return Some(run.finding(FindingKind::WrongValue, req::TIM_C1, run.conn(), *at, message));
+        }
+        reached_ms = told.end_ms.unwrap_or(start_ms);
+    }
+    None
 }
 
 /// [ERR-C1] [ERR-C2] Errors reach the application.

@@ -9,9 +9,10 @@ use lastword_spec::trace::{Call, ToldWhat};
 
 use super::Run;
 use super::outcome::{expected, observed};
+use super::wire::Written;
 use crate::bounds::Scale;
 
-pub(super) fn exercised(run: &Run, scale: Scale) -> BTreeSet<RequirementId> {
+pub(super) fn exercised(run: &Run, scale: Scale, has_secrets: bool) -> BTreeSet<RequirementId> {
     let mut seen = BTreeSet::new();
     let mut credit = |condition: bool, ids: &[RequirementId]| {
         if condition {
@@ -32,7 +33,12 @@ pub(super) fn exercised(run: &Run, scale: Scale) -> BTreeSet<RequirementId> {
     credit(run.input_ended.is_some() && facts.sentinel.is_some(), &[req::END_C1, req::AUD_C3]);
     let early = run.input_ended.as_ref().zip(facts.ready).is_some_and(|((input, _), ready)| input.event < ready.event);
     credit(early && facts.sentinel.is_some(), &[req::STA_C1]);
-    credit(facts.opened.as_ref().is_some_and(|(_, open)| open.authorization.is_some()), &[req::SEC_C1]);
+    credit(has_secrets && facts.opened.is_some() && ended_itself.is_some(), &[req::SEC_C1]);
+    let dialled = run.wires.len();
+    credit(judged && dialled > 2 && dialled < 12, &[req::REC_C1]);
+    let with_audio = run.wires.values().filter(|wire| !wire.facts.audio.is_empty()).count();
+    credit(judged && with_audio > 1, &[req::REC_C4]);
+    credit(run.is_driven() && judged && with_audio > 1, &[req::TIM_C1]);
     if facts.opened.is_none() {
         credit(judged, &[req::CON_C1, req::END_C7]);
         return seen;
@@ -51,7 +57,12 @@ pub(super) fn exercised(run: &Run, scale: Scale) -> BTreeSet<RequirementId> {
     credit(sentinel.is_some() && (facts.ended.is_some() || facts.server_left().is_some()), &[req::END_C2, req::END_C6]);
     if let Some((ended, _)) = &facts.ended {
         let through = ended_itself.or(facts.client_left()).is_some();
-        credit(through, &[req::END_C3, req::END_C9, req::CLO_C1]);
+        credit(through, &[req::END_C3, req::CLO_C1]);
+        credit(through && sentinel.is_some(), &[req::MSG_1, req::MSG_2]);
+        credit(through && !facts.may_update, &[req::UPD_C1]);
+        credit(judged && facts.written == Written::Oddly, &[req::MSG_3]);
+        credit(judged && facts.written == Written::Extended, &[req::VER_3]);
+        credit(ended_itself.is_some() && facts.is_deaf(), &[req::CLO_C4]);
         credit(judged && expected(run).is_some(), &[req::END_C7]);
         let early = sentinel.is_none_or(|sentinel| ended.event < sentinel.event);
         credit(judged && early, &[req::END_C8]);
@@ -67,6 +78,7 @@ pub(super) fn exercised(run: &Run, scale: Scale) -> BTreeSet<RequirementId> {
         credit(judged && (cut || sentinel.is_some()), &[req::END_C5, req::END_C7]);
         credit(judged && cut, &[req::CLO_C2]);
         credit(judged && facts.server_eof.is_some(), &[req::ERR_C3]);
+        credit(judged && run.owed_only_keepalives(), &[req::KA_C5]);
         credit(judged && facts.server_eof.is_some() && sentinel.is_some(), &[req::REC_C3]);
         let silent = sentinel.is_some() && !cut;
         credit(judged && silent, &[req::KA_C3]);
@@ -84,12 +96,12 @@ pub(super) fn exercised(run: &Run, scale: Scale) -> BTreeSet<RequirementId> {
         credit(run.told.iter().any(|(_, told)| told.what == ToldWhat::FlushFailed), &[req::FLU_C3]);
         let ends = run.calls.iter().filter(|(_, called)| called.what == Call::End).count();
         credit(ends > 1 && judged, &[req::CLO_C3]);
-        credit(run.call(Call::Close).is_some() && judged, &[req::CLO_C2]);
-        let full = run.told.iter().any(|(_, told)| told.what == ToldWhat::Ended);
-        credit(full && facts.audio.len() > 1, &[req::BP_C1]);
-    } else {
-        credit(sentinel.is_some() && run.input_ended.is_some() && facts.audio.len() > 1, &[req::BP_C1]);
+        credit(run.call(Call::Close).is_some() && judged, &[req::CLO_C2, req::END_C7]);
     }
-    credit(facts.audio.len() > 1 && sentinel.is_some() && facts.ended.is_some(), &[req::BP_C2]);
+    // What waits for `ready` fills the buffer.
+    let waited_us = facts.ready.zip(facts.config).map_or(0, |(ready, config)| ready.t_us.saturating_sub(config.t_us));
+    let is_all = run.input_ended.is_some() && sentinel.is_some() && facts.audio.len() > 1;
+    credit(is_all && waited_us > scale.us(5_000), &[req::BP_C1]);
+    credit(is_all && !facts.deaf.is_empty() && facts.ended.is_some(), &[req::BP_C2]);
     seen
 }

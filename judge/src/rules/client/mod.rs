@@ -14,7 +14,7 @@ use lastword_spec::finding::{Culprit, FindingKind};
 use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements as req;
 use lastword_spec::table::State;
-use lastword_spec::trace::{Called, EventKind, Exited, InputEnded, Returned, Started, Told, ToldWhat};
+use lastword_spec::trace::{Call, Called, EventKind, Exited, InputEnded, Returned, Started, Told, ToldWhat};
 
 use self::wire::Wire;
 use crate::bounds::Scale;
@@ -103,13 +103,16 @@ impl Client {
             if let Some((id, why)) = run.open_question() {
                 verdict.undecided.entry(id).or_insert(why);
             }
-            verdict.exercised.extend(credit::exercised(run, self.scale));
+            verdict.exercised.extend(credit::exercised(run, self.scale, !self.secrets.is_empty()));
             for wire in run.wires.values_mut() {
                 verdict.findings.extend(wire.take_findings());
             }
             verdict.findings.append(&mut run.findings);
         }
-        verdict.findings.extend(outcome::masked(&self.runs));
+        if let Some((requirement, found)) = outcome::two_times(&self.runs) {
+            verdict.exercised.insert(requirement);
+            verdict.findings.extend(found);
+        }
         verdict.findings.sort_by_key(|finding| (finding.t_us, finding.frames.last().copied(), finding.requirement));
         let found: BTreeSet<RequirementId> = verdict.findings.iter().map(|finding| finding.requirement).collect();
         verdict.undecided.retain(|id, _| !found.contains(id));
@@ -142,8 +145,18 @@ impl Run {
     }
 
     /// The first call of this sort.
-    fn call(&self, what: lastword_spec::trace::Call) -> Option<&(At, Called)> {
+    fn call(&self, what: Call) -> Option<&(At, Called)> {
         self.calls.iter().find(|(_, called)| called.what == what)
+    }
+
+    /// The transport ended while the application handed over nothing: only a keepalive that cannot be sent, and the end of the
+    /// transport itself, tell the client. [KA-C5]
+    fn owed_only_keepalives(&self) -> bool {
+        let Some(facts) = self.last().map(|wire| &wire.facts) else { return false };
+        let Some(eof) = facts.server_eof else { return false };
+        let goes_on = |(at, called): &(At, Called)| called.what == Call::Push && at.event > eof.event;
+        let is_open = self.input_ended.as_ref().is_none_or(|(at, _)| at.event > eof.event);
+        self.is_driven() && facts.sentinel.is_none() && is_open && !self.calls.iter().any(goes_on)
     }
 
     /// The harness stopped waiting: does the client owe something for too long?

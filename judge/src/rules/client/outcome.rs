@@ -1,11 +1,12 @@
 //! How a client's session ended, how it should have, and what the client made of it.
 
+use lastword_spec::close::CloseCode;
 use lastword_spec::finding::FindingKind;
 use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements as req;
 use lastword_spec::trace::{Call, ClientOutcome};
 
-use super::wire::Wire;
+use super::wire::{Wire, Written};
 use super::{Run, seconds};
 use crate::bounds::Scale;
 use crate::conn::At;
@@ -63,6 +64,12 @@ pub(super) fn observed(run: &Run) -> Option<(At, Observed)> {
     }
 }
 
+/// What a client may hold back of its input at most, in milliseconds. [AUD-C1]
+const LONGEST_FRAME_MS: u64 = 1_000;
+
+/// What may be missing of an input at its end: what a resampler holds back.
+const INPUT_TAIL_MS: u64 = 60;
+
 /// How a client says how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Observed {
@@ -99,6 +106,9 @@ pub(super) fn settle(run: &Run, scale: Scale) -> Vec<Finding> {
     found.extend(wrong_outcome(run));
     found.extend(left_early(run, scale));
     found.extend(redialled(run));
+    found.extend(no_config(run));
+    found.extend(floods_dials(run));
+    found.extend(late_sentinel(run, scale));
     found.extend(cut_input(run));
     found.extend(missing_sentinel(run));
     for wire in run.wires.values() {
@@ -129,8 +139,9 @@ fn wrong_outcome(run: &Run) -> Option<Finding> {
         return None;
     }
     let wire = run.last()?;
-    let truncated =
-        observed.is_complete() && [req::END_C5, req::END_C7, req::END_C8, req::REC_C4].contains(&requirement);
+    let requirement = clause_of_ending(wire, requirement);
+    let truncated = observed.is_complete()
+        && [req::END_C5, req::END_C7, req::END_C8, req::REC_C4, req::CLO_C2, req::ERR_C3].contains(&requirement);
     let kind = match requirement {
         _ if truncated => FindingKind::SilentTruncation,
         id if id == req::ERR_C1 || id == req::CON_C1 || id == req::CON_C2 || id == req::CON_C3 => {
@@ -140,6 +151,8 @@ fn wrong_outcome(run: &Run) -> Option<Finding> {
     };
     let why = match requirement {
         id if id == req::END_C5 => "no session_ended came",
+        id if id == req::CLO_C2 => "a Close came without session_ended, and 1000 proves nothing",
+        id if id == req::ERR_C3 => "its transport failed while it sent",
         id if id == req::END_C8 => "session_ended came before its sentinel",
         id if id == req::ERR_C1 => "a fatal error came",
         id if id == req::REC_C4 => "a reconnection left a gap in its audio",
@@ -150,10 +163,27 @@ fn wrong_outcome(run: &Run) -> Option<Finding> {
         _ if expected == ClientOutcome::Complete => "session_ended says that nothing is missing",
         _ => "session_ended says that something is missing",
     };
-    // It said less than it could know: that is its outcome, whatever the way there.
-    let requirement = if observed.is_complete() || requirement == req::ERR_C1 { requirement } else { req::END_C7 };
+    // It said less than it could know: that is its outcome, whatever the way there; unless it may not have understood what it read.
+    let requirement = match wire.facts.written {
+        _ if observed.is_complete() || requirement == req::ERR_C1 => requirement,
+        Written::Oddly if expected == ClientOutcome::Complete => req::MSG_3,
+        Written::Extended if expected == ClientOutcome::Complete => req::VER_3,
+        _ => req::END_C7,
+    };
     let message = format!("{} although {why}: it is {}", observed.words(), expected.as_str());
     Some(run.finding(kind, requirement, wire.conn, at, message))
+}
+
+/// Which clause an ending without session_ended is about.
+fn clause_of_ending(wire: &Wire, requirement: RequirementId) -> RequirementId {
+    let facts = &wire.facts;
+    let normal = facts.server_close.is_some_and(|(_, code)| code == Some(CloseCode::NORMAL));
+    match requirement {
+        id if id == req::END_C5 && normal => req::CLO_C2,
+        // It learns of it where it sends, if nowhere else.
+        id if id == req::END_C5 && facts.is_reset && facts.sentinel.is_none() => req::ERR_C3,
+        id => id,
+    }
 }
 
 /// [END-C4] [PRG-C1] [CLO-C1] [MSG-C1]
@@ -217,7 +247,60 @@ fn redialled(run: &Run) -> Option<Finding> {
     None
 }
 
-/// [AUD-C3]
+/// [CFG-C1], where the client did end.
+fn no_config(run: &Run) -> Option<Finding> {
+    let wire = run.last()?;
+    let facts = &wire.facts;
+    let (opened, _) = facts.opened.as_ref()?;
+    if facts.config.is_some() || facts.is_deaf() || run.call(Call::Close).is_some() {
+        return None;
+    }
+    let left = facts.client_left().into_iter().chain(run.ended_itself()).min_by_key(|at| at.event)?;
+    if facts.server_left().is_some_and(|server| server.event < left.event) {
+        return None;
+    }
+    let message =
+        format!("left {} after its upgrade and sent no config", seconds(left.t_us.saturating_sub(opened.t_us)));
+    Some(run.finding(FindingKind::Unanswered, req::CFG_C1, wire.conn, left, message))
+}
+
+/// [REC-C1] Attempts without a pause between them.
+fn floods_dials(run: &Run) -> Option<Finding> {
+    let dials: Vec<(At, u32)> = run
+        .wires
+        .values()
+        .filter_map(|wire| Some((wire.facts.opened.as_ref().map(|(at, _)| *at).or(wire.facts.failed)?, wire.conn)))
+        .collect();
+    dials.windows(DIALS).find_map(|some| {
+        let ((first, _), (last, conn)) = (some.first()?, some.last()?);
+        let took_us = last.t_us.saturating_sub(first.t_us);
+        (took_us < DIALS_WITHIN_MS * 1_000).then(|| {
+            let message = format!("dialled {DIALS} times within {}: it does not back off", seconds(took_us));
+            run.finding(FindingKind::ReconnectAfterEnd, req::REC_C1, *conn, *last, message)
+        })
+    })
+}
+
+/// More attempts in less time than any exponential backoff makes.
+const DIALS: usize = 16;
+const DIALS_WITHIN_MS: u64 = 5_000;
+
+/// [END-C1] [STA-C1], where the sentinel did come.
+fn late_sentinel(run: &Run, scale: Scale) -> Option<Finding> {
+    let (input, _) = run.input_ended.as_ref()?;
+    let wire = run.last().filter(|wire| wire.facts.deaf.is_empty())?;
+    let (ready, sentinel) = (wire.facts.ready?, wire.facts.sentinel?);
+    let (since, requirement) = if input.event < ready.event { (ready, req::STA_C1) } else { (*input, req::END_C1) };
+    let took_us = sentinel.t_us.saturating_sub(since.t_us);
+    // Audio that is still on its way comes first.
+    let streaming = wire.facts.audio.last().is_some_and(|(last, _)| last.event > since.event);
+    (took_us > scale.patience_us(1_000) && !streaming).then(|| {
+        let message = format!("sent end_of_stream {} after its input ended", seconds(took_us));
+        run.finding(FindingKind::Late, requirement, wire.conn, sentinel, message)
+    })
+}
+
+/// [AUD-C3] [BP-C1]
 fn cut_input(run: &Run) -> Option<Finding> {
     let (_, ended) = run.input_ended.as_ref()?;
     let wire = run.last().filter(|_| run.wires.len() == 1)?;
@@ -227,9 +310,13 @@ fn cut_input(run: &Run) -> Option<Finding> {
     // A resampler may end a little earlier; who sends what it was given has no such excuse.
     let tolerance_ms = if format.sample_rate_hz == 16_000 { 5 } else { 60 };
     let missing_ms = ended.audio_ms?.saturating_sub(received_ms);
+    // A tail is short; what a full buffer drops is not.
+    let waited_us = wire.facts.ready.zip(wire.facts.config).map_or(0, |(ready, config)| ready.t_us - config.t_us);
+    let dropped = missing_ms > LONGEST_FRAME_MS && waited_us > LONGEST_FRAME_MS * 1_000;
+    let requirement = if dropped { req::BP_C1 } else { req::AUD_C3 };
     (missing_ms > tolerance_ms).then(|| {
         let message = format!("sent its sentinel {missing_ms} ms short of its input");
-        run.finding(FindingKind::SilentTruncation, req::AUD_C3, wire.conn, sentinel, message)
+        run.finding(FindingKind::SilentTruncation, requirement, wire.conn, sentinel, message)
     })
 }
 
@@ -243,7 +330,16 @@ fn missing_sentinel(run: &Run) -> Option<Finding> {
         return None;
     }
     let left = facts.client_left().into_iter().chain(run.ended_itself()).min_by_key(|at| at.event)?;
-    // Had the server left, nothing was owed any more.
+    // Nothing is owed for an input that ended after it had left, nor after the server had. That a file was over is noted late.
+    let (_, ended) = run.input_ended.as_ref()?;
+    let was_all = || {
+        let format = facts.audio_format.as_ref()?;
+        let bytes: u64 = facts.audio.iter().filter(|(at, _)| at.event < left.event).map(|(_, bytes)| bytes).sum();
+        Some(!run.is_driven() && aud::to_ms(bytes, format)? + INPUT_TAIL_MS >= ended.audio_ms?)
+    };
+    if left.event < input.event && !was_all().unwrap_or(false) {
+        return None;
+    }
     if facts.server_left().is_some_and(|server| server.event < left.event) {
         return None;
     }
@@ -349,9 +445,9 @@ fn keepalives(run: &Run, wire: &Wire, scale: Scale) -> Vec<Finding> {
     found
 }
 
-/// [END-C9] Two runs that differ in when the server's last word came, and that ended at the same time after the sentinel: the end
-/// followed a timer and not the word.
-pub(super) fn masked(runs: &[Run]) -> Option<Finding> {
+/// [END-C9] Two runs that differ in when the server's last word came: if both ended at the same time after the sentinel, the end
+/// followed a timer and not the word. `None` where there are no two such runs.
+pub(super) fn two_times(runs: &[Run]) -> Option<(RequirementId, Option<Finding>)> {
     let timed = |run: &Run| -> Option<(u64, u64, At)> {
         let facts = &run.last()?.facts;
         let sentinel = facts.sentinel?;
@@ -362,8 +458,11 @@ pub(super) fn masked(runs: &[Run]) -> Option<Finding> {
     let [first, .., second] = runs else { return None };
     let ((first_word, first_end, _), (second_word, second_end, end)) = (timed(first)?, timed(second)?);
     let moved_us = first_word.abs_diff(second_word);
+    if moved_us < 1_000_000 {
+        return None;
+    }
     let same = first_end.abs_diff(second_end) < moved_us / 4;
-    (moved_us >= 1_000_000 && same).then(|| {
+    let finding = same.then(|| {
         let message = format!(
             "ended {} after its sentinel both times, although session_ended came after {} and {}: a timer ends it",
             seconds(second_end),
@@ -371,5 +470,6 @@ pub(super) fn masked(runs: &[Run]) -> Option<Finding> {
             seconds(second_word)
         );
         second.finding(FindingKind::MaskedByTimer, req::END_C9, second.conn(), end, message)
-    })
+    });
+    Some((req::END_C9, finding))
 }

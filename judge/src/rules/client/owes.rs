@@ -63,12 +63,13 @@ fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
         let what = if run.is_driven() { "the end of its iterator" } else { "its end" };
         Some(Debt { what, at, within_ms: ending_ms + extra_ms, requirement })
     };
-    if let Some((at, ended)) = &facts.ended {
+    if let Some((at, _)) = &facts.ended {
         // At level 0 the end of the iterator is the Close or the exit; what comes after a Close is the process's end.
-        let _ = ended;
         return match facts.client_left() {
             Some(left) if !run.is_driven() => ending(left, 0, req::END_C3),
             _ if run.is_driven() => ending(*at, 0, req::END_C3),
+            // Whether it closed nobody can have read; that it does not wait for an answer shows by its end.
+            _ if deaf => ending(*at, limits.close_ms, req::CLO_C4),
             _ => Some(Debt { what: "its Close", at: *at, within_ms: END_MS, requirement: req::END_C3 }),
         };
     }
@@ -79,13 +80,21 @@ fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
         return ending(left, limits.close_ms, req::CLO_C4);
     }
     if let Some(left) = facts.server_left() {
-        let requirement = if facts.ready.is_none() { req::CON_C3 } else { req::END_C5 };
+        let requirement = match () {
+            () if facts.ready.is_none() => req::CON_C3,
+            () if run.owed_only_keepalives() => req::KA_C5,
+            () => req::END_C5,
+        };
         return ending(left, 0, requirement);
     }
     if let Some(failed) = facts.failed {
         return ending(failed, CONFIG_MS, req::CON_C1);
     }
-    let (opened, _) = facts.opened.as_ref()?;
+    let Some((opened, _)) = &facts.opened else {
+        // It asked for an upgrade that nobody answers.
+        let (asked, _) = *facts.deaf.first()?;
+        return ending(asked, CONFIG_MS, req::CON_C1);
+    };
     let Some(config) = facts.config else {
         return Some(Debt { what: "config", at: *opened, within_ms: CONFIG_MS, requirement: req::CFG_C1 });
     };
@@ -150,10 +159,16 @@ pub(super) fn breach(run: &Run, debt: &Obligation, at: At) -> Finding {
             FindingKind::UnboundedWait,
             format!("still waits {} after its bound for an end that did not come", seconds(late_us(debt, at))),
         ),
-        id if id == req::CON_C2 || id == req::CON_C3 || id == req::CON_C1 || id == req::KA_C4 || id == req::CLO_C4 => (
-            FindingKind::UnboundedWait,
-            format!("still waits {} after its bound, in {}", seconds(late_us(debt, at)), debt.state.as_str()),
-        ),
+        id if id == req::CON_C2
+            || id == req::CON_C3
+            || id == req::CON_C1
+            || [req::KA_C4, req::KA_C5, req::CLO_C4].contains(&id) =>
+        {
+            (
+                FindingKind::UnboundedWait,
+                format!("still waits {} after its bound, in {}", seconds(late_us(debt, at)), debt.state.as_str()),
+            )
+        }
         id if id == req::ERR_C1 => (
             FindingKind::UnboundedWait,
             format!("did not end although a fatal error came at {}", seconds(debt.since_us)),

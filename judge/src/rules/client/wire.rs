@@ -3,14 +3,14 @@
 //! it: what it sent before it can have seen `ready`, and what it sent after its own sentinel.
 
 use lastword_spec::close::CloseCode;
-use lastword_spec::codec::{Decoded, decode_client, decode_ready_lenient, decode_server};
+use lastword_spec::codec::{DecodeErrorKind, Decoded, decode_client, decode_ready_lenient, decode_server};
 use lastword_spec::finding::{Culprit, FindingKind};
 use lastword_spec::limits::Limits;
 use lastword_spec::message::{AudioFormat, ClientMessage, ErrorMessage, Keepalive, ServerMessage, SessionEnded};
 use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements as req;
 use lastword_spec::table::{Answer, CLIENT_SENDS, ClientInput, ServerInput, State, client_row};
-use lastword_spec::trace::{EventKind, Open, Side};
+use lastword_spec::trace::{Eof, EventKind, Open, Side};
 
 use crate::conn::At;
 use crate::report::Finding;
@@ -27,6 +27,17 @@ pub(super) struct Wire {
     findings: Vec<Finding>,
 }
 
+/// How a message was written; what it says is the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Written {
+    #[default]
+    Usually,
+    /// With white space, in another order, or with escapes. [MSG-3]
+    Oddly,
+    /// With extensions. [VER-3]
+    Extended,
+}
+
 /// What happened on a connection, each with its event.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
@@ -37,7 +48,11 @@ pub(super) struct Facts {
     pub(super) ready: Option<At>,
     pub(super) audio_format: Option<AudioFormat>,
     pub(super) sentinel: Option<At>,
+    /// Whether the server has the capability of updates.
+    pub(super) may_update: bool,
     pub(super) ended: Option<(At, SessionEnded)>,
+    /// How `session_ended` was written.
+    pub(super) written: Written,
     pub(super) fatal: Option<(At, ErrorMessage)>,
     /// Errors that end nothing.
     pub(super) errors: Vec<(At, ErrorMessage)>,
@@ -58,6 +73,8 @@ pub(super) struct Facts {
     pub(super) client_eof: Option<At>,
     pub(super) server_close: Option<(At, Option<CloseCode>)>,
     pub(super) server_eof: Option<At>,
+    /// The server ended the transport by a reset.
+    pub(super) is_reset: bool,
 }
 
 impl Facts {
@@ -127,7 +144,8 @@ impl Wire {
                 facts.server_close = facts.server_close.or(Some((at, *code)));
                 self.over();
             }
-            EventKind::Eof { from: Side::Server, .. } => {
+            EventKind::Eof { from: Side::Server, how } => {
+                facts.is_reset = facts.server_eof.is_none() && *how == Eof::Reset;
                 facts.server_eof = facts.server_eof.or(Some(at));
                 self.over();
             }
@@ -163,10 +181,12 @@ impl Wire {
         let input = match decode_server(text, u64::MAX) {
             Ok(Decoded::Message(ServerMessage::Ready(ready))) => {
                 self.limits = ready.limits;
+                facts.may_update = ready.capabilities.update == Some(true);
                 facts.audio_format = Some(ready.config.audio);
                 ClientInput::Ready
             }
             Ok(Decoded::Message(ServerMessage::SessionEnded(ended))) => {
+                facts.written = written(text);
                 facts.ended = facts.ended.take().or(Some((at, ended)));
                 ClientInput::SessionEnded
             }
@@ -222,9 +242,19 @@ impl Wire {
             Ok(Decoded::Message(message)) => message,
             // A later version may define more; what a client sends of it the server answers.
             Ok(Decoded::Unknown { .. }) => return,
-            Err(_) => {
-                let message = "sent a text message that is no message of the protocol";
-                self.convict(FindingKind::MalformedMessage, req::MSG_2, at, message);
+            Err(error) => {
+                use DecodeErrorKind as Kind;
+                let (clause, message) = match error.kind {
+                    Kind::NotJson | Kind::NotObject | Kind::MissingType | Kind::TypeNotString => {
+                        (req::MSG_1, "sent a text message that is no JSON object with a `type`")
+                    }
+                    _ => (req::MSG_2, "sent a text message that is no message of the protocol"),
+                };
+                self.convict(FindingKind::MalformedMessage, clause, at, message);
+                // What it meant to say it said: one fault is told once.
+                if clause == req::MSG_2 && self.state == State::AwaitConfig {
+                    self.sends(at, ServerInput::Config, "config");
+                }
                 return;
             }
         };
@@ -271,6 +301,8 @@ impl Wire {
             // Early as it is, it counts: nothing more is owed.
             self.state = State::Draining;
         }
+        let is_update = input == ServerInput::Update && self.facts.ready.is_some() && !self.facts.may_update;
+        let breach = breach.or_else(|| is_update.then_some((FindingKind::IllegalMessage, req::UPD_C1)));
         if let Some((kind, clause)) = breach {
             self.convict(kind, clause, at, format!("sent `{what}` in {}", before.as_str()));
         }
@@ -297,6 +329,16 @@ impl Wire {
             frames: vec![at.event],
             t_us: at.t_us,
         });
+    }
+}
+
+fn written(text: &str) -> Written {
+    if text.contains("\"x_") {
+        Written::Extended
+    } else if text.contains('\n') || text.contains("\\u") {
+        Written::Oddly
+    } else {
+        Written::Usually
     }
 }
 

@@ -1,0 +1,9 @@
+//! What the harness makes of clients with one fault each, of programs that are no clients, and of the client without a fault: whole
+//! certifications in memory, under paused time, at both levels. The table in `docs/` and the snapshots come from here.
+
+mod crowd;
+mod degenerate;
+mod kill_matrix;
+mod right;
+#[path = "../mutants/tables.rs"]
+mod tables;

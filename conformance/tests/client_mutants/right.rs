@@ -1,0 +1,43 @@
+//! The client without a fault, in several shapes: nothing may be found.
+
+use lastword_client_mutants::Options;
+
+use crate::crowd::{self, Outcome};
+
+/// The cases that neither passed nor say why they could not be decided.
+fn not_clean(outcome: &Outcome) -> Vec<String> {
+    let told =
+        |case: &str| outcome.told.iter().filter(|told| told.starts_with(case)).cloned().collect::<Vec<_>>().join("; ");
+    let unclean = outcome.cases.iter().filter(|(_, (verdict, _))| !matches!(verdict.as_str(), "PASS" | "NOT_TESTED"));
+    unclean
+        .map(|(case, (verdict, _))| {
+            let why = outcome.reasons.get(case).map_or("", String::as_str);
+            format!("{case} {verdict} {why} {}", told(case))
+        })
+        .collect()
+}
+
+#[test]
+fn the_client_without_a_fault_is_clean_at_both_levels_at_every_pace() {
+    let shapes: Vec<(u8, f64)> = vec![(0, 1.0), (0, 4.0), (0, 50.0), (1, 4.0)];
+    let outcomes =
+        crowd::each(&shapes, |(level, pace)| crowd::client(&Options { pace: *pace, ..Options::default() }, *level));
+    for (shape, outcome) in shapes.iter().zip(&outcomes) {
+        assert_eq!(not_clean(outcome), [] as [String; 0], "{shape:?}");
+        assert_eq!(outcome.exit_code, lastword::exit::PASS, "{shape:?}");
+    }
+}
+
+/// What nobody can see of this client at a level is not claimed.
+#[test]
+fn what_is_not_tested_says_why() {
+    let mut text = String::new();
+    for level in [0, 1] {
+        let outcome = crowd::client(&Options::default(), level);
+        for (case, (verdict, _)) in outcome.cases.iter().filter(|(_, (verdict, _))| verdict != "PASS") {
+            let why = outcome.reasons.get(case).map_or("", String::as_str);
+            text += &format!("level {level}: {case} {verdict}: {why}\n");
+        }
+    }
+    insta::assert_snapshot!(text);
+}

@@ -1,0 +1,124 @@
+//! `lastword certify client` as a process, over real sockets, against clients that are processes.
+
+use std::path::{Path, PathBuf};
+
+use lastword::exit;
+
+use crate::command::{code, lastword, text};
+
+/// The client of the tests, right or broken, built with them.
+fn client() -> String {
+    let name = format!("client-mutants{}", std::env::consts::EXE_SUFFIX);
+    let path: PathBuf = Path::new(env!("CARGO_BIN_EXE_lastword")).with_file_name("examples").join(name);
+    path.to_string_lossy().into_owned()
+}
+
+const SIDE_BY_SIDE: &[&str] = &["certify", "client", "--quiet", "--jobs", "12"];
+
+fn certify(more: &[&str], command: &[&str]) -> std::process::Output {
+    let arguments: Vec<&str> =
+        SIDE_BY_SIDE.iter().chain(more).copied().chain(["--"]).chain(command.iter().copied()).collect();
+    lastword(&arguments)
+}
+
+#[test]
+fn the_client_that_never_ends_is_told_that_each_waits_for_the_other() {
+    let client = client();
+    let command = [client.as_str(), "{url}", "--audio", "{audio}", "--mutant", "never-ends"];
+    let output = certify(&["--only", "client/end/ideal"], &command);
+    let report = text(&output.stdout);
+    assert_eq!(code(&output), exit::VIOLATION, "{report}");
+    assert!(report.contains("END-C1"), "{report}");
+    let sentence =
+        "sent no end_of_stream although its input ended at 3.00 s, keepalives went on: each waits for the other";
+    assert!(report.contains(sentence), "{report}");
+}
+
+#[test]
+fn the_client_without_a_fault_passes_at_both_levels() {
+    let client = client();
+    let some = [
+        "--only",
+        "client/end/ideal",
+        "--only",
+        "client/errors/*",
+        "--only",
+        "client/closing/*",
+        "--only",
+        "client/end/reset*",
+    ];
+    let output = certify(&some, &[client.as_str(), "{url}", "--audio", "{audio}"]);
+    assert_eq!(code(&output), exit::PASS, "{}", text(&output.stdout));
+    let some =
+        ["--driver", "--only", "client/calls/*", "--only", "client/security/*", "--only", "client/closing/reset*"];
+    let output = certify(&some, &[client.as_str(), "--driver"]);
+    assert_eq!(code(&output), exit::PASS, "{}", text(&output.stdout));
+}
+
+#[test]
+fn a_crash_is_seen_and_blamed_on_what_came_before_it() {
+    let client = client();
+    let command = [client.as_str(), "{url}", "--audio", "{audio}", "--mutant", "garbage-crashes"];
+    let output = certify(&["--only", "client/errors/garbage"], &command);
+    let report = text(&output.stdout);
+    assert_eq!(code(&output), exit::VIOLATION, "{report}");
+    assert!(report.contains("CRASH") && report.contains("SEC-C2"), "{report}");
+}
+
+#[test]
+fn a_program_that_is_no_client_passes_nothing() {
+    let client = client();
+    for kind in ["true", "garbage"] {
+        let command = [client.as_str(), "{url}", "--audio", "{audio}", "--degenerate", kind];
+        let output = certify(&["--only", "client/end/*", "--only", "client/results/by-value"], &command);
+        let report = text(&output.stdout);
+        assert_ne!(code(&output), exit::PASS, "{kind}: {report}");
+        assert!(report.contains(" 0 PASS"), "{kind}: {report}");
+    }
+}
+
+#[test]
+fn a_command_that_does_not_exist_is_a_usage_error() {
+    let output = certify(&[], &["no-such-client-on-this-machine", "{url}"]);
+    assert_eq!(code(&output), exit::USAGE);
+    assert!(text(&output.stderr).contains("no-such-client-on-this-machine"), "{}", text(&output.stderr));
+}
+
+/// What a person interrupts leaves no process behind.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_certification_ends_the_clients_that_it_started() {
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let noted = folder.path().join("pid");
+    // A grandchild, so that it is the group that must end.
+    let script = format!("sleep 600 & echo $! > '{0}.new'; mv '{0}.new' '{0}'; wait # {{url}}", noted.display());
+    let mut certifying = Command::new(env!("CARGO_BIN_EXE_lastword"))
+        .args(["certify", "client", "--quiet", "--only", "client/end/ideal", "--", "sh", "-c", &script])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the command runs");
+    let until = |what: &str, is: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !is() {
+            assert!(Instant::now() < deadline, "{what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    until("the client was never started", &|| noted.exists());
+    let pid = std::fs::read_to_string(&noted).expect("a number").trim().to_owned();
+    let lives = |pid: &str| {
+        let kill = Command::new("kill").args(["-0", pid]).stderr(Stdio::null()).status();
+        let is_dead = std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "));
+        kill.expect("kill runs").success() && !is_dead
+    };
+    assert!(lives(&pid));
+    let told = Command::new("kill").args(["-TERM", &certifying.id().to_string()]).status();
+    assert!(told.expect("kill runs").success());
+    let status = certifying.wait().expect("it ends");
+    assert_eq!(status.code(), Some(i32::from(exit::UNDECIDED)));
+    until("the client outlived the harness", &|| !lives(&pid));
+}

@@ -1,0 +1,124 @@
+//! Owns the catalogue: every mutant by name, with the requirement it breaks and the case that is meant to find it.
+
+use crate::fault::Fault;
+use crate::options::Options;
+
+/// The client with one fault.
+#[derive(Debug)]
+pub struct Mutant {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// The requirement that the fault is meant to break.
+    pub breaks: &'static str,
+    /// The case that is meant to find it.
+    pub case: &'static str,
+    /// The level at which it shows: 0 with any command, 1 only with a driver.
+    pub level: u8,
+    /// What it does wrong, in one line.
+    pub what: &'static str,
+    pub(crate) fault: Fault,
+}
+
+impl Mutant {
+    /// A client with this fault.
+    #[must_use]
+    pub fn options(&'static self) -> Options {
+        Options { mutant: Some(self), ..Options::default() }
+    }
+}
+
+/// Every mutant, by the areas of the specification.
+#[must_use]
+pub fn mutants() -> &'static [Mutant] {
+    ALL
+}
+
+/// The mutant of this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Mutant> {
+    ALL.iter().find(|mutant| mutant.name == name)
+}
+
+macro_rules! mutants {
+    ($($level:literal $name:literal $fault:ident $breaks:literal $case:literal $what:literal)*) => {
+        const ALL: &[Mutant] = &[$(Mutant {
+            name: $name, breaks: $breaks, case: concat!("client/", $case), level: $level, what: $what, fault: Fault::$fault,
+        }),*];
+    };
+}
+
+mutants! {
+    // From the connection to `ready`.
+    0 "connects-for-ever" ConnectsForEver "CON-C1" "start/upgrade-never-answered" "waits without a bound for the answer to its upgrade"
+    0 "waits-for-ready-for-ever" WaitsForReadyForEver "CON-C2" "start/never-ready" "waits without a bound for `ready`"
+    0 "close-before-ready-is-fine" CloseBeforeReadyIsFine "CON-C3" "start/close-before-ready" "takes a Close before `ready` for a good end"
+    0 "redials-without-end" RedialsWithoutEnd "REC-C1" "start/refused-for-ever" "dials again every 100 ms for as long as it is refused"
+    0 "config-missing" ConfigMissing "CFG-C1" "end/ideal" "sends no config and waits for `ready`"
+    0 "config-twice" ConfigTwice "CFG-C1" "end/ideal" "sends its config twice"
+    0 "config-malformed" ConfigMalformed "MSG-2" "end/ideal" "sends a config with a member of the wrong type"
+    0 "audio-before-ready" AudioBeforeReady "CFG-C2" "start/slow-ready" "sends audio before `ready` has come"
+    1 "early-end-forgotten" EarlyEndForgotten "STA-C1" "calls/input-ended-before-ready" "forgets the end of an input that was over before `ready`"
+    0 "update-uncalled" UpdateUncalled "UPD-C1" "end/ideal" "sends an update although the server has not the capability"
+    // Audio.
+    0 "odd-bytes" OddBytes "AUD-1" "audio/all-of-it" "sends half samples"
+    0 "tiny-frames" TinyFrames "AUD-C1" "audio/all-of-it" "sends frames of 5 ms"
+    0 "huge-frames" HugeFrames "AUD-C1" "audio/all-of-it" "sends frames of 1.2 s"
+    0 "frames-above-limit" FramesAboveLimit "LIM-C1" "audio/all-of-it" "sends frames above max_frame_bytes"
+    0 "tail-kept" TailKept "AUD-C3" "audio/all-of-it" "never sends what its chunker holds at the end"
+    0 "full-buffer-drops" FullBufferDrops "BP-C1" "audio/buffered-before-ready" "holds 2 s of audio before `ready` and drops the rest"
+    // Results.
+    1 "last-final-lost" LastFinalLost "FIN-C1" "results/delivered" "does not deliver the finals that come after its sentinel"
+    1 "final-twice" FinalTwice "FIN-C1" "results/double-final" "delivers a final again when it comes again"
+    1 "partial-after-final" PartialAfterFinal "FIN-C1" "results/delivered" "delivers a partial of a segment after its final"
+    1 "times-restart" TimesRestart "TIM-C1" "closing/reset-and-again" "dials again in the middle, and its times begin again at 0"
+    // Keepalives.
+    1 "keepalives-missing" KeepalivesMissing "KA-C1" "keepalive/while-nobody-speaks" "sends no keepalives"
+    0 "keepalives-after-the-end" KeepalivesAfterEnd "KA-C3" "keepalive/none-after-the-end" "goes on with keepalives after its sentinel"
+    0 "keepalive-holds-the-end" KeepaliveHoldsEnd "END-C3" "end/ideal" "its keepalive timer lives on after session_ended, and so its iterator never ends"
+    1 "keepalive-failure-swallowed" KeepaliveFailureSwallowed "KA-C5" "keepalive/cannot-be-sent" "takes no notice of a keepalive that cannot be sent"
+    1 "half-open-for-ever" HalfOpenForEver "KA-C4" "keepalive/half-open" "never notices that it hears nothing any more"
+    // Flushes.
+    1 "flush-of-nothing-unsent" FlushOfNothingUnsent "FLU-C1" "calls/flush-of-nothing" "answers a flush by itself when its own buffer is empty"
+    1 "flush-is-end" FlushIsEnd "FLU-C2" "calls/flush-of-nothing" "sends end_of_stream for a flush"
+    1 "flush-and-close-each-end" FlushAndCloseEachEnd "FLU-C2" "calls/flush-of-nothing" "queues a sentinel at a flush and another at the end"
+    1 "flush-waits-for-ever" FlushWaitsForEver "FLU-C3" "calls/flush-unanswered" "never tells its caller that a flush failed"
+    // The end.
+    0 "never-ends" NeverEnds "END-C1" "end/ideal" "never sends end_of_stream; its keepalives go on"
+    0 "never-ends-in-silence" NeverEndsInSilence "END-C1" "end/ideal" "never sends end_of_stream, nor anything else"
+    0 "leaves-without-end" LeavesWithoutEnd "END-C1" "end/ideal" "closes when its input ends, and sends no end_of_stream"
+    0 "ends-twice" EndsTwice "END-C2" "end/final-3-s-late" "sends end_of_stream twice"
+    0 "late-end" LateEnd "END-C1" "end/ideal" "sends end_of_stream 3 s after the end of its input"
+    0 "leaves-at-the-last-result" LeavesAtLastResult "CLO-C1" "end/ended-after-the-last-final" "closes at the first final after its sentinel"
+    0 "leaves-at-the-sentinel" LeavesAtSentinel "CLO-C1" "end/final-3-s-late" "leaves as soon as it has sent end_of_stream"
+    0 "waits-for-close" WaitsForClose "END-C3" "end/no-close" "ends only when the server closes"
+    0 "own-drain" OwnDrain "END-C4" "end/final-3-s-late" "waits 1 s for session_ended, whatever was announced"
+    0 "progress-ignored" ProgressIgnored "PRG-C1" "end/final-7-s-late" "progress does not extend its wait for session_ended"
+    0 "drains-for-ever" DrainsForEver "END-C5" "end/silence" "waits without a bound for session_ended"
+    0 "cut-is-complete" CutIsComplete "END-C5" "end/close-1011-before-the-final" "takes any Close for a good end"
+    0 "close-1000-is-complete" Close1000IsComplete "CLO-C2" "end/close-1000-before-the-final" "takes 1000 for the proof of completeness"
+    0 "reset-is-complete" ResetIsComplete "ERR-C3" "closing/reset-mid-stream" "takes a transport that fails while it sends for the end"
+    0 "incomplete-is-complete" IncompleteIsComplete "END-C7" "end/not-complete" "does not look at `complete`"
+    0 "early-end-is-complete" EarlyEndIsComplete "END-C8" "end/before-the-sentinel" "takes session_ended before its sentinel for the answer to it"
+    0 "own-timer" OwnTimer "END-C9" "end/two-times" "ends 5 s after its sentinel, whenever session_ended came"
+    1 "push-after-end-accepted" PushAfterEndAccepted "END-C6" "calls/push-after-end" "takes audio after the end and drops it without a word"
+    0 "audio-after-the-end" AudioAfterEnd "END-C6" "end/final-3-s-late" "sends audio behind its sentinel"
+    1 "second-end-raises" SecondEndRaises "CLO-C3" "calls/second-end" "fails at a second end"
+    1 "cancel-is-complete" CancelIsComplete "END-C7" "calls/cancel" "tells a cancelled session as complete"
+    // Messages and errors.
+    0 "garbage-ends" GarbageEnds "MSG-C1" "errors/garbage" "ends at a message that it does not know"
+    0 "garbage-crashes" GarbageCrashes "SEC-C2" "errors/garbage" "its process dies of a message that it does not know"
+    0 "not-an-object" NotAnObject "MSG-1" "end/ideal" "sends a text that is no object"
+    0 "matches-by-bytes" MatchesByBytes "MSG-3" "results/by-value" "knows messages by their bytes"
+    0 "strict-members" StrictMembers "VER-3" "results/extensions" "takes no message with members that it does not know"
+    0 "fatal-is-silence" FatalIsSilence "ERR-C1" "errors/fatal" "takes a fatal error for a good end"
+    0 "fatal-never-ends" FatalNeverEnds "ERR-C1" "errors/fatal-and-open" "waits on after a fatal error"
+    1 "error-swallowed" ErrorSwallowed "ERR-C2" "errors/in-band" "does not tell errors to its application"
+    // The close, and what follows.
+    0 "closes-with-1001" ClosesWith1001 "CLO-C5" "end/no-close" "closes with 1001"
+    0 "close-handshake-for-ever" CloseHandshakeForEver "CLO-C4" "closing/never-answered" "waits without a bound for the answer to its Close"
+    0 "redials-after-fatal" RedialsAfterFatal "REC-C2" "errors/not-to-be-retried" "dials again after an error that is not to be retried"
+    0 "redials-after-the-end" RedialsAfterEnd "REC-C3" "end/reset-at-the-sentinel" "dials again after its sentinel"
+    0 "gap-is-complete" GapIsComplete "REC-C4" "closing/reset-and-again" "dials again in the middle and tells the rest as complete"
+    0 "token-in-url" TokenInUrl "SEC-C1" "security/credential" "puts its credential into the URL"
+    1 "token-told" TokenTold "SEC-C1" "errors/fatal" "tells its credential in the text of an error"
+}

@@ -1,0 +1,524 @@
+//! Owns one connection of a session after its upgrade: what is sent when, what the server's messages mean, and every timer. Most
+//! faults have their place here, each beside what is right.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::fault::Fault;
+use crate::handle::Order;
+use crate::link::{Incoming, Link};
+use crate::messages::{self, Limits};
+use crate::session::{End, Next, Session};
+
+/// One connection, from its `config` to its end.
+pub(crate) struct Conversation<'a> {
+    session: &'a mut Session,
+    limits: Limits,
+    configured: Instant,
+    is_ready: bool,
+    sentinel: Option<Instant>,
+    fatal: Option<(Instant, String, bool)>,
+    /// The server's last word, where a fault does not let go.
+    held: Option<End>,
+    spoke: Instant,
+    heard: Instant,
+    /// What extends a bound came last.
+    extended: Instant,
+    probed: Option<Instant>,
+    probes: u64,
+    sent_bytes: u64,
+    /// Audio that a chunker holds.
+    chunk: Vec<u8>,
+    finals: BTreeSet<u64>,
+    flushes: VecDeque<(u64, Instant)>,
+    audio_since_flush: bool,
+    outbox: VecDeque<Message>,
+    /// The transport has ended, and a fault takes no notice.
+    is_deaf: bool,
+    late_audio: bool,
+    /// When a client that is late sends its sentinel.
+    late: Option<Instant>,
+}
+
+/// How long `ready` may take, and with progress at most.
+const READY: Duration = Duration::from_secs(10);
+const READY_AT_MOST: Duration = Duration::from_secs(60);
+const FRAME_BYTES: usize = 3_200;
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+impl<'a> Conversation<'a> {
+    pub(crate) fn new(session: &'a mut Session) -> Self {
+        let now = Instant::now();
+        Self {
+            session,
+            limits: Limits::USUAL,
+            configured: now,
+            is_ready: false,
+            sentinel: None,
+            fatal: None,
+            held: None,
+            spoke: now,
+            heard: now,
+            extended: now,
+            probed: None,
+            probes: 0,
+            sent_bytes: 0,
+            chunk: Vec::new(),
+            finals: BTreeSet::new(),
+            flushes: VecDeque::new(),
+            audio_since_flush: false,
+            outbox: VecDeque::new(),
+            is_deaf: false,
+            late_audio: false,
+            late: None,
+        }
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.session.has(fault)
+    }
+
+    pub(crate) async fn run(
+        mut self,
+        link: &mut Link,
+        orders: &mut mpsc::Receiver<Order>,
+        cancelled: &mut watch::Receiver<bool>,
+    ) -> Next {
+        let config = messages::config(&self.session.options);
+        if !self.has(Fault::ConfigMissing) {
+            self.outbox.push_back(Message::text(config.clone()));
+        }
+        if self.has(Fault::ConfigTwice) {
+            self.outbox.push_back(Message::text(config));
+        }
+        let Link { incoming, outgoing, .. } = link;
+        loop {
+            let takes_orders = self.takes_orders();
+            let deadline = self.deadline();
+            let next = tokio::select! {
+                biased;
+                _ = cancelled.wait_for(|is| *is) => {
+                    let outcome = if self.has(Fault::CancelIsComplete) { "complete" } else { "cancelled" };
+                    Some(Next::End(End::new(outcome, "cancelled", Some(1_000), self.limits.close_ms)))
+                }
+                came = incoming.recv(), if !self.is_deaf => self.hears(came),
+                room = outgoing.room(), if !self.outbox.is_empty() && !self.is_deaf => self.sends(room),
+                order = orders.recv(), if takes_orders => {
+                    self.obeys(order);
+                    None
+                }
+                () = sleep_until(deadline) => self.times_out(),
+            };
+            if let Some(next) = next {
+                return next;
+            }
+        }
+    }
+
+    fn takes_orders(&self) -> bool {
+        let is_open = self.is_ready || self.has(Fault::AudioBeforeReady);
+        let is_over =
+            self.sentinel.is_some() && !self.has(Fault::AudioAfterEnd) || self.fatal.is_some() || self.held.is_some();
+        is_open && !is_over && self.outbox.is_empty()
+    }
+
+    fn sends(&mut self, room: Option<mpsc::Permit<'_, Message>>) -> Option<Next> {
+        match (room, self.outbox.pop_front()) {
+            (Some(room), Some(message)) => {
+                room.send(message);
+                None
+            }
+            _ => self.lost("connection_lost"),
+        }
+    }
+
+    // What the application asks for.
+
+    fn obeys(&mut self, order: Option<Order>) {
+        match order {
+            Some(Order::Audio(pcm)) if self.sentinel.is_some() => {
+                // Only a fault comes here.
+                if !std::mem::replace(&mut self.late_audio, true) {
+                    self.outbox.push_back(Message::binary(pcm));
+                }
+            }
+            Some(Order::Audio(pcm)) => self.takes_audio(&pcm),
+            Some(Order::Flush(number)) => self.flushes(number),
+            Some(Order::End) | None => self.ends(),
+        }
+    }
+
+    fn takes_audio(&mut self, pcm: &[u8]) {
+        self.audio_since_flush = true;
+        let limit = usize::try_from(self.limits.max_frame_bytes).unwrap_or(usize::MAX);
+        let bytes = if self.has(Fault::HugeFrames) {
+            38_400
+        } else if self.has(Fault::FramesAboveLimit) {
+            67_200
+        } else if self.has(Fault::TinyFrames) {
+            160
+        } else {
+            FRAME_BYTES.min(limit)
+        };
+        self.chunk.extend_from_slice(pcm);
+        let is_whole = self.has(Fault::HugeFrames) || self.has(Fault::FramesAboveLimit) || self.has(Fault::TailKept);
+        while self.chunk.len() >= bytes || (!is_whole && !self.chunk.is_empty()) {
+            let rest = self.chunk.split_off(bytes.min(self.chunk.len()));
+            let frame = std::mem::replace(&mut self.chunk, rest);
+            self.frame(frame);
+        }
+    }
+
+    fn frame(&mut self, mut frame: Vec<u8>) {
+        if self.has(Fault::OddBytes) {
+            frame.push(0);
+        }
+        self.sent_bytes += frame.len() as u64;
+        self.spoke = Instant::now();
+        self.outbox.push_back(Message::binary(frame));
+    }
+
+    fn empties_chunker(&mut self) {
+        let rest = std::mem::take(&mut self.chunk);
+        if !rest.is_empty() && !self.has(Fault::TailKept) {
+            self.frame(rest);
+        }
+    }
+
+    fn flushes(&mut self, number: u64) {
+        if self.has(Fault::FlushIsEnd) {
+            return self.sentinel_now();
+        }
+        if self.has(Fault::FlushAndCloseEachEnd) {
+            self.outbox.push_back(Message::text(r#"{"type":"end_of_stream"}"#));
+        }
+        self.empties_chunker();
+        if self.has(Fault::FlushOfNothingUnsent) && !self.audio_since_flush {
+            self.session.tell(json!({"what": "flushed", "number": number}));
+            return;
+        }
+        self.audio_since_flush = false;
+        self.outbox.push_back(Message::text(json!({"type": "flush", "id": number.to_string()}).to_string()));
+        self.flushes.push_back((number, Instant::now()));
+    }
+
+    fn ends(&mut self) {
+        self.empties_chunker();
+        if self.has(Fault::NeverEnds) || self.has(Fault::NeverEndsInSilence) {
+            return;
+        }
+        if self.has(Fault::LateEnd) && self.late.is_none() {
+            self.late = Some(Instant::now() + ms(3_000));
+            return;
+        }
+        if self.has(Fault::LeavesWithoutEnd) {
+            self.held = Some(End::new("complete", "completed", Some(1_000), self.limits.close_ms));
+            return;
+        }
+        if self.has(Fault::NotAnObject) {
+            self.outbox.push_back(Message::text(r#"["end_of_stream"]"#));
+        }
+        self.sentinel_now();
+        if self.has(Fault::EndsTwice) {
+            self.outbox.push_back(Message::text(r#"{"type":"end_of_stream"}"#));
+        }
+    }
+
+    fn sentinel_now(&mut self) {
+        let now = Instant::now();
+        self.outbox.push_back(Message::text(r#"{"type":"end_of_stream"}"#));
+        self.sentinel = Some(now);
+        self.extended = now;
+        self.spoke = now;
+    }
+
+    // What the server says.
+
+    fn hears(&mut self, incoming: Option<Incoming>) -> Option<Next> {
+        self.heard = Instant::now();
+        self.probed = None;
+        match incoming {
+            Some(Incoming::Text(text)) => match messages::read(&text, &self.session.options) {
+                Some((kind, message)) => self.message(&kind, &message),
+                None => self.garbage(),
+            },
+            Some(Incoming::Binary) => self.garbage(),
+            Some(Incoming::Sign) => None,
+            Some(Incoming::Close(code)) => self.closed(code),
+            Some(Incoming::Lost) | None => self.lost("connection_lost"),
+        }
+    }
+
+    fn garbage(&mut self) -> Option<Next> {
+        if self.has(Fault::GarbageCrashes) {
+            return Some(Next::Crash);
+        }
+        if self.has(Fault::GarbageEnds) {
+            return Some(Next::End(End::new("incomplete", "bad_message", Some(1_002), self.limits.close_ms)));
+        }
+        self.session.tell(json!({"what": "other"}));
+        None
+    }
+
+    fn message(&mut self, kind: &str, message: &Map<String, Value>) -> Option<Next> {
+        let now = Instant::now();
+        match kind {
+            "ready" => self.ready(message),
+            "partial" => {
+                let is_final = message["segment_id"].as_u64().is_some_and(|id| self.finals.contains(&id));
+                if !is_final {
+                    self.session.tell(messages::result("partial", message, self.session.offset_ms));
+                }
+            }
+            "final" => return self.last_word(message),
+            "progress" => self.extended = now,
+            "flushed" => {
+                self.extended = now;
+                if let Some((number, _)) = self.flushes.pop_front() {
+                    self.session.tell(json!({"what": "flushed", "number": number}));
+                }
+            }
+            "keepalive_ack" => {}
+            "error" => return self.error(message),
+            "session_ended" => return self.session_ended(message),
+            "warning" | "speech_started" | "speech_ended" | "updated" => self.session.tell(json!({"what": "other"})),
+            _ => return self.garbage(),
+        }
+        None
+    }
+
+    fn ready(&mut self, message: &Map<String, Value>) {
+        self.limits = Limits::of(message);
+        self.is_ready = true;
+        self.spoke = Instant::now();
+        self.session.shared.is_ready.store(true, Ordering::SeqCst);
+        self.session.tell(json!({"what": "ready"}));
+        if self.has(Fault::UpdateUncalled) {
+            let update = json!({"type": "update", "id": "u1", "language": "en"});
+            self.outbox.push_back(Message::text(update.to_string()));
+        }
+    }
+
+    fn last_word(&mut self, message: &Map<String, Value>) -> Option<Next> {
+        self.extended = Instant::now();
+        let id = message.get("segment_id").and_then(Value::as_u64).unwrap_or(0);
+        if self.has(Fault::LastFinalLost) && self.sentinel.is_some() {
+            return None;
+        }
+        let is_new = self.finals.insert(id);
+        if is_new || self.has(Fault::FinalTwice) {
+            let offset_ms = if self.has(Fault::TimesRestart) { 0 } else { self.session.offset_ms };
+            self.session.tell(messages::result("final", message, offset_ms));
+        }
+        if self.has(Fault::PartialAfterFinal) && is_new {
+            self.session.tell(messages::result("partial", message, self.session.offset_ms));
+        }
+        if self.has(Fault::LeavesAtLastResult) && self.sentinel.is_some() {
+            return Some(Next::End(End::new("complete", "completed", Some(1_000), self.limits.close_ms)));
+        }
+        None
+    }
+
+    fn error(&mut self, message: &Map<String, Value>) -> Option<Next> {
+        if !self.has(Fault::ErrorSwallowed) && !self.has(Fault::FatalIsSilence) {
+            self.session.tell(messages::error(message));
+        }
+        let is_fatal = message.get("fatal") == Some(&Value::Bool(true));
+        if is_fatal && self.has(Fault::FatalIsSilence) {
+            return Some(Next::End(End::new("complete", "completed", Some(1_000), self.limits.close_ms)));
+        }
+        if is_fatal && self.has(Fault::FatalNeverEnds) {
+            self.held = Some(End::new("error", "never", None, 0));
+        } else if is_fatal {
+            let retryable = message.get("retryable") == Some(&Value::Bool(true));
+            let code = message.get("code").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let code = match &self.session.options.token {
+                Some(token) if self.has(Fault::TokenTold) => format!("{code} (with {token})"),
+                _ => code,
+            };
+            self.fatal = Some((Instant::now(), code, retryable));
+        }
+        None
+    }
+
+    fn session_ended(&mut self, message: &Map<String, Value>) -> Option<Next> {
+        let close = Some(1_000);
+        let number = |name: &str| message.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let sent_ms = self.sent_bytes / 32;
+        let contradicts = number("audio_received_ms") < sent_ms || number("finals") < self.finals.len() as u64;
+        let is_complete = message.get("complete") == Some(&Value::Bool(true));
+        let is_answer = self.sentinel.is_some() && !contradicts || self.has(Fault::EarlyEndIsComplete);
+        let (outcome, code) = if let Some((_, code, _)) = &self.fatal {
+            ("error", code.clone())
+        } else if is_complete && !is_answer {
+            ("incomplete", "protocol_violation".to_owned())
+        } else if is_complete || self.has(Fault::IncompleteIsComplete) {
+            let gap = self.session.offset_ms > 0 && !self.has(Fault::GapIsComplete);
+            (if gap { "incomplete" } else { "complete" }, "completed".to_owned())
+        } else {
+            ("incomplete", message.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned())
+        };
+        let end = End::new(outcome, &code, close, self.limits.close_ms);
+        if self.has(Fault::KeepaliveHoldsEnd) || self.has(Fault::OwnTimer) {
+            self.held = Some(end);
+            return None;
+        }
+        Some(Next::End(end))
+    }
+
+    // How the server leaves.
+
+    fn closed(&mut self, code: Option<u16>) -> Option<Next> {
+        if self.has(Fault::Close1000IsComplete) && code == Some(1_000) && self.is_ready {
+            return Some(Next::End(End::new("complete", "completed", None, 0)));
+        }
+        if self.has(Fault::CutIsComplete) && code != Some(1_000) && self.is_ready {
+            return Some(Next::End(End::new("complete", "completed", None, 0)));
+        }
+        if self.has(Fault::CloseBeforeReadyIsFine) && !self.is_ready {
+            return Some(Next::End(End::new("complete", "completed", None, 0)));
+        }
+        self.lost("connection_closed")
+    }
+
+    fn lost(&mut self, code: &str) -> Option<Next> {
+        let holds = [Fault::OwnTimer, Fault::KeepaliveHoldsEnd, Fault::FatalNeverEnds];
+        if self.held.is_some() && holds.iter().any(|fault| self.has(*fault)) {
+            self.is_deaf = true;
+            return None;
+        }
+        if self.has(Fault::KeepaliveFailureSwallowed) && self.is_ready && self.sentinel.is_none() {
+            self.is_deaf = true;
+            return None;
+        }
+        if self.has(Fault::ResetIsComplete) && self.is_ready && self.sentinel.is_none() {
+            return Some(Next::End(End::new("complete", "completed", None, 0)));
+        }
+        let redials = match &self.fatal {
+            Some((_, _, retryable)) => self.has(Fault::RedialsAfterFatal) && !retryable,
+            None if self.sentinel.is_some() => self.has(Fault::RedialsAfterEnd),
+            None => self.is_ready && (self.has(Fault::GapIsComplete) || self.has(Fault::TimesRestart)),
+        };
+        if redials {
+            self.session.offset_ms += self.sent_bytes / 32;
+            return Some(Next::Again);
+        }
+        let end = match &self.fatal {
+            Some((_, code, _)) => End::new("error", code, None, 0),
+            None if !self.is_ready => End::new("error", "closed_before_ready", None, 0),
+            None => End::new("incomplete", code, None, 0),
+        };
+        Some(Next::End(end))
+    }
+
+    // Timers.
+
+    fn deadline(&self) -> Instant {
+        let late = self.late.filter(|_| self.sentinel.is_none());
+        let all = [self.flush_deadline(), self.keepalive_deadline(), self.end_deadline(), late];
+        let never = self.configured + Duration::from_secs(86_400);
+        all.into_iter().flatten().min().unwrap_or(never)
+    }
+
+    fn keepalive_deadline(&self) -> Option<Instant> {
+        let is_open = self.is_ready && self.fatal.is_none();
+        let holds = self.has(Fault::KeepaliveHoldsEnd) && self.held.is_some();
+        let goes_on = self.sentinel.is_none() || self.has(Fault::KeepalivesAfterEnd) || holds;
+        let sends = is_open && goes_on && !self.has(Fault::KeepalivesMissing) && !self.has(Fault::NeverEndsInSilence);
+        let due = self.spoke + ms(self.limits.keepalive_interval_ms);
+        (sends && self.outbox.is_empty() && !self.is_deaf).then_some(due)
+    }
+
+    /// When a bound of the protocol ends what is waited for.
+    fn end_deadline(&self) -> Option<Instant> {
+        if self.held.is_some() {
+            return match self.sentinel {
+                _ if self.has(Fault::LeavesWithoutEnd) => Some(self.configured),
+                Some(sentinel) if self.has(Fault::OwnTimer) => Some(sentinel + ms(5_000)),
+                _ => None,
+            };
+        }
+        if let Some((fatal, ..)) = &self.fatal {
+            return Some(*fatal + ms(self.limits.close_ms));
+        }
+        if !self.is_ready {
+            let at = (self.extended + READY).min(self.configured + READY_AT_MOST);
+            return Some(at).filter(|_| !self.has(Fault::WaitsForReadyForEver));
+        }
+        if let Some(sentinel) = self.sentinel {
+            return match () {
+                () if self.has(Fault::LeavesAtSentinel) => Some(sentinel + ms(20)),
+                () if self.has(Fault::OwnDrain) => Some(sentinel + ms(1_000)),
+                () if self.has(Fault::OwnTimer) => Some(sentinel + ms(5_000).max(ms(self.limits.drain_ms))),
+                () if self.has(Fault::ProgressIgnored) => Some(sentinel + ms(self.limits.drain_ms)),
+                () if self.has(Fault::DrainsForEver) => None,
+                () => Some(self.extended + ms(self.limits.drain_ms)),
+            };
+        }
+        if self.has(Fault::HalfOpenForEver) || self.is_deaf {
+            return None;
+        }
+        let idle = ms(self.limits.idle_timeout_ms);
+        Some(self.probed.map_or(self.heard + idle, |probed| probed + idle))
+    }
+
+    fn flush_deadline(&self) -> Option<Instant> {
+        let waits = !self.has(Fault::FlushWaitsForEver) && self.sentinel.is_none();
+        let oldest = self.flushes.front().filter(|_| waits);
+        oldest.map(|(_, asked)| (*asked).max(self.extended) + ms(self.limits.flush_ms))
+    }
+
+    fn times_out(&mut self) -> Option<Next> {
+        let now = Instant::now();
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if is_due(self.end_deadline()) {
+            return self.bound_passed(now);
+        }
+        if is_due(self.flush_deadline())
+            && let Some((number, _)) = self.flushes.pop_front()
+        {
+            self.session.tell(json!({"what": "flush_failed", "number": number}));
+        }
+        if is_due(self.late) && self.sentinel.is_none() {
+            self.ends();
+        }
+        if is_due(self.keepalive_deadline()) {
+            self.spoke = now;
+            self.outbox.push_back(Message::text(r#"{"type":"keepalive"}"#));
+        }
+        None
+    }
+
+    fn bound_passed(&mut self, now: Instant) -> Option<Next> {
+        let close_ms = self.limits.close_ms;
+        if let Some(end) = self.held.take() {
+            return Some(Next::End(end));
+        }
+        if let Some((_, code, _)) = &self.fatal {
+            return Some(Next::End(End::new("error", code, Some(1_000), close_ms)));
+        }
+        if !self.is_ready {
+            return Some(Next::End(End::new("error", "ready_timeout", None, 0)));
+        }
+        if self.sentinel.is_some() {
+            return Some(Next::End(End::new("incomplete", "drain_timeout", None, 0)));
+        }
+        if self.probed.is_some() {
+            return Some(Next::End(End::new("incomplete", "connection_lost", None, 0)));
+        }
+        self.probed = Some(now);
+        self.spoke = now;
+        self.probes += 1;
+        self.outbox.push_back(Message::text(json!({"type": "keepalive", "seq": self.probes}).to_string()));
+        None
+    }
+}

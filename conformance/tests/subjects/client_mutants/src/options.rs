@@ -1,0 +1,38 @@
+//! Owns what a client is told at its start, and how its program ends.
+
+use crate::catalogue::Mutant;
+use crate::fault::Fault;
+
+/// What a client is told at its start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Its fault, if it has one.
+    pub mutant: Option<&'static Mutant>,
+    /// The credential that it shows, in `Authorization`.
+    pub token: Option<String>,
+    /// How many times faster than speech it sends a file.
+    pub pace: f64,
+    /// Whether it prints what it is told.
+    pub prints: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { mutant: None, token: None, pace: 4.0, prints: false }
+    }
+}
+
+impl Options {
+    pub(crate) fn has(&self, fault: Fault) -> bool {
+        self.mutant.is_some_and(|mutant| mutant.fault == fault)
+    }
+}
+
+/// How the program of a client ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// With this code.
+    Code(u8),
+    /// By a crash of the whole process.
+    Abort,
+}
