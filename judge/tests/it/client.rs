@@ -140,7 +140,8 @@ fn a_client_that_was_told_the_end_owes_its_close() {
 
 #[test]
 fn a_text_that_is_no_message_is_malformed_and_one_of_a_later_version_is_not() {
-    assert_eq!(after_ready(&[(3, ">[]")]), ["MSG-2"]);
+    assert_eq!(after_ready(&[(3, ">[]")]), ["MSG-1"]);
+    assert_eq!(after_ready(&[(3, r#">{"type":"keepalive","seq":"1"}"#)]), ["MSG-2"]);
     assert_eq!(after_ready(&[(3, r#">{"type":"x_later"}"#)]), [""; 0]);
 }
 

@@ -156,7 +156,8 @@ impl Run {
         let Some(eof) = facts.server_eof else { return false };
         let goes_on = |(at, called): &(At, Called)| called.what == Call::Push && at.event > eof.event;
         let is_open = self.input_ended.as_ref().is_none_or(|(at, _)| at.event > eof.event);
-        self.is_driven() && facts.sentinel.is_none() && is_open && !self.calls.iter().any(goes_on)
+        let spoke = !facts.audio.is_empty();
+        self.is_driven() && spoke && facts.sentinel.is_none() && is_open && !self.calls.iter().any(goes_on)
     }
 
     /// The harness stopped waiting: does the client owe something for too long?

@@ -252,7 +252,7 @@ fn no_config(run: &Run) -> Option<Finding> {
     let wire = run.last()?;
     let facts = &wire.facts;
     let (opened, _) = facts.opened.as_ref()?;
-    if facts.config.is_some() || facts.is_deaf() || run.call(Call::Close).is_some() {
+    if run.started.is_none() || facts.config.is_some() || facts.is_deaf() || run.call(Call::Close).is_some() {
         return None;
     }
     let left = facts.client_left().into_iter().chain(run.ended_itself()).min_by_key(|at| at.event)?;

@@ -68,7 +68,7 @@ fn the_outcome_is_what_the_wire_shows() {
         ("refused by a close", vec![OPEN, ASKED, (late, "closed 1013")], is_an_error("CON-C3")),
         ("never ready", vec![OPEN, ASKED], is_an_error("CON-C2")),
         ("no end came", streaming(&[(20, END)]), is_incomplete("END-C5")),
-        ("cut", streaming(&[(20, "dropped")]), is_incomplete("END-C5")),
+        ("cut", streaming(&[(20, "dropped")]), is_incomplete("ERR-C3")),
         ("an early end", then(streaming(&[]), whole), is_incomplete("END-C8")),
         (
             "less is counted than was sent",

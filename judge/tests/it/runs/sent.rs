@@ -128,7 +128,7 @@ fn what_is_sent_out_of_place_is_told_once_a_kind() {
         kinds(&[(0, "open"), (1, CONFIG), (2, END), (3, END)]),
         ["CFG-C2 ILLEGAL_MESSAGE", "END-C2 DUPLICATE_SENTINEL"]
     );
-    assert_eq!(kinds(&program(&[(10, ">{}")])), ["MSG-2 MALFORMED_MESSAGE"]);
+    assert_eq!(kinds(&program(&[(10, ">{}")])), ["MSG-1 MALFORMED_MESSAGE"]);
     assert_eq!(kinds(&program(&[(10, &ended(0, 0, 0)), (11, "audio 640"), (12, END)])), [""; 0], "it may have crossed");
 }
 
@@ -136,7 +136,7 @@ fn what_is_sent_out_of_place_is_told_once_a_kind() {
 fn a_connection_stands_where_what_was_said_on_it_leads() {
     let state = |events: &[(u64, &str)]| {
         let late: Vec<(u64, &str)> = joined(&[events, &[(90_000, ">[]")]]);
-        verdict(&late).findings.iter().find(|one| one.requirement.as_str() == "MSG-2").map(|one| one.state.as_str())
+        verdict(&late).findings.iter().find(|one| one.requirement.as_str() == "MSG-1").map(|one| one.state.as_str())
     };
     let (last, internal) = (ended(0, 0, 0), fatal("internal"));
     assert_eq!(state(&[(0, "open")]), Some("AwaitConfig"));
