@@ -57,10 +57,16 @@ const RULES: &[Rule] = &[
     Rule {
         member: CONFORMANCE,
         normal: &[SPEC, JUDGE, DIALECTS],
-        dev: &[SERVER, CLIENT, MUTANTS],
+        dev: &[SERVER, CLIENT, MUTANTS, CLIENT_MUTANTS],
         why: "the harness shares nouns with its subjects and no verbs; whole subjects only in end-to-end tests",
     },
     Rule { member: MUTANTS, normal: &[], dev: &[], why: "what the harness is tested with must not share its errors" },
+    Rule {
+        member: CLIENT_MUTANTS,
+        normal: &[],
+        dev: &[],
+        why: "what the harness is tested with must not share its errors",
+    },
     Rule {
         member: XTASK,
         normal: &[SPEC, JUDGE, SESSION, CHECK, DIALECTS],
@@ -114,6 +120,7 @@ const CLIENT: &str = "lastword-client";
 const SERVER: &str = "lastword-server";
 const CONFORMANCE: &str = "lastword";
 const MUTANTS: &str = "lastword-mutants";
+const CLIENT_MUTANTS: &str = "lastword-client-mutants";
 const XTASK: &str = "xtask";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,4 +1,4 @@
-//! Owns one connection of a session after its upgrade: what is sent when, what the server's messages mean, and every timer. Most
+//! Owns one connection of a session after its upgrade: what is sent when, and what the server's messages mean. Most
 //! faults have their place here, each beside what is right.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -18,40 +18,37 @@ use crate::session::{End, Next, Session};
 
 /// One connection, from its `config` to its end.
 pub(crate) struct Conversation<'a> {
-    session: &'a mut Session,
-    limits: Limits,
-    configured: Instant,
-    is_ready: bool,
-    sentinel: Option<Instant>,
-    fatal: Option<(Instant, String, bool)>,
+    pub(crate) session: &'a mut Session,
+    pub(crate) limits: Limits,
+    pub(crate) configured: Instant,
+    pub(crate) is_ready: bool,
+    pub(crate) sentinel: Option<Instant>,
+    pub(crate) fatal: Option<(Instant, String, bool)>,
     /// The server's last word, where a fault does not let go.
-    held: Option<End>,
-    spoke: Instant,
-    heard: Instant,
+    pub(crate) held: Option<End>,
+    pub(crate) spoke: Instant,
+    pub(crate) heard: Instant,
     /// What extends a bound came last.
-    extended: Instant,
-    probed: Option<Instant>,
-    probes: u64,
-    sent_bytes: u64,
+    pub(crate) extended: Instant,
+    pub(crate) probed: Option<Instant>,
+    pub(crate) probes: u64,
+    pub(crate) sent_bytes: u64,
     /// Audio that a chunker holds.
-    chunk: Vec<u8>,
-    finals: BTreeSet<u64>,
-    flushes: VecDeque<(u64, Instant)>,
-    audio_since_flush: bool,
-    outbox: VecDeque<Message>,
+    pub(crate) chunk: Vec<u8>,
+    pub(crate) finals: BTreeSet<u64>,
+    pub(crate) flushes: VecDeque<(u64, Instant)>,
+    pub(crate) audio_since_flush: bool,
+    pub(crate) outbox: VecDeque<Message>,
     /// The transport has ended, and a fault takes no notice.
-    is_deaf: bool,
-    late_audio: bool,
+    pub(crate) is_deaf: bool,
+    pub(crate) late_audio: bool,
     /// When a client that is late sends its sentinel.
-    late: Option<Instant>,
+    pub(crate) late: Option<Instant>,
 }
 
-/// How long `ready` may take, and with progress at most.
-const READY: Duration = Duration::from_secs(10);
-const READY_AT_MOST: Duration = Duration::from_secs(60);
 const FRAME_BYTES: usize = 3_200;
 
-fn ms(ms: u64) -> Duration {
+pub(crate) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
@@ -83,7 +80,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    fn has(&self, fault: Fault) -> bool {
+    pub(crate) fn has(&self, fault: Fault) -> bool {
         self.session.has(fault)
     }
 
@@ -211,7 +208,7 @@ impl<'a> Conversation<'a> {
         self.flushes.push_back((number, Instant::now()));
     }
 
-    fn ends(&mut self) {
+    pub(crate) fn ends(&mut self) {
         self.empties_chunker();
         if self.has(Fault::NeverEnds) || self.has(Fault::NeverEndsInSilence) {
             return;
@@ -418,107 +415,5 @@ impl<'a> Conversation<'a> {
             None => End::new("incomplete", code, None, 0),
         };
         Some(Next::End(end))
-    }
-
-    // Timers.
-
-    fn deadline(&self) -> Instant {
-        let late = self.late.filter(|_| self.sentinel.is_none());
-        let all = [self.flush_deadline(), self.keepalive_deadline(), self.end_deadline(), late];
-        let never = self.configured + Duration::from_secs(86_400);
-        all.into_iter().flatten().min().unwrap_or(never)
-    }
-
-    fn keepalive_deadline(&self) -> Option<Instant> {
-        let is_open = self.is_ready && self.fatal.is_none();
-        let holds = self.has(Fault::KeepaliveHoldsEnd) && self.held.is_some();
-        let goes_on = self.sentinel.is_none() || self.has(Fault::KeepalivesAfterEnd) || holds;
-        let sends = is_open && goes_on && !self.has(Fault::KeepalivesMissing) && !self.has(Fault::NeverEndsInSilence);
-        let due = self.spoke + ms(self.limits.keepalive_interval_ms);
-        (sends && self.outbox.is_empty() && !self.is_deaf).then_some(due)
-    }
-
-    /// When a bound of the protocol ends what is waited for.
-    fn end_deadline(&self) -> Option<Instant> {
-        if self.held.is_some() {
-            return match self.sentinel {
-                _ if self.has(Fault::LeavesWithoutEnd) => Some(self.configured),
-                Some(sentinel) if self.has(Fault::OwnTimer) => Some(sentinel + ms(5_000)),
-                _ => None,
-            };
-        }
-        if let Some((fatal, ..)) = &self.fatal {
-            return Some(*fatal + ms(self.limits.close_ms));
-        }
-        if !self.is_ready {
-            let at = (self.extended + READY).min(self.configured + READY_AT_MOST);
-            return Some(at).filter(|_| !self.has(Fault::WaitsForReadyForEver));
-        }
-        if let Some(sentinel) = self.sentinel {
-            return match () {
-                () if self.has(Fault::LeavesAtSentinel) => Some(sentinel + ms(20)),
-                () if self.has(Fault::OwnDrain) => Some(sentinel + ms(1_000)),
-                () if self.has(Fault::OwnTimer) => Some(sentinel + ms(5_000).max(ms(self.limits.drain_ms))),
-                () if self.has(Fault::ProgressIgnored) => Some(sentinel + ms(self.limits.drain_ms)),
-                () if self.has(Fault::DrainsForEver) => None,
-                () => Some(self.extended + ms(self.limits.drain_ms)),
-            };
-        }
-        if self.has(Fault::HalfOpenForEver) || self.is_deaf {
-            return None;
-        }
-        let idle = ms(self.limits.idle_timeout_ms);
-        Some(self.probed.map_or(self.heard + idle, |probed| probed + idle))
-    }
-
-    fn flush_deadline(&self) -> Option<Instant> {
-        let waits = !self.has(Fault::FlushWaitsForEver) && self.sentinel.is_none();
-        let oldest = self.flushes.front().filter(|_| waits);
-        oldest.map(|(_, asked)| (*asked).max(self.extended) + ms(self.limits.flush_ms))
-    }
-
-    fn times_out(&mut self) -> Option<Next> {
-        let now = Instant::now();
-        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        if is_due(self.end_deadline()) {
-            return self.bound_passed(now);
-        }
-        if is_due(self.flush_deadline())
-            && let Some((number, _)) = self.flushes.pop_front()
-        {
-            self.session.tell(json!({"what": "flush_failed", "number": number}));
-        }
-        if is_due(self.late) && self.sentinel.is_none() {
-            self.ends();
-        }
-        if is_due(self.keepalive_deadline()) {
-            self.spoke = now;
-            self.outbox.push_back(Message::text(r#"{"type":"keepalive"}"#));
-        }
-        None
-    }
-
-    fn bound_passed(&mut self, now: Instant) -> Option<Next> {
-        let close_ms = self.limits.close_ms;
-        if let Some(end) = self.held.take() {
-            return Some(Next::End(end));
-        }
-        if let Some((_, code, _)) = &self.fatal {
-            return Some(Next::End(End::new("error", code, Some(1_000), close_ms)));
-        }
-        if !self.is_ready {
-            return Some(Next::End(End::new("error", "ready_timeout", None, 0)));
-        }
-        if self.sentinel.is_some() {
-            return Some(Next::End(End::new("incomplete", "drain_timeout", None, 0)));
-        }
-        if self.probed.is_some() {
-            return Some(Next::End(End::new("incomplete", "connection_lost", None, 0)));
-        }
-        self.probed = Some(now);
-        self.spoke = now;
-        self.probes += 1;
-        self.outbox.push_back(Message::text(json!({"type": "keepalive", "seq": self.probes}).to_string()));
-        None
     }
 }

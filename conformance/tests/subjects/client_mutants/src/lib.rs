@@ -17,6 +17,7 @@ mod messages;
 mod options;
 mod session;
 mod stream;
+mod timers;
 
 pub use catalogue::{Mutant, find, mutants};
 pub use command::command;
