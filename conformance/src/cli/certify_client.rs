@@ -83,6 +83,7 @@ pub(super) fn run(arguments: &ClientArgs) -> Result<u8, UsageError> {
         stream_ms: arguments.stream_ms,
         seed: arguments.report.seed,
         max_wait_ms: arguments.max_wait.saturating_mul(1_000),
+        looks_again: true,
     };
     let secrets: Vec<String> = token.into_iter().collect();
     let words: Vec<String> = arguments.command.iter().map(|word| quote(&word.to_string_lossy())).collect();

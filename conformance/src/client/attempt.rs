@@ -40,7 +40,7 @@ const LATE_BY_FAR: Duration = Duration::from_secs(20);
 /// More connections than this in one run show nothing new.
 const MAX_CONNECTIONS: u32 = 40;
 /// How often a process is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(50);
 /// What may be missing of the input at its end: a resampler's tail, a last incomplete frame.
 const TAIL_MS: u64 = 60;
 /// So long without audio, with all but the tail received, the input is over.

@@ -38,6 +38,8 @@ pub struct ClientPlan {
     pub seed: u64,
     /// The longest wait for one run of the client, in milliseconds.
     pub max_wait_ms: u64,
+    /// Whether what failed is run again alone before it convicts. Under paused time it would bring the same.
+    pub looks_again: bool,
 }
 
 /// What the parts of a run share.
@@ -132,7 +134,7 @@ pub async fn run(plan: ClientPlan, observer: &dyn Observer) -> Result<Run, Launc
     observer.calibrated(&calibration);
     let total = plan.cases.len();
     let results = side_by_side(&env, &plan.cases, plan.jobs, observer).await;
-    let results = second_look(&env, results, observer).await;
+    let results = if plan.looks_again { second_look(&env, results, observer).await } else { results };
     let connections = results.iter().filter_map(|result| result.evidence.as_ref());
     let connections: usize = connections.map(|evidence| evidence.judgement.connections.len()).sum();
     Ok(Run {

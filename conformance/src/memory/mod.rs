@@ -110,6 +110,7 @@ pub fn client_plan(program: client::Program, stdin: client::Stdin) -> ClientPlan
         stream_ms: None,
         seed: 1,
         max_wait_ms: CLIENT_MAX_WAIT_MS,
+        looks_again: false,
     }
 }
 
