@@ -115,7 +115,7 @@ pub(super) struct CaseEntry {
     pub(super) unmet: Vec<String>,
     /// Why a control session of the case did not complete.
     pub(super) control_failed: Option<String>,
-    /// `alone`, the name of a case, `not repeated`, or absent.
+    /// `alone`, the name of a case, `not repeated`, `cleared`, or absent.
     pub(super) confirmed: Option<String>,
     pub(super) attempts: u32,
     pub(super) took_ms: u64,
@@ -188,8 +188,9 @@ pub(super) const REQUIREMENTS: &str = "requirements";
 pub(super) const CALIBRATION: &str = "calibration";
 pub(super) const SUITE: &str = "suite";
 pub(super) const VERDICTS: &str = "verdicts";
-/// The trace of a case, of its second run, of a session of the calibration, of the session that was held alone.
+/// The trace of a case, of its second and its third run, of a session of the calibration, of the session that was held alone.
 pub(super) const FIRST: &str = "first";
 pub(super) const SECOND: &str = "second";
+pub(super) const THIRD: &str = "third";
 pub(super) const SESSION: &str = "session";
 pub(super) const ALONE: &str = "alone";

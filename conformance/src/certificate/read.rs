@@ -9,7 +9,7 @@ use lastword_spec::trace::{self, Trace};
 
 use super::model::{
     ALONE, CALIBRATION, CERTIFICATE_VERSION, CalibrationEntry, CaseEntry, FIRST, HEAD, Head, REQUIREMENTS,
-    RequirementEntry, RequirementsEntry, SECOND, SESSION, SUITE, SuiteEntry, TraceMark, VERDICTS, VerdictsEntry,
+    RequirementEntry, RequirementsEntry, SECOND, SESSION, SUITE, SuiteEntry, THIRD, TraceMark, VERDICTS, VerdictsEntry,
 };
 use super::seal::{self, Damage, Part};
 
@@ -55,6 +55,7 @@ pub(super) struct CaseContents {
     pub(super) entry: CaseEntry,
     pub(super) first: Option<Trace>,
     pub(super) second: Option<Trace>,
+    pub(super) third: Option<Trace>,
 }
 
 /// The suite and the traces of its sequences.
@@ -128,18 +129,19 @@ fn case_of(part: &Part<&[u8]>) -> Result<CaseContents, ReadError> {
     if part.name != part_of_case(&entry.case) {
         return Err(malformed(&part.name, "the case in it has another name"));
     }
-    let (mut first, mut second) = (None, None);
+    let (mut first, mut second, mut third) = (None, None, None);
     for (run, trace) in traces {
         let place = match run.as_str() {
             FIRST => &mut first,
             SECOND => &mut second,
+            THIRD => &mut third,
             _ => return Err(malformed(&part.name, &format!("a case has no trace of name `{run}`"))),
         };
         if place.replace(trace).is_some() {
             return Err(malformed(&part.name, &format!("two traces of name `{run}`")));
         }
     }
-    Ok(CaseContents { entry, first, second })
+    Ok(CaseContents { entry, first, second, third })
 }
 
 fn suite_of(part: &Part<&[u8]>) -> Result<SuiteContents, ReadError> {

@@ -68,6 +68,7 @@ fn case(contents: &CaseContents, knowledge: &Knowledge) -> Result<CaseResult, Un
     let judged = |trace: &Trace| evidence(trace, run::judge_case(knowledge, case, trace));
     let circumstances = Circumstances { unmet: entry.unmet.clone(), control_failed: entry.control_failed.clone() };
     let (first, second) = (contents.first.as_ref().map(judged), contents.second.as_ref().map(judged));
+    let third = contents.third.as_ref().map(judged);
     let (verdict, reason) = match &first {
         Some(evidence) => verdict::of_case(case, &evidence.judgement, &circumstances),
         None => not_run(case, entry, knowledge).map_err(|why| wrong(&why))?,
@@ -79,6 +80,7 @@ fn case(contents: &CaseContents, knowledge: &Knowledge) -> Result<CaseResult, Un
         evidence: first,
         circumstances,
         second,
+        third,
         confirmation: Confirmation::None,
         unrepeated: BTreeSet::new(),
         attempts: entry.attempts,

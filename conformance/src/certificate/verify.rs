@@ -12,7 +12,7 @@ use super::conclude::conclude;
 use super::digest;
 use super::level::LevelReport;
 use super::model::{CaseEntry, Head, SUITE, SuiteEntry, VerdictsEntry};
-use super::read::{Contents, ReadError, read};
+use super::read::{CaseContents, Contents, ReadError, read};
 use super::rejudge;
 use super::write::requirement_entries;
 use crate::case::catalogue;
@@ -126,7 +126,8 @@ pub fn verify(bytes: &[u8]) -> Result<Verified, VerifyError> {
     }
     let count = |wanted: fn(&CaseEntry) -> bool| contents.cases.iter().filter(|one| wanted(&one.entry)).count();
     let both = |first: usize, second: &Option<Trace>| first + usize::from(second.is_some());
-    let of_cases = contents.cases.iter().map(|one| both(usize::from(one.first.is_some()), &one.second));
+    let looks = |one: &CaseContents| usize::from(one.first.is_some()) + usize::from(one.third.is_some());
+    let of_cases = contents.cases.iter().map(|one| both(looks(one), &one.second));
     let of_suite = contents.suite.iter().flat_map(|suite| &suite.sequences).map(|one| both(1, &one.second));
     let traces: usize = of_cases.chain(of_suite).sum();
     Ok(Verified {

@@ -11,7 +11,7 @@ use super::conclude::conclude;
 use super::digest;
 use super::model::{
     ALONE, CALIBRATION, CERTIFICATE_VERSION, CalibrationEntry, CaseEntry, FIRST, HEAD, Head, Options, REQUIREMENTS,
-    RequirementEntry, RequirementsEntry, SECOND, SESSION, SUITE, SetEntry, TraceMark, TraceName, VERDICTS,
+    RequirementEntry, RequirementsEntry, SECOND, SESSION, SUITE, SetEntry, THIRD, TraceMark, TraceName, VERDICTS,
     VerdictsEntry,
 };
 use super::read::{CaseContents, SequenceContents, SuiteContents, part_of_case, trace_of_sequence};
@@ -68,10 +68,11 @@ pub fn write(run: &Run, origin: &Origin) -> Result<String, WriteError> {
     let alone = run.alone.as_ref().map(hidden).transpose().map_err(differs)?;
     let mut cases = Vec::new();
     for result in run.results.iter().filter(|result| result.case.id != CASE_ID) {
-        let first = result.evidence.as_ref().map(hidden).transpose().map_err(differs)?;
+        let first = result.first().map(hidden).transpose().map_err(differs)?;
         let second = result.second.as_ref().map(hidden).transpose().map_err(differs)?;
+        let third = result.third.as_ref().map(hidden).transpose().map_err(differs)?;
         let entry = redacted_entry(rejudge::entry(result), &redactor);
-        cases.push(CaseContents { entry, first, second });
+        cases.push(CaseContents { entry, first, second, third });
     }
     let options = Options {
         max_wait_ms: run.knowledge.max_wait_ms,
@@ -115,6 +116,7 @@ pub fn write(run: &Run, origin: &Origin) -> Result<String, WriteError> {
         let mut text = line(&rejudge::entry(result));
         append(&mut text, FIRST, contents.first.as_ref());
         append(&mut text, SECOND, contents.second.as_ref());
+        append(&mut text, THIRD, contents.third.as_ref());
         parts.push(part(&part_of_case(&result.case.id), text, &redactor));
     }
     if let Some((contents, again)) = &suite {

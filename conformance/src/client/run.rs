@@ -249,6 +249,7 @@ fn decide(env: &Env, case: &'static Case, attempted: Attempted, began: Instant) 
         evidence: Some(evidence.clone()),
         circumstances,
         second: None,
+        third: None,
         confirmation: Confirmation::None,
         unrepeated: BTreeSet::new(),
         attempts: 1,

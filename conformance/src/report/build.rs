@@ -164,6 +164,10 @@ fn case_report(result: &CaseResult, context: &Context) -> CaseReport {
             .map(|(suspicion, trace)| stall::report(suspicion, trace))
             .collect(),
         latency: result.evidence.as_ref().filter(|_| passed).and_then(|evidence| latency::longest(&evidence.trace)),
+        late_once: match &result.confirmation {
+            Confirmation::Cleared(first) => first.findings().map(|finding| finding_report(finding, redactor)).collect(),
+            _ => Vec::new(),
+        },
         known: known.filter(|_| failed),
         confirmed: result.confirmation.word(),
         attempts: result.attempts,

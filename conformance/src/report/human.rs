@@ -114,6 +114,7 @@ fn areas(text: &mut String, report: &Report) {
 /// What was slow and not stuck, once for all cases.
 fn slow(text: &mut String, report: &Report) {
     let mut notes = latency::lines(&report.cases);
+    notes.push_str(&latency::late_once(&report.cases));
     for case in report.cases.iter().filter(|case| !case.failed) {
         shown_slow(&mut notes, case);
     }

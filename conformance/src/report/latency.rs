@@ -91,6 +91,22 @@ impl Line {
     }
 }
 
+/// What was late once and not again, in lines.
+#[must_use]
+pub(super) fn late_once(cases: &[CaseReport]) -> String {
+    let mut text = String::new();
+    for case in cases {
+        for finding in &case.late_once {
+            let _ = writeln!(
+                text,
+                "late once: {}: {} [{}]: {}; not again in two further runs, alone: the line or the machine stood still",
+                case.id, finding.kind, finding.requirement, finding.message
+            );
+        }
+    }
+    text
+}
+
 /// The notes of all cases in lines: for each debt the longest wait, and how many cases had one that is worth a note.
 #[must_use]
 pub(super) fn lines(cases: &[CaseReport]) -> String {

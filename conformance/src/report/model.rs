@@ -145,9 +145,13 @@ pub struct CaseReport {
     /// The longest wait for work, where it was a long one and the case passed: a note, and no fault.
     #[serde(default)]
     pub latency: Option<LatencyReport>,
+    /// What was late in the first run and not in two further ones, by which the case passed.
+    #[serde(default)]
+    pub late_once: Vec<FindingReport>,
     /// The entry of the known-failure list that covers it.
     pub known: Option<KnownReport>,
-    /// `alone`, `release probes` or the name of the case by which the failure was seen again; `not repeated`; absent where there was no failure.
+    /// `alone`, `release probes` or the name of the case by which the failure was seen again; `not repeated`; `cleared` where
+    /// something was late once and not in two further runs; absent where there was no failure.
     pub confirmed: Option<String>,
     /// How many attempts were made.
     pub attempts: u32,

@@ -55,6 +55,9 @@ pub fn write_all(sinks: &Sinks, report: &Report, run: &Run, redactor: &Redactor)
             if let Confirmation::NotRepeated(second) = &result.confirmation {
                 attempt(&folder.join(name.replace(".jsonl", ".again.jsonl")), Ok(to_lines(&second.trace)));
             }
+            if let Confirmation::Cleared(first) = &result.confirmation {
+                attempt(&folder.join(name.replace(".jsonl", ".once.jsonl")), Ok(to_lines(&first.trace)));
+            }
         }
     }
     failed

@@ -8,23 +8,22 @@ use futures_util::future::join_all;
 use lastword_judge::{Conclusion, Suspicion};
 use lastword_spec::finding::{FindingKind, Verdict};
 use lastword_spec::registry::RequirementId;
-use lastword_spec::requirements::{CLO_S3, CON_S3, KA_S2, KA_S3, KA_S4, KA_S7, PRG_S1, SEC_S3};
+use lastword_spec::requirements::{PRG_S1, SEC_S3};
 use lastword_spec::table::State;
 
 use super::env::Env;
+use super::look::{self, is_only_late, passed};
 use super::result::{CaseResult, Confirmation, Evidence};
-use super::unit::{self, Unit};
 use super::{Observer, company, control};
-use crate::case::Case;
-use crate::verdict;
+use crate::verdict::{self, Circumstances};
 
 /// What was found: by which clause, and of which kind.
 pub(super) type Key = (RequirementId, FindingKind);
 
 /// How many cases are run again for one kind of finding before it counts as not repeatable.
 const TRIES: usize = 3;
-/// So many more looks decide whether what is a matter of time was seen by chance.
-const MORE_LOOKS: usize = 4;
+/// So many cases are looked at twice more because something was late in them and nothing else was found.
+const CLEARED_AT_MOST: usize = 10;
 /// So many times more cases than at first are looked at side by side where that changes nothing: they mostly wait.
 const LANES: usize = 2;
 
@@ -61,15 +60,17 @@ pub(super) async fn confirm(
         let names: Vec<&str> = chosen.iter().map(|index| results[*index].case.id.as_str()).collect();
         let how = if lanes > 1 { "side by side" } else { "alone" };
         observer.note(&format!("running {} again, {how}", names.join(", ")));
-        let looks = chosen.iter().map(|index| again(env, results[*index].case, keys(&results[*index]), side_by_side));
-        for (index, second) in chosen.iter().zip(join_all(looks).await) {
-            let Some(second) = second else { continue };
+        let looks =
+            chosen.iter().map(|index| look::again(env, results[*index].case, keys(&results[*index]), side_by_side));
+        for (index, look) in chosen.iter().zip(join_all(looks).await) {
+            let Some((second, third)) = look else { continue };
             let keys = keys(&results[*index]);
             for key in &keys {
                 *tries.entry(*key).or_default() += 1;
             }
             confirmed.extend(shared(&second, &keys));
             results[*index].second = second.evidence;
+            results[*index].third = third.and_then(|third| third.evidence);
         }
     }
     // Where a plain session fails even alone, what was looked at again has had company.
@@ -94,7 +95,9 @@ fn choose(
     let mut later = VecDeque::new();
     while let Some(index) = waiting.pop_front() {
         let keys = keys(&results[index]);
-        let is_open = |key: &&Key| !confirmed.contains(*key) && tries.get(*key).copied().unwrap_or(0) < TRIES;
+        // What was only late is looked at in each case for itself: it may be cleared.
+        let at_most = if is_only_late(&keys) { CLEARED_AT_MOST } else { TRIES };
+        let is_open = |key: &&Key| !confirmed.contains(*key) && tries.get(*key).copied().unwrap_or(0) < at_most;
         let open: BTreeSet<Key> = keys.iter().filter(is_open).copied().collect();
         if open.is_empty() {
             continue;
@@ -108,53 +111,6 @@ fn choose(
     }
     *waiting = later;
     chosen
-}
-
-/// One case once more; `None` where the subject had no room for it. `side_by_side`: what runs beside it changes nothing.
-async fn again(
-    env: &Arc<Env>,
-    case: &'static Case,
-    keys: BTreeSet<Key>,
-    side_by_side: bool,
-) -> Option<Box<CaseResult>> {
-    if side_by_side && is_a_matter_of_time(&keys) {
-        return look_often(env, case, MORE_LOOKS + 1, &keys).await;
-    }
-    let Unit::Done(second) = unit::run(env, case).await else { return None };
-    if !is_a_matter_of_time(&shared(&second, &keys)) {
-        return Some(second);
-    }
-    let least = look_often(env, case, MORE_LOOKS, &keys).await;
-    Some(least.into_iter().fold(second, |second, least| of_less(second, least, &keys)))
-}
-
-/// Whether all of this may come from a line, or a machine, that stood still for a moment: something was late, or two things
-/// crossed.
-fn is_a_matter_of_time(found: &BTreeSet<Key>) -> bool {
-    let by_clock = |id: &RequirementId| [KA_S2, KA_S3, KA_S4, KA_S7, CLO_S3, CON_S3].contains(id);
-    let by_kind = |kind: &FindingKind| matches!(kind, FindingKind::Late | FindingKind::NoProgress);
-    !found.is_empty() && found.iter().all(|(id, kind)| by_kind(kind) || by_clock(id))
-}
-
-/// The case so many times, side by side, and of all looks the one that saw the least: a line that stands still now and then
-/// may do so in two looks in a row, a server that is late is late in all.
-async fn look_often(
-    env: &Arc<Env>,
-    case: &'static Case,
-    times: usize,
-    keys: &BTreeSet<Key>,
-) -> Option<Box<CaseResult>> {
-    let looks = join_all((0..times).map(|_| unit::run(env, case))).await;
-    let seen = looks.into_iter().filter_map(|look| match look {
-        Unit::Done(result) if result.evidence.is_some() => Some(result),
-        _ => None,
-    });
-    seen.reduce(|least, look| of_less(least, look, keys))
-}
-
-/// Of two looks the one that saw less of this; the first where they saw as much.
-fn of_less(first: Box<CaseResult>, other: Box<CaseResult>, keys: &BTreeSet<Key>) -> Box<CaseResult> {
-    if shared(&other, keys).len() < shared(&first, keys).len() { other } else { first }
 }
 
 pub(super) fn shared(look: &CaseResult, keys: &BTreeSet<Key>) -> BTreeSet<Key> {
@@ -277,6 +233,12 @@ fn settle(result: &mut CaseResult, confirmed: &BTreeMap<Key, String>) {
         result.confirmation = if itself { Confirmation::Probes } else { Confirmation::By(by.clone()) };
         return;
     }
+    if let Some((verdict, second)) = cleared(result, &keys) {
+        let first = result.evidence.replace(second);
+        result.confirmation = first.map_or(Confirmation::None, Confirmation::Cleared);
+        result.verdict = verdict;
+        return;
+    }
     result.verdict = Verdict::Inconclusive;
     result.reason =
         Some(format!("not repeatable: {} was found once and not again when the case ran alone", named(&keys)));
@@ -294,6 +256,16 @@ fn drop_unrepeated(result: &mut CaseResult, unrepeated: BTreeSet<Key>) {
 
 fn named(keys: &BTreeSet<Key>) -> String {
     keys.iter().map(|(id, kind)| format!("{kind} [{id}]")).collect::<Vec<_>>().join(", ")
+}
+
+/// What a case comes to in which something was late and nothing else was found, if it passed in each of two further runs, and what
+/// happened in the first of them.
+fn cleared(result: &CaseResult, keys: &BTreeSet<Key>) -> Option<(Verdict, Evidence)> {
+    let (second, third) = (result.second.as_ref()?, result.third.as_ref()?);
+    let of = |look: &Evidence| verdict::of_case(result.case, &look.judgement, &Circumstances::default()).0;
+    let verdicts = [of(second), of(third)];
+    let weaker = if verdicts.contains(&Verdict::NonStrict) { Verdict::NonStrict } else { Verdict::Pass };
+    (is_only_late(keys) && verdicts.into_iter().all(passed)).then(|| (weaker, second.clone()))
 }
 
 /// The findings that stand, each with the case that shows it.
@@ -377,13 +349,34 @@ mod tests {
         CaseResult { evidence: Some(evidence(first)), second: second.map(evidence), ..skipped(case, Verdict::Fail, "") }
     }
 
+    fn covered(case: &str) -> BTreeSet<RequirementId> {
+        let case = catalogue().iter().find(|one| one.id == case).expect("a case");
+        case.covers.iter().copied().collect()
+    }
+
     #[test]
-    fn what_is_late_or_crosses_a_timer_is_a_matter_of_time_and_a_lost_word_is_not() {
-        let late = (END_S2, FindingKind::Late);
-        let crossed = (KA_S4, FindingKind::IllegalMessage);
-        assert!(is_a_matter_of_time(&BTreeSet::from([late, crossed])));
-        assert!(!is_a_matter_of_time(&BTreeSet::from([late, LOST])));
-        assert!(!is_a_matter_of_time(&BTreeSet::new()));
+    fn what_was_late_once_and_clean_twice_is_cleared_and_nothing_else_is() {
+        const LATE: Key = (END_S2, FindingKind::Late);
+        let looked = |first: &[Key], second: &[Key], third: &[Key]| {
+            let clean = |found: &[Key]| {
+                let evidence = evidence(found);
+                let judgement =
+                    Judgement { exercised: covered("server/end/plain"), ..Judgement::clone(&evidence.judgement) };
+                Evidence { judgement: Arc::new(judgement), ..evidence }
+            };
+            let mut results = [CaseResult {
+                second: Some(clean(second)),
+                third: Some(clean(third)),
+                ..failed("server/end/plain", first, None)
+            }];
+            settle_all(&mut results, None);
+            let [result] = results;
+            (result.verdict, result.first().map(|first| keys_of(first).len()), result.findings().count())
+        };
+        assert_eq!(looked(&[LATE], &[], &[]), (Verdict::Pass, Some(1), 0));
+        assert_eq!(looked(&[LATE], &[], &[LATE]).0, Verdict::Inconclusive, "two of three");
+        assert_eq!(looked(&[LATE, LOST], &[], &[]).0, Verdict::Inconclusive, "a lost word is no matter of time");
+        assert_eq!(looked(&[LATE], &[LATE], &[]).0, Verdict::Fail);
     }
 
     const LOST: Key = (END_S2, FindingKind::LostFinal);

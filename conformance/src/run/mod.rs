@@ -10,6 +10,7 @@ pub(crate) mod env;
 mod expected;
 mod gate;
 mod knowledge;
+mod look;
 mod patience;
 pub(crate) mod player;
 mod pool;

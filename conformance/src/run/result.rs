@@ -53,12 +53,14 @@ pub struct CaseResult {
     pub verdict: Verdict,
     /// Why, where the findings do not say it.
     pub reason: Option<String>,
-    /// What happened and what the judge made of it; `None` where the case was not run.
+    /// What the verdict stands on: what happened, and what the judge made of it; `None` where the case was not run.
     pub evidence: Option<Evidence>,
     /// What stood beside the trace when the verdict was made.
     pub circumstances: Circumstances,
     /// What happened when the case ran again, alone; `None` where it did not.
     pub second: Option<Evidence>,
+    /// What happened when it ran once more, because all that was found was a matter of time and the second run was clean.
+    pub third: Option<Evidence>,
     /// Whether a failure was seen again with nothing else running.
     pub confirmation: Confirmation,
     /// What was found once and not again, beside other things that were: it convicts nobody.
@@ -93,6 +95,8 @@ pub enum Confirmation {
     By(String),
     /// It was not found again; this is what happened then.
     NotRepeated(Evidence),
+    /// Something was late, once, and not again in two further runs, by which the case passed; this is what had happened at first.
+    Cleared(Evidence),
 }
 
 impl Confirmation {
@@ -102,7 +106,8 @@ impl Confirmation {
         matches!(self, Self::Alone | Self::Company)
     }
 
-    /// By what a failure was seen again, as reports say it: `alone`, `in company`, the name of a case, or `not repeated`.
+    /// By what a failure was seen again, as reports say it: `alone`, `in company`, the name of a case, `not repeated`, or
+    /// `cleared`.
     #[must_use]
     pub fn word(&self) -> Option<String> {
         match self {
@@ -112,6 +117,7 @@ impl Confirmation {
             Self::Probes => Some("release probes".to_owned()),
             Self::By(case) => Some(case.clone()),
             Self::NotRepeated(_) => Some("not repeated".to_owned()),
+            Self::Cleared(_) => Some("cleared".to_owned()),
         }
     }
 }
@@ -129,6 +135,15 @@ impl CaseResult {
     pub(super) fn is_without_control(&self) -> bool {
         let failed = |reason: &String| reason.starts_with(CONTROL_FAILED);
         self.verdict == Verdict::Inconclusive && self.reason.as_ref().is_some_and(failed)
+    }
+
+    /// What happened when the case ran for the first time.
+    #[must_use]
+    pub fn first(&self) -> Option<&Evidence> {
+        match &self.confirmation {
+            Confirmation::Cleared(first) => Some(first),
+            _ => self.evidence.as_ref(),
+        }
     }
 
     /// The findings against the subject, without those that were not repeatable beside others that were.
@@ -162,6 +177,7 @@ pub(crate) fn skipped(case: &'static Case, verdict: Verdict, reason: &str) -> Ca
         evidence: None,
         circumstances: Circumstances::default(),
         second: None,
+        third: None,
         confirmation: Confirmation::None,
         unrepeated: BTreeSet::new(),
         attempts: 0,

@@ -116,6 +116,7 @@ pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
             evidence: Some(Evidence { trace: Arc::new(trace), judgement: Arc::new(judgement) }),
             circumstances,
             second: None,
+            third: None,
             confirmation: Confirmation::None,
             unrepeated: BTreeSet::new(),
             attempts: attempt,

@@ -151,6 +151,7 @@ pub(crate) fn conclude(
         evidence: worst.and_then(|one| one.evidence.clone()),
         circumstances: Circumstances::default(),
         second: worst.and_then(|one| one.second.clone()),
+        third: None,
         confirmation: worst.map_or(Confirmation::None, |one| one.confirmation.clone()),
         unrepeated: worst.map_or_else(BTreeSet::new, SequenceResult::unrepeated),
         attempts: worst.map_or(1, |one| one.attempts),

@@ -32,6 +32,7 @@ fn case(id: &str, verdict: &str) -> CaseReport {
         suspicions: Vec::new(),
         known: None,
         latency: None,
+        late_once: Vec::new(),
         confirmed: None,
         attempts: 1,
         took_ms: 12,
