@@ -60,15 +60,20 @@ pub(super) async fn confirm(
         let names: Vec<&str> = chosen.iter().map(|index| results[*index].case.id.as_str()).collect();
         let how = if lanes > 1 { "side by side" } else { "alone" };
         observer.note(&format!("running {} again, {how}", names.join(", ")));
-        let looks =
-            chosen.iter().map(|index| look::again(env, results[*index].case, keys(&results[*index]), side_by_side));
+        // Where something was found there is evidence.
+        let looks = chosen.iter().filter_map(|index| {
+            let first = results[*index].evidence.clone()?;
+            Some(look::again(env, results[*index].case, first, side_by_side))
+        });
         for (index, look) in chosen.iter().zip(join_all(looks).await) {
             let Some((second, third)) = look else { continue };
             let keys = keys(&results[*index]);
             for key in &keys {
                 *tries.entry(*key).or_default() += 1;
             }
-            confirmed.extend(shared(&second, &keys));
+            if let (Some(first), Some(second)) = (&results[*index].evidence, &second.evidence) {
+                confirmed.extend(look::in_both(first, second));
+            }
             results[*index].second = second.evidence;
             results[*index].third = third.and_then(|third| third.evidence);
         }
@@ -129,10 +134,9 @@ pub(crate) fn settle_all(results: &mut [CaseResult], alone: Option<&Evidence>) {
         confirmed.extend(guilty.map(|key| (key, control::CONTROL.to_owned())));
     }
     for index in by_aim(results) {
-        let keys = keys(&results[index]);
         let result = &mut results[index];
-        let Some(second) = &result.second else { continue };
-        let seen: BTreeSet<Key> = keys_of(second).intersection(&keys).copied().collect();
+        let (Some(first), Some(second)) = (&result.evidence, &result.second) else { continue };
+        let seen = look::in_both(first, second);
         let in_company = company::is_in_company(&second.trace);
         result.confirmation = match (seen.is_empty(), in_company) {
             (true, _) => Confirmation::NotRepeated(second.clone()),
@@ -272,8 +276,8 @@ fn cleared(result: &CaseResult, keys: &BTreeSet<Key>) -> Option<(Verdict, Eviden
 pub(crate) fn confirmed(results: &[CaseResult]) -> BTreeMap<Key, String> {
     let stands = |result: &&CaseResult| result.confirmation.is_again();
     let of = |result: &CaseResult| {
-        let again = result.second.as_ref().map(keys_of).unwrap_or_default();
-        let both: Vec<Key> = keys(result).intersection(&again).copied().collect();
+        let looks = result.evidence.as_ref().zip(result.second.as_ref());
+        let both = looks.map(|(first, second)| look::in_both(first, second)).unwrap_or_default();
         let case = result.case.id.clone();
         both.into_iter().map(move |key| (key, case.clone()))
     };
@@ -377,6 +381,20 @@ mod tests {
         assert_eq!(looked(&[LATE], &[], &[LATE]).0, Verdict::Inconclusive, "two of three");
         assert_eq!(looked(&[LATE, LOST], &[], &[]).0, Verdict::Inconclusive, "a lost word is no matter of time");
         assert_eq!(looked(&[LATE], &[LATE], &[]).0, Verdict::Fail);
+    }
+
+    #[test]
+    fn what_was_late_on_another_connection_of_the_case_is_not_the_same_again() {
+        let on = |conn: u32, found: &[Key]| {
+            let evidence = evidence(found);
+            let mut judgement = Judgement::clone(&evidence.judgement);
+            judgement.findings.iter_mut().for_each(|finding| finding.conn = conn);
+            Evidence { judgement: Arc::new(judgement), ..evidence }
+        };
+        let late = [(END_S2, FindingKind::Late)];
+        assert_eq!(look::in_both(&on(0, &late), &on(0, &late)).len(), 1);
+        assert!(look::in_both(&on(0, &late), &on(1, &late)).is_empty());
+        assert_eq!(look::in_both(&on(0, &[LOST]), &on(1, &[LOST])).len(), 1, "a lost word is lost anywhere");
     }
 
     const LOST: Key = (END_S2, FindingKind::LostFinal);
