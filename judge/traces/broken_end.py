@@ -1,6 +1,6 @@
 """Sessions that break a requirement about flushes, the end, errors or the close."""
 
-from builder import LIMITS, SMALL, heater, ready
+from builder import SMALL, heater, ready
 
 END = {}
 

@@ -190,3 +190,9 @@ def heater(trace, start=200, segment=0):
     trace.partial(segment, 1, "turn on the", start, start + 800)
     trace.partial(segment, 2, "turn on the garage", start, start + 1200)
     return trace.final(segment, "turn on the garage heater", start, start + 1600)
+
+
+def spoken(t, config=None, **changes):
+    """A session with two seconds of speech and its final, before the sentinel."""
+    t.start(config, **changes).speech(2000)
+    return heater(t)

@@ -1,7 +1,6 @@
 """Sessions without a fault: ordinary ones, and odd ones that the protocol allows."""
 
-from broken import spoken
-from builder import CONFIG, LIMITS, SMALL, heater, ready
+from builder import SMALL, heater, ready
 from good_odd import ODD
 
 GOOD = {}
