@@ -89,6 +89,8 @@ struct Run<'a> {
     before: u32,
     /// How long it is watched after what it owes was due.
     late: Duration,
+    /// Since when no connection of it stands.
+    over_since: Option<Instant>,
 }
 
 async fn one_run(
@@ -124,7 +126,17 @@ async fn one_run(
     let input = env.input(script.audio_ms);
     let (stdin, stdout) = (running.stdin.take(), running.stdout.take());
     let late = if script.patient { LATE_BY_FAR } else { LATE };
-    let mut run = Run { env, shared: &shared, host: Some(host), running, input, input_ended: false, before, late };
+    let mut run = Run {
+        env,
+        shared: &shared,
+        host: Some(host),
+        running,
+        input,
+        input_ended: false,
+        before,
+        late,
+        over_since: None,
+    };
     match (env.launch.stdin, stdin, stdout) {
         (Stdin::Driver, Some(stdin), Some(stdout)) => {
             let driver = Driver::new(stdin, stdout, Arc::clone(&shared.numbers), Arc::clone(&shared.recorder));
@@ -142,8 +154,9 @@ async fn one_run(
                 () = asking => {}
             }
             let hello = said.borrow().hello.clone();
-            attempted.lacks = hello.map(|hello| hello.lacks.into_iter().collect()).unwrap_or_default();
-            attempted.unmet.extend(asked.flatten());
+            attempted.lacks = hello.iter().flat_map(|hello| hello.lacks.iter().cloned()).collect();
+            let unmet = asked.flatten().or_else(|| hello.is_none().then(|| "the driver did not say hello".to_owned()));
+            attempted.unmet.extend(unmet);
         }
         (Stdin::Wav | Stdin::Pcm, Some(stdin), _) => {
             let bytes = if env.launch.stdin == Stdin::Wav { audio.wav.clone() } else { audio.pcm.clone() };
@@ -226,8 +239,10 @@ impl Run<'_> {
         }
         let all_over =
             self.shared.numbers.count() > self.before && self.host.as_ref().is_none_or(|host| host.open().is_empty());
-        let quiet = Duration::from_micros(now_us.saturating_sub(recorder.last_us(latest)));
-        if all_over && quiet > EXIT {
+        // From the time when its last connection ended.
+        let since = all_over.then(|| *self.over_since.get_or_insert_with(Instant::now));
+        self.over_since = since;
+        if since.is_some_and(|since| since.elapsed() > EXIT) {
             return Some(latest);
         }
         let is_flood = self.shared.numbers.count() - self.before > MAX_CONNECTIONS;
