@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use lastword_spec::finding::{FindingKind, Verdict};
 use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements::{CLO_S3, CON_S3, KA_S2, KA_S3, KA_S4, KA_S7};
+use tokio::time::Instant;
 
 use super::confirm::{Key, keys_of};
 use super::env::Env;
@@ -15,10 +17,13 @@ use super::result::{CaseResult, Evidence};
 use super::unit::{self, Unit};
 use crate::case::Case;
 
-/// So many more looks side by side decide whether what is a matter of time was seen by chance, and as many again, so many times at
-/// most, where all of them saw it: on a line that stands still every few seconds a long case meets that more often than not.
+/// So many more looks side by side decide whether what is a matter of time was seen by chance, and as many again, so many
+/// times at most and as long as there is time, where all of them saw it: on a line that stands still every few seconds a case meets that more often than not.
 const MORE_LOOKS: usize = 4;
 const MORE_TIMES: usize = 3;
+const TIME_FOR_MORE: Duration = Duration::from_secs(15);
+/// So often a look is tried that decides nothing.
+const TRIES: usize = 2;
 
 /// What a second look came to, and a third one, if it was clean.
 pub(super) type Looks = (Box<CaseResult>, Option<Box<CaseResult>>);
@@ -29,11 +34,11 @@ pub(super) async fn again(env: &Arc<Env>, case: &'static Case, first: Evidence, 
     if side_by_side && is_a_matter_of_time(&keys) {
         return Some((look_often(env, case, MORE_LOOKS + 1, &first).await?, None));
     }
-    let Unit::Done(mut second) = unit::run(env, case).await else { return None };
+    let started = Instant::now();
+    let mut second = decided(env, case).await?;
     if is_only_late(&keys) && passed(second.verdict) {
-        let third = unit::run(env, case).await;
-        let Unit::Done(third) = third else { return Some((second, None)) };
-        return Some((second, Some(third).filter(|third| passed(third.verdict))));
+        let third = decided(env, case).await.filter(|third| passed(third.verdict));
+        return Some((second, third));
     }
     for _ in 0..MORE_TIMES {
         if !is_a_matter_of_time(&seen_in(&second, &first)) {
@@ -41,8 +46,29 @@ pub(super) async fn again(env: &Arc<Env>, case: &'static Case, first: Evidence, 
         }
         let least = look_often(env, case, MORE_LOOKS, &first).await;
         second = least.into_iter().fold(second, |second, least| of_less(second, least, &first));
+        if started.elapsed() >= TIME_FOR_MORE {
+            break;
+        }
     }
     Some((second, None))
+}
+
+/// One more run of the case, which is tried again where nothing comes of it; `None` where the subject had no room for it.
+async fn decided(env: &Arc<Env>, case: &'static Case) -> Option<Box<CaseResult>> {
+    let mut last = None;
+    for _ in 0..TRIES {
+        let Unit::Done(look) = unit::run(env, case).await else { break };
+        let is_decided = decides(look.verdict);
+        last = Some(look);
+        if is_decided {
+            break;
+        }
+    }
+    last
+}
+
+fn decides(verdict: Verdict) -> bool {
+    passed(verdict) || verdict.is_failure()
 }
 
 /// What both have found. Lateness counts only on the same connection of the case: a server that is late there is late there each time,
@@ -84,7 +110,8 @@ pub(super) fn is_only_late(found: &BTreeSet<Key>) -> bool {
 async fn look_often(env: &Arc<Env>, case: &'static Case, times: usize, first: &Evidence) -> Option<Box<CaseResult>> {
     let looks = join_all((0..times).map(|_| unit::run(env, case))).await;
     let seen = looks.into_iter().filter_map(|look| match look {
-        Unit::Done(result) if result.evidence.is_some() => Some(result),
+        // A look that decides nothing acquits nobody.
+        Unit::Done(result) if result.evidence.is_some() && decides(result.verdict) => Some(result),
         _ => None,
     });
     seen.reduce(|least, look| of_less(least, look, first))

@@ -69,8 +69,6 @@ pub(crate) const CONTROL_BEFORE: u32 = 998;
 pub(crate) const CONTROL_AFTER: u32 = 999;
 /// How many control sessions a suspect must outlive that is the first of its kind; the judge asks for as many.
 pub(super) const CONTROLS: usize = 3;
-/// A control session shows nothing of a silence unless it ends after the silence has begun, also where the clock jumps.
-const WITNESS_AFTER_US: u64 = 1_000;
 /// What the wait for a timer outlasts the timer's own bound by.
 const TIMER_MARGIN_US: u64 = 200_000;
 /// Who moves so often while it is watched is not watched any longer.
@@ -171,7 +169,8 @@ impl<'a> Wait<'a> {
             let lasts_us = timer.due_us.saturating_sub(self.recorder.last_us(self.conn));
             let due_us = timer.due_us + lasts_us / 100 * (self.stretch_percent() - 100);
             let margin_us = TIMER_MARGIN_US / 100 * self.scale_percent();
-            return (Some(timer.since_us + WITNESS_AFTER_US), (due_us + margin_us).min(latest_us));
+            // A control session that is slow itself moves the moment from which on the timer may fire; it must still end behind it.
+            return (Some(due_us.min(latest_us)), (due_us + margin_us).min(latest_us));
         }
         let owed = self.recorder.owed_by_server(self.conn);
         let limits = self.recorder.limits(self.conn);
