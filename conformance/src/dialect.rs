@@ -61,18 +61,21 @@ pub fn spoken(dialect: &Dialect) -> Option<Spoken> {
         return None;
     }
     let not_binding = dialect.not_applicable().iter().map(ToString::to_string).collect();
-    let lacks = MESSAGES.iter().filter(|(_, capability)| dialect.lacks(*capability));
-    Some(Spoken {
-        name: dialect.name().to_owned(),
-        not_binding,
-        lacks: lacks.map(|(message, _)| (*message).to_owned()).collect(),
-    })
+    let messages = MESSAGES.iter().filter(|(_, capability)| dialect.lacks(*capability)).map(|(message, _)| *message);
+    let carries = |kind, member: &str| dialect.carried(kind).is_some_and(|members| members.contains(member));
+    let members = MEMBERS.iter().filter(|(_, kind, member)| !carries(kind, member)).map(|(name, ..)| *name);
+    let lacks = messages.chain(members).map(str::to_owned).collect();
+    Some(Spoken { name: dialect.name().to_owned(), not_binding, lacks })
 }
 
-/// The types of the messages that a wire may have nothing for.
+/// The types of the messages that a wire may have nothing for, and the members that it may not tell.
 pub(crate) fn message_types() -> impl Iterator<Item = &'static str> {
-    MESSAGES.iter().map(|(message, _)| *message)
+    MESSAGES.iter().map(|(message, _)| *message).chain(MEMBERS.iter().map(|(name, ..)| *name))
 }
+
+/// What a message may not tell on a wire that has the message, by which everything changes.
+const MEMBERS: &[(&str, &str, &str)] =
+    &[("error.fatal", "error", "/fatal"), ("session_ended.complete", "session_ended", "/complete")];
 
 /// The messages that a wire may have nothing for. `ready` and `session_ended` are made up where there are none.
 const MESSAGES: &[(&str, Capability)] = &[

@@ -68,6 +68,7 @@ impl Case {
     pub fn messages(&self) -> BTreeSet<&str> {
         let mut found = BTreeSet::new();
         step::messages(&self.steps, &mut found);
+        found.extend(self.script.iter().flat_map(|script| script.messages()));
         found
     }
 

@@ -10,6 +10,7 @@ use super::subject;
 use super::{UsageError, positive};
 use crate::case::Case;
 use crate::client::{self, ClientPlan, Launch, Program, Stdin};
+use crate::dialect;
 use crate::exit;
 use crate::redact::Redactor;
 use crate::report::{Context, Progress};
@@ -32,9 +33,12 @@ pub(super) struct ClientArgs {
     /// The credential that the client shows. A command has it from you; a driver is told it, and without it one that is made up.
     #[arg(long, value_name = "TOKEN", env = "LASTWORD_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// The path of the URL that the client is given.
-    #[arg(long, value_name = "PATH", default_value = "/v1/listen")]
-    path: String,
+    /// The wire that the client speaks: a dialect that comes with the harness, or a file that describes one.
+    #[arg(long, value_name = "NAME|FILE", default_value = "lastword")]
+    dialect: String,
+    /// The path of the URL that the client is given [default: /v1/listen, or that of the dialect].
+    #[arg(long, value_name = "PATH")]
+    path: Option<String>,
     /// How many clients run side by side. Without it: as many as there are processors.
     #[arg(long, value_name = "N", value_parser = positive)]
     jobs: Option<usize>,
@@ -46,6 +50,8 @@ pub(super) struct ClientArgs {
     #[arg(last = true, value_name = "COMMAND", required = true)]
     command: Vec<OsString>,
 }
+
+const DEFAULT_PATH: &str = "/v1/listen";
 
 /// How audio is written to a command.
 #[derive(Clone, Copy, ValueEnum)]
@@ -71,6 +77,9 @@ pub(super) fn run(arguments: &ClientArgs) -> Result<u8, UsageError> {
         (false, Some(Form::Pcm)) => Stdin::Pcm,
         (false, None) => Stdin::Null,
     };
+    let dialect = dialect::choose(&arguments.dialect).map_err(UsageError::from)?;
+    let own_path = Some(dialect.socket_path()).filter(|path| !path.is_empty());
+    let path = arguments.path.clone().or(own_path).unwrap_or_else(|| DEFAULT_PATH.to_owned());
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let made_up = arguments.driver.then(|| client::MADE_UP_TOKEN.to_owned());
     let token = arguments.token.clone().or(made_up);
@@ -78,7 +87,8 @@ pub(super) fn run(arguments: &ClientArgs) -> Result<u8, UsageError> {
         launch: Launch { program: Program::Command(arguments.command.clone()), stdin },
         cases,
         jobs: arguments.jobs.unwrap_or(processors),
-        path: arguments.path.clone(),
+        path,
+        dialect: Some(dialect).filter(|dialect| !dialect.is_native()),
         token: token.clone(),
         stream_ms: arguments.stream_ms,
         seed: arguments.report.seed,
@@ -111,6 +121,9 @@ fn again(arguments: &ClientArgs, command: &str) -> String {
     let mut words = vec!["lastword certify client".to_owned()];
     if arguments.driver {
         words.push("--driver".to_owned());
+    }
+    if arguments.dialect != "lastword" {
+        words.push(format!("--dialect {}", quote(&arguments.dialect)));
     }
     match arguments.stdin {
         Some(Form::Wav) => words.push("--stdin wav".to_owned()),

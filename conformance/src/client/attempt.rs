@@ -16,6 +16,7 @@ use super::run::Env;
 use super::script::{Ask, Play, Script};
 use super::serve::Heard;
 use crate::case::Case;
+use crate::dialect;
 use crate::record::Recorder;
 
 /// What a case brought.
@@ -60,6 +61,7 @@ pub(super) async fn attempt(env: &Arc<Env>, case: &Case, script: &Script) -> Res
     let mut header = Header::new(Side::Client);
     header.case = Some(case.id.clone());
     header.seed = Some(env.seed);
+    header.dialect = env.dialect.and_then(dialect::spoken);
     let recorder = Arc::new(Recorder::new(header, &env.options()));
     let numbers = Arc::new(Numbers::default());
     let mut attempted = Attempted { trace: recorder.trace(), unmet: Vec::new(), tail: Vec::new(), lacks: Vec::new() };
@@ -67,6 +69,7 @@ pub(super) async fn attempt(env: &Arc<Env>, case: &Case, script: &Script) -> Res
         let shared = Shared {
             label: format!("run {}", index + 1),
             token: env.token.clone(),
+            dialect: env.dialect,
             numbers: Arc::clone(&numbers),
             heard: Arc::new(Heard::default()),
             recorder: Arc::clone(&recorder),

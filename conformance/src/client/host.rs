@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use lastword_dialects::{Dialect, Upgrade};
 use lastword_spec::PROTOCOL;
 use lastword_spec::trace::{EventKind, Open, Shown};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
@@ -20,8 +21,9 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use super::script::{Play, Upgrade};
+use super::script::{self, Play};
 use super::serve::{Heard, serve};
+use super::tongue::Tongue;
 use crate::record::Recorder;
 
 /// A listening scripted server. Dropping it ends every connection.
@@ -77,6 +79,8 @@ pub(super) struct Shared {
     pub(super) label: String,
     /// The credential that the client was given, if it was given one.
     pub(super) token: Option<String>,
+    /// What the client speaks, where it is not version 1.
+    pub(super) dialect: Option<&'static Dialect>,
     pub(super) numbers: Arc<Numbers>,
     pub(super) heard: Arc<Heard>,
     pub(super) recorder: Arc<Recorder>,
@@ -166,39 +170,53 @@ impl Transport for DuplexStream {
 async fn connection<S: Transport>(conn: u32, mut stream: S, play: &Play, shared: &Shared) {
     let recorder = &shared.recorder;
     match play.upgrade {
-        Upgrade::Accept => {}
-        Upgrade::Drop => {
+        script::Upgrade::Accept => {}
+        script::Upgrade::Drop => {
             recorder
                 .note(conn, EventKind::ConnectFailed { error: "the server ended the transport at once".to_owned() });
             return;
         }
-        Upgrade::Silent => {
+        script::Upgrade::Silent => {
             recorder.note(conn, EventKind::Note("the server never answers this upgrade".to_owned()));
             recorder.note(conn, EventKind::Reads { reads: false });
             // The request is taken and the end of the transport is seen; there is no answer to either.
             let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
             return;
         }
-        Upgrade::Refuse(status) => return refuse(conn, stream, status, recorder).await,
+        script::Upgrade::Refuse(status) => return refuse(conn, stream, status, recorder).await,
     }
     let reset = Arc::new(AtomicBool::new(false));
     let line = Line { stream, reset: Arc::clone(&reset) };
     let opening = Mutex::new(None);
+    let mut tongue = shared.dialect.map(|dialect| Tongue::new(dialect, conn));
     let config = WebSocketConfig::default().read_buffer_size(16 << 10);
     let upgraded = accept_hdr_async_with_config(
         line,
         |request: &Request, response: Response| {
-            let (response, open) = answer(request, response, shared);
-            *opening.lock().unwrap_or_else(PoisonError::into_inner) = Some(open);
+            let (mut response, open) = answer(request, response, shared);
+            let asked = asked_for(request, &open);
+            if let Some(selected) = tongue.as_ref().map(|tongue| tongue.subprotocol(&asked)) {
+                select(&mut response, selected);
+            }
+            *opening.lock().unwrap_or_else(PoisonError::into_inner) = Some((open, asked));
             Ok(response)
         },
         Some(config),
     );
     match upgraded.await {
         Ok(socket) => {
-            let open = opening.into_inner().unwrap_or_else(PoisonError::into_inner).unwrap_or_default();
+            let (mut open, asked) = opening.into_inner().unwrap_or_else(PoisonError::into_inner).unwrap_or_default();
+            if let Some(tongue) = &mut tongue {
+                tongue.take(&asked);
+                open.authorization = Some(shown(tongue.token().as_deref(), shared.token.as_deref()));
+                open.url = open.url.map(|url| url.split('?').next().unwrap_or_default().to_owned());
+            }
             recorder.note(conn, EventKind::Open(open));
-            serve(conn, socket, play, recorder, &reset, &shared.heard).await;
+            let spoken = tongue.map(|mut tongue| {
+                let said = tongue.opened(conn, recorder);
+                (tongue, said)
+            });
+            serve(conn, socket, play, recorder, &reset, &shared.heard, spoken).await;
         }
         Err(error) => recorder.note(conn, EventKind::ConnectFailed { error: format!("no upgrade: {error}") }),
     }
@@ -232,6 +250,33 @@ fn answer(request: &Request, mut response: Response, shared: &Shared) -> (Respon
         ..Open::default()
     };
     (response, open)
+}
+
+/// The upgrade as a translator takes it.
+fn asked_for(request: &Request, open: &Open) -> Upgrade {
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    Upgrade {
+        url: request.uri().to_string(),
+        headers: request.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+        subprotocols: open.offered.clone(),
+    }
+}
+
+/// Selects this subprotocol and no other.
+fn select(response: &mut Response, selected: Option<String>) {
+    response.headers_mut().remove(header::SEC_WEBSOCKET_PROTOCOL);
+    if let Some(value) = selected.and_then(|name| HeaderValue::try_from(name).ok()) {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, value);
+    }
+}
+
+/// What a credential is worth, beside the one that the client was given.
+fn shown(showed: Option<&str>, given: Option<&str>) -> Shown {
+    match (showed, given) {
+        (None, _) => Shown::None,
+        (Some(showed), Some(given)) if showed == given => Shown::Good,
+        (Some(_), _) => Shown::Wrong,
+    }
 }
 
 /// Answers the upgrade with an HTTP status.

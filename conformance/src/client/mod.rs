@@ -10,6 +10,7 @@ mod run;
 mod script;
 mod serve;
 mod stage;
+mod tongue;
 
 pub use catalogue::catalogue;
 pub use launch::{EndsAs, Launch, LaunchError, Program, Stdin, Surroundings};

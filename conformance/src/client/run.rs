@@ -6,6 +6,7 @@ use std::io::{Cursor, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use lastword_dialects::Dialect;
 use lastword_judge::{Options, judge};
 use lastword_spec::finding::Verdict;
 use lastword_spec::trace::InputEnd;
@@ -16,7 +17,8 @@ use tokio::time::Instant;
 use super::attempt::{Attempted, attempt};
 use super::launch::{Launch, LaunchError, Stdin};
 use crate::case::Case;
-use crate::run::{Calibration, CaseResult, Confirmation, Evidence, Knowledge, Observer, Run, skipped};
+use crate::dialect;
+use crate::run::{Calibration, CaseResult, Confirmation, Evidence, Knowledge, Observer, Run, skip, skipped};
 use crate::speech::{SAMPLE_RATE_HZ, Speech};
 use crate::verdict::{self, Circumstances};
 
@@ -30,6 +32,8 @@ pub struct ClientPlan {
     pub jobs: usize,
     /// The path of the URL that the client is given.
     pub path: String,
+    /// What the client speaks, where it is not version 1.
+    pub dialect: Option<&'static Dialect>,
     /// The credential that the client is given, if it is given one.
     pub token: Option<String>,
     /// How much audio the command streams by itself, where the harness does not hand it over.
@@ -46,6 +50,7 @@ pub struct ClientPlan {
 pub(super) struct Env {
     pub(super) launch: Launch,
     pub(super) path: String,
+    pub(super) dialect: Option<&'static Dialect>,
     pub(super) token: Option<String>,
     pub(super) seed: u64,
     pub(super) max_wait_ms: u64,
@@ -64,6 +69,17 @@ pub(super) struct Audio {
 impl Env {
     pub(super) fn options(&self) -> Options {
         Options { time_scale_percent: 100, secrets: self.token.iter().cloned().collect() }
+    }
+
+    /// What verdicts depend on besides the traces.
+    fn knowledge(&self) -> Knowledge {
+        Knowledge {
+            secrets: self.options().secrets,
+            has_credential: self.token.is_some(),
+            max_wait_ms: self.max_wait_ms,
+            dialect: self.dialect.and_then(dialect::spoken),
+            ..Knowledge::default()
+        }
     }
 
     /// Speech of this length, over and over; as samples, as a WAV file in memory and on disk.
@@ -123,6 +139,7 @@ pub async fn run(plan: ClientPlan, observer: &dyn Observer) -> Result<Run, Launc
     let env = Arc::new(Env {
         launch: plan.launch,
         path: plan.path,
+        dialect: plan.dialect,
         token: plan.token,
         seed: plan.seed,
         max_wait_ms: plan.max_wait_ms,
@@ -140,12 +157,7 @@ pub async fn run(plan: ClientPlan, observer: &dyn Observer) -> Result<Run, Launc
     Ok(Run {
         planned: total,
         calibration,
-        knowledge: Knowledge {
-            secrets: env.options().secrets,
-            has_credential: env.token.is_some(),
-            max_wait_ms: env.max_wait_ms,
-            ..Knowledge::default()
-        },
+        knowledge: env.knowledge(),
         alone: None,
         suite: None,
         transcripts: None,
@@ -227,6 +239,9 @@ async fn one(env: &Arc<Env>, case: &'static Case) -> CaseResult {
     let Some(script) = &case.script else {
         return skipped(case, Verdict::HarnessError, "this is no case about a client");
     };
+    if let Some((verdict, why)) = skip(&env.knowledge(), case) {
+        return skipped(case, verdict, &why);
+    }
     if script.level > 0 && env.launch.stdin != Stdin::Driver {
         return skipped(case, Verdict::NotTested, "only a driver can show it: --driver");
     }

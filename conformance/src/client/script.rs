@@ -1,6 +1,8 @@
 //! Owns the vocabulary of plays: what the scripted server does to a client, as typed data. A play says what is sent and when;
 //! it never says what a right client does, for that is the judge's.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -22,6 +24,28 @@ pub struct Script {
     pub patient: bool,
     /// What the server does; one play for each run of the client within the case, one after the other.
     pub plays: Vec<Play>,
+}
+
+impl Script {
+    /// The types of the messages without which the case means nothing.
+    pub(crate) fn messages(&self) -> BTreeSet<&'static str> {
+        let calls = self.calls.iter().filter_map(|call| match call {
+            Ask::Flush => Some("flush"),
+            Ask::Start | Ask::Push(_) | Ask::End | Ask::Close | Ask::Await(_) | Ask::Wait(_) => None,
+        });
+        let acts = self
+            .plays
+            .iter()
+            .flat_map(|play| play.config.iter().chain(&play.end).chain(play.when.iter().flat_map(|when| &when.acts)));
+        let acts = acts.filter_map(|act| match act {
+            Act::Partial => Some("partial"),
+            Act::Error(error) if error.fatal => Some("error.fatal"),
+            Act::Error(_) => Some("error"),
+            Act::Ended(ended) if !ended.complete => Some("session_ended.complete"),
+            _ => None,
+        });
+        calls.chain(acts).collect()
+    }
 }
 
 /// One thing that a driver is asked for, or that is waited for between two of them.

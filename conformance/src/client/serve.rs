@@ -20,15 +20,31 @@ use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use super::script::{Act, Form, Play, ServerError};
 use super::stage::Stage;
+use super::tongue::{Meant, Tongue};
 use crate::record::Recorder;
 
 /// What the reader hands to the player.
 enum Incoming {
     Text(String),
     Audio(Bytes),
+    /// To be written back as it stands.
+    Reply(Message),
     Close,
     Over,
 }
+
+impl From<Meant> for Incoming {
+    fn from(meant: Meant) -> Self {
+        match meant {
+            Meant::Text(text) => Self::Text(text),
+            Meant::Audio(bytes) => Self::Audio(bytes),
+            Meant::Reply(message) => Self::Reply(message),
+        }
+    }
+}
+
+/// The translator of a connection on which another wire is spoken, and what its upgrade said.
+pub(super) type Spoken = (Tongue, Vec<Meant>);
 
 /// What has been heard of the client's input in one run, over all its connections.
 #[derive(Default)]
@@ -69,14 +85,21 @@ pub(super) async fn serve<S>(
     recorder: &Arc<Recorder>,
     reset: &AtomicBool,
     heard: &Heard,
+    spoken: Option<Spoken>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (writer, reader) = socket.split();
     let (reads, may_read) = watch::channel(true);
     let (handing, incoming) = mpsc::unbounded_channel();
-    let reading = tokio::spawn(read(conn, reader, Arc::clone(recorder), may_read, handing));
-    let stage = Stage::new(&play.limits);
+    let (tongue, said) = spoken.map_or((None, Vec::new()), |(tongue, said)| (Some(tongue), said));
+    for meant in said {
+        // The receiver stands right here.
+        let _ = handing.send(Incoming::from(meant));
+    }
+    let reading = tokio::spawn(read(conn, reader, tongue.clone(), Arc::clone(recorder), may_read, handing));
+    // A wire that announces no limits leaves a client with the usual ones.
+    let stage = if tongue.is_some() { Stage::unannounced() } else { Stage::new(&play.limits) };
     let mut player = Player {
         heard,
         conn,
@@ -90,6 +113,7 @@ pub(super) async fn serve<S>(
         is_mute: false,
         is_over: false,
         next_when: 0,
+        tongue,
     };
     player.run().await;
     drop(player);
@@ -111,6 +135,8 @@ struct Player<'a, S> {
     is_over: bool,
     /// The next of the play's points of the audio.
     next_when: usize,
+    /// The translator, where the client speaks another wire.
+    tongue: Option<Tongue>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
@@ -119,6 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
             match self.incoming.recv().await {
                 Some(Incoming::Text(text)) => self.text(&text).await,
                 Some(Incoming::Audio(bytes)) => self.audio(&bytes).await,
+                Some(Incoming::Reply(message)) => self.send(message).await,
                 Some(Incoming::Close) => {
                     // The library has queued the answer; this sends it.
                     let _ = self.writer.flush().await;
@@ -288,8 +315,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
             self.conn,
             EventKind::Close { from: Side::Server, code: Some(CloseCode(code)), reason: String::new() },
         );
-        let frame = CloseFrame { code: WireCode::from(code), reason: "".into() };
-        let _ = self.writer.send(Message::Close(Some(frame))).await;
+        let code = self.tongue.as_ref().map_or(Some(code), |tongue| tongue.close_code(code));
+        let frame = code.map(|code| CloseFrame { code: WireCode::from(code), reason: "".into() });
+        let _ = self.writer.send(Message::Close(frame)).await;
         let bound = Duration::from_millis(self.stage.limits().close_ms);
         let _ = tokio::time::timeout(bound, async {
             while !matches!(self.incoming.recv().await, None | Some(Incoming::Over)) {}
@@ -314,10 +342,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
     }
 
     async fn say(&mut self, message: &Value) {
-        self.send_text(written(message, self.play.form)).await;
+        let form = if self.tongue.is_some() { Form::Usual } else { self.play.form };
+        self.send_text(written(message, form)).await;
     }
 
     async fn send_text(&mut self, text: String) {
+        if let Some(tongue) = &self.tongue {
+            for frame in tongue.say(self.conn, self.recorder, &text) {
+                self.send(frame).await;
+            }
+            return;
+        }
         self.recorder.note(self.conn, EventKind::Text { from: Side::Server, text: text.clone() });
         self.send(Message::text(text)).await;
     }
@@ -368,6 +403,7 @@ fn escaped(value: &Value) -> String {
 async fn read<S: AsyncRead + AsyncWrite + Unpin>(
     conn: u32,
     mut stream: SplitStream<WebSocketStream<S>>,
+    tongue: Option<Tongue>,
     recorder: Arc<Recorder>,
     mut may_read: watch::Receiver<bool>,
     handing: mpsc::UnboundedSender<Incoming>,
@@ -395,6 +431,18 @@ async fn read<S: AsyncRead + AsyncWrite + Unpin>(
             return;
         }
         let is_over = !matches!(next, Some(Ok(_)));
+        if let (Some(tongue), Some(Ok(message))) = (&tongue, &next) {
+            let meant = match message {
+                Message::Close(close) => tongue.hear_close(conn, &recorder, close.as_ref()),
+                other => tongue.hear(conn, &recorder, other),
+            };
+            if meant.into_iter().any(|one| handing.send(Incoming::from(one)).is_err()) {
+                return;
+            }
+            if matches!(message, Message::Text(_) | Message::Binary(_)) {
+                continue;
+            }
+        }
         let handed = match next {
             Some(Ok(Message::Text(text))) => {
                 recorder.note(conn, EventKind::Text { from, text: text.as_str().to_owned() });

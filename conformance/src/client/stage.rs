@@ -38,6 +38,16 @@ impl Stage {
     pub(super) fn new(limits: &Map<String, Value>) -> Self {
         let mut all = usual_limits();
         all.extend(limits.clone());
+        Self::with(all)
+    }
+
+    /// A stage whose limits nobody is told: those that the specification has for such a case.
+    pub(super) fn unannounced() -> Self {
+        let limits = serde_json::to_value(Limits::DEFAULT).ok();
+        Self::with(limits.and_then(|limits| limits.as_object().cloned()).unwrap_or_default())
+    }
+
+    fn with(all: Map<String, Value>) -> Self {
         Self {
             bytes_per_ms: 32,
             audio: json!({"encoding": "pcm_s16le", "sample_rate_hz": 16_000, "channels": 1}),

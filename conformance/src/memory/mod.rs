@@ -102,6 +102,7 @@ pub async fn certify(plan: Plan) -> Certified {
 #[must_use]
 pub fn client_plan(program: client::Program, stdin: client::Stdin) -> ClientPlan {
     ClientPlan {
+        dialect: None,
         launch: client::Launch { program, stdin },
         cases: client::catalogue().iter().collect(),
         jobs: client::catalogue().len(),

@@ -67,7 +67,7 @@ pub struct Spoken {
     pub name: String,
     /// The IDs of the requirements that cannot be kept or seen in it. Nobody is judged by them.
     pub not_binding: Vec<String>,
-    /// The messages of this protocol that it has nothing for.
+    /// The messages of this protocol that it has nothing for, and `TYPE.MEMBER` for what a message of it does not tell.
     pub lacks: Vec<String>,
 }
 

@@ -11,8 +11,8 @@ import websockets
 
 KEEPALIVE_EVERY_S = 1.0
 FRAME_MS = 100
-READY_WITHIN_S = 30
-SILENT_FOR_S = 30
+READY_WITHIN_S = 10
+SILENT_FOR_S = 20
 
 
 class Incomplete(Exception):
@@ -33,6 +33,7 @@ class Stream:
         self.output = asyncio.Queue()
         self.ended = False
         self.failed = None
+        self.patience = None
         self.task = asyncio.create_task(self.run())
 
     def push(self, audio):
@@ -72,8 +73,11 @@ class Stream:
 
     async def run(self):
         try:
-            async with websockets.connect(self.url, max_size=2**20) as socket:
-                await self.session(socket)
+            async with websockets.connect(self.url, max_size=2**20, close_timeout=2) as socket:
+                try:
+                    await self.session(socket)
+                finally:
+                    await socket.close(1000)
         except (OSError, TimeoutError, websockets.WebSocketException) as error:
             self.failed = self.failed or f"the connection failed: {error}"
         except Incomplete as error:
@@ -112,6 +116,7 @@ class Stream:
             self.sent_at = asyncio.get_running_loop().time()
             if over and not self.as_it_was:
                 self.sent_at = None
+                self.wait_from_now()
                 return
 
     async def keep_alive(self, socket):
@@ -123,21 +128,32 @@ class Stream:
 
     async def receive(self, socket):
         """To `session_ended`. After the end of the input a service that says nothing for long is gone."""
+        try:
+            async with asyncio.timeout(None) as self.patience:
+                await self.messages(socket)
+        except TimeoutError:
+            raise Incomplete(f"the service said nothing for {SILENT_FOR_S} s after the end") from None
+        except websockets.ConnectionClosed as closed:
+            raise Incomplete(f"the service closed without session_ended ({closed})") from None
+
+    def wait_from_now(self):
+        """The sentinel was sent, or something came after it."""
+        if self.patience is not None and not self.as_it_was:
+            self.patience.reschedule(asyncio.get_running_loop().time() + SILENT_FOR_S)
+
+    async def messages(self, socket):
         while True:
-            bound = SILENT_FOR_S if self.ended and not self.as_it_was else None
-            try:
-                async with asyncio.timeout(bound):
-                    message = read(await socket.recv())
-            except TimeoutError:
-                raise Incomplete(f"the service said nothing for {SILENT_FOR_S} s after the end") from None
-            except websockets.ConnectionClosed as closed:
-                raise Incomplete(f"the service closed without session_ended ({closed})") from None
+            message = read(await socket.recv())
+            if self.sent_at is None:
+                self.wait_from_now()
             match message.get("type"):
                 case "final":
                     self.output.put_nowait(message)
                 case "error":
                     print(f"the service told an error: {message.get('message')}", file=sys.stderr)
                 case "session_ended":
+                    if not self.ended and not self.as_it_was:
+                        raise Incomplete("the service ended the session before the audio was over")
                     return
 
 
