@@ -169,6 +169,7 @@ async fn a_slow_server_with_one_slot_is_judged_one_session_at_a_time_and_passes(
         &["server/end/plain", "server/end/no-audio"],
     )
     .await;
-    assert_eq!(run.jobs_at_end, 1);
+    // Halved until they found room; the last of two cases may find it before the limit has come down to one.
+    assert!(run.jobs_at_end <= 2, "{} side by side", run.jobs_at_end);
     assert!(run.results.iter().all(|result| result.verdict == Verdict::Pass), "{}", page(&run));
 }
