@@ -131,8 +131,9 @@ impl<'d> ClientSide<'d> {
             return vec![Output::Send(Frame::Text(codec::encode(message)))];
         }
         let kind = kind_of(message);
+        let is_second = self.configured;
         match message {
-            ClientMessage::Config(_) if self.configured => self.expect(&ErrorCode::INVALID_STATE),
+            ClientMessage::Config(_) if is_second => self.expect(&ErrorCode::INVALID_STATE),
             ClientMessage::Config(config) => {
                 self.configured = true;
                 self.configure(config);
@@ -146,7 +147,8 @@ impl<'d> ClientSide<'d> {
             ClientMessage::EndOfStream | ClientMessage::Keepalive(_) => {}
         }
         let object = match message {
-            ClientMessage::Config(config) => self.config_object(config),
+            ClientMessage::Config(config) if is_second => self.config_object(config),
+            ClientMessage::Config(_) => self.config_object(&self.session.config),
             _ => message_of(message),
         };
         let mut out = self.written(kind, &object, &[]);
@@ -273,9 +275,10 @@ impl<'d> ClientSide<'d> {
         }
     }
 
-    /// Whether a message brings the configuration on this wire, and not the upgrade.
+    /// Whether a message must bring the configuration on this wire, before any audio.
     fn says_config(&self) -> bool {
-        self.dialect.client.iter().any(|rule| rule.kind == Kind::Config && rule.writes)
+        let optional = self.dialect.connect.config_is_optional;
+        !optional && self.dialect.client.iter().any(|rule| rule.kind == Kind::Config && rule.writes)
     }
 
     /// The configuration for templates. It tells its audio in full: the defaults of v1 are not those of others.
