@@ -167,7 +167,7 @@ impl<'d> ClientSide<'d> {
         if self.dialect.native {
             return vec![Output::Send(Frame::Binary(bytes.to_vec()))];
         }
-        if !self.configured && !bytes.is_empty() && self.says_config() {
+        if !self.configured && !bytes.is_empty() && self.dialect.demands_config() {
             // It need not be answered, but may be until `ready`.
             self.sent_early = true;
             self.session.reject_frame();
@@ -273,12 +273,6 @@ impl<'d> ClientSide<'d> {
         if self.session.token.is_none() {
             self.session.token.clone_from(&config.token);
         }
-    }
-
-    /// Whether a message must bring the configuration on this wire, before any audio.
-    fn says_config(&self) -> bool {
-        let optional = self.dialect.connect.config_is_optional;
-        !optional && self.dialect.client.iter().any(|rule| rule.kind == Kind::Config && rule.writes)
     }
 
     /// The configuration for templates. It tells its audio in full: the defaults of v1 are not those of others.

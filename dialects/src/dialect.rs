@@ -346,6 +346,11 @@ impl Dialect {
         found
     }
 
+    /// Whether a message must bring the configuration on this wire, before any audio.
+    pub(crate) fn demands_config(&self) -> bool {
+        !self.connect.config_is_optional && self.client.iter().any(|rule| rule.kind == Kind::Config && rule.writes)
+    }
+
     /// A rule for writing, of this kind, that admits the message.
     pub(crate) fn writer(&self, kind: Kind, of_client: bool, message: &Value) -> Option<&Rule> {
         let rules = if of_client { &self.client } else { &self.server };
