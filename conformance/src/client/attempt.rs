@@ -281,6 +281,10 @@ async fn ask(env: &Env, script: &Script, url: &str, pcm: &[u8], mut driver: Driv
         Some(hello) if hello.version == VERSION => {
             let whom = format!("the driver drives {}", hello.client);
             shared.recorder.note(shared.numbers.latest(), EventKind::Note(whom));
+            if script.lacking(&Vec::from_iter(hello.lacks)).is_some() {
+                driver.quit().await;
+                return None;
+            }
         }
         Some(hello) => return Some(format!("the driver speaks version {} and not {VERSION}", hello.version)),
         None => return Some("the driver did not say hello".to_owned()),

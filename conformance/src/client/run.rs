@@ -247,7 +247,12 @@ async fn one(env: &Arc<Env>, case: &'static Case) -> CaseResult {
     }
     let began = Instant::now();
     match attempt(env, case, script).await {
-        Ok(attempted) => decide(env, case, attempted, began).0,
+        Ok(attempted) => match script.lacking(&attempted.lacks) {
+            Some(call) => {
+                skipped(case, Verdict::NotTested, &format!("the driver says that its client has no `{call}`"))
+            }
+            None => decide(env, case, attempted, began).0,
+        },
         Err(error) => skipped(case, Verdict::HarnessError, &error.to_string()),
     }
 }

@@ -27,6 +27,16 @@ pub struct Script {
 }
 
 impl Script {
+    /// The first call of the case that a client which lacks these has not.
+    pub(super) fn lacking(&self, lacks: &[String]) -> Option<&'static str> {
+        let calls = self.calls.iter().filter_map(|call| match call {
+            Ask::Flush => Some("flush"),
+            Ask::Close => Some("close"),
+            Ask::Start | Ask::Push(_) | Ask::End | Ask::Await(_) | Ask::Wait(_) => None,
+        });
+        calls.into_iter().find(|call| lacks.iter().any(|lack| lack == call))
+    }
+
     /// The types of the messages without which the case means nothing.
     pub(crate) fn messages(&self) -> BTreeSet<&'static str> {
         let calls = self.calls.iter().filter_map(|call| match call {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 /// The session of one connection, as its server sees it.
 pub(super) struct Stage {
-    bytes_per_ms: u64,
+    bytes_per_s: u64,
     audio: Value,
     limits: Map<String, Value>,
     received_bytes: u64,
@@ -49,7 +49,7 @@ impl Stage {
 
     fn with(all: Map<String, Value>) -> Self {
         Self {
-            bytes_per_ms: 32,
+            bytes_per_s: 32_000,
             audio: json!({"encoding": "pcm_s16le", "sample_rate_hz": 16_000, "channels": 1}),
             limits: all,
             received_bytes: 0,
@@ -81,7 +81,7 @@ impl Stage {
             "mulaw" | "alaw" => 1,
             _ => 2,
         };
-        self.bytes_per_ms = (rate_hz * channels * bytes_per_sample / 1_000).max(1);
+        self.bytes_per_s = rate_hz.saturating_mul(channels).saturating_mul(bytes_per_sample).max(1);
         self.audio = json!({"encoding": encoding, "sample_rate_hz": rate_hz, "channels": channels});
     }
 
@@ -95,7 +95,7 @@ impl Stage {
     }
 
     pub(super) fn received_ms(&self) -> u64 {
-        self.received_bytes / self.bytes_per_ms
+        self.received_bytes.saturating_mul(1_000) / self.bytes_per_s
     }
 
     pub(super) fn ready(&self) -> Value {
@@ -185,4 +185,18 @@ fn usual_limits() -> Map<String, Value> {
         unreachable!("limits are an object")
     };
     limits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn audio_is_counted_exactly_where_a_millisecond_is_no_whole_number_of_bytes() {
+        let mut stage = Stage::new(&Map::new());
+        let config = json!({"audio": {"encoding": "pcm_s16le", "sample_rate_hz": 44_100, "channels": 1}});
+        stage.configure(config.as_object().expect("an object"));
+        stage.hears(88_200);
+        assert_eq!(stage.received_ms(), 1_000);
+    }
 }
