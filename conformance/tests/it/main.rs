@@ -7,6 +7,7 @@ mod command;
 mod controls;
 mod counterexamples;
 mod dialect;
+mod dialect_client;
 mod explore;
 mod peer;
 mod replay;
