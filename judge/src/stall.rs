@@ -67,7 +67,11 @@ pub(crate) fn gave_up(conn: &mut Conn, at: At, quiescent: bool) {
     let due_us = debt.as_ref().map_or(u64::MAX, |debt| debt.due_us);
     let told = conn.progress.told_us.is_some_and(|told| at.t_us.saturating_sub(told) <= two_intervals_us);
     let step_us = conn.scale.patience_us(conn.limits.max_step_ms);
-    let stood_still_us = progress::stood_still_us(conn, at.t_us).filter(|still| told && *still > step_us);
+    // A fatal error comes behind the finals of the audio that is not worked on yet.
+    let for_finals = debt.as_ref().is_some_and(|debt| debt.what.starts_with("fatal")) && conn.audio.accepted_bytes > 0;
+    let behind_work_us = for_finals.then(|| at.t_us.saturating_sub(conn.restarted_us(since_us)));
+    let stood_still_us = progress::stood_still_us(conn, at.t_us).or(behind_work_us);
+    let stood_still_us = stood_still_us.filter(|still| told && *still > step_us);
     let heard_of_late =
         conn.heard_us.is_some_and(|heard| heard > since_us && at.t_us.saturating_sub(heard) <= two_intervals_us);
     let moved_us = conn.progress.moved_us.map_or(since_us, |moved| moved.max(since_us));

@@ -199,6 +199,8 @@ pub enum Outcome {
         total_us: u64,
         /// The longest silence in that time.
         gap_us: u64,
+        /// The longest time in it in which nothing moved, whatever `progress` was told.
+        still_us: u64,
     },
     /// The session ended without it.
     Ended {

@@ -199,7 +199,9 @@ impl Tree {
 
     /// One build folder for all, and tests that do the same each time and leave nothing behind.
     fn prepare(&self, mut command: Command) -> Command {
-        command.env("CARGO_TARGET_DIR", &self.build).env("INSTA_UPDATE", "no").env("RUST_BACKTRACE", "0");
+        command.env("CARGO_TARGET_DIR", &self.build).env("RUST_BACKTRACE", "0");
+        // To show how a long snapshot differs takes longer than all tests.
+        command.env("INSTA_UPDATE", "no").env("INSTA_OUTPUT", "none");
         command.env_remove("INSTA_FORCE_PASS").env_remove("RUSTFLAGS").env_remove("CARGO_MUTANTS_JOBS");
         // In their order, so that the broad tests, whose names come last, run only where no other fails.
         command.env("RUST_TEST_THREADS", "1");

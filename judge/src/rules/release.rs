@@ -54,6 +54,8 @@ struct Act {
 #[derive(Clone, Debug)]
 enum Said {
     Message(String),
+    /// `progress`, with the audio that it says is processed.
+    Progress(u64),
     /// The end, by a message that is not what was owed, or by the transport.
     Over {
         by_close: bool,
@@ -77,6 +79,7 @@ impl Record {
     fn pays(&self, act: &Act, what: &str) -> bool {
         match &act.what {
             Said::Message(kind) => what.split(' ').next() == Some(kind),
+            Said::Progress(_) => false,
             Said::Over { by_close } => *by_close && what == "Close",
         }
     }
@@ -117,6 +120,7 @@ fn said(text: &str) -> Said {
         Ok(Decoded::Message(ServerMessage::SessionEnded(ended))) if ended.reason != EndReason::COMPLETED => {
             Said::Over { by_close: false }
         }
+        Ok(Decoded::Message(ServerMessage::Progress(progress))) => Said::Progress(progress.audio_processed_ms),
         Ok(Decoded::Message(message)) => Said::Message(message.message_type().to_owned()),
         Ok(Decoded::Unknown { .. }) => Said::Message(String::new()),
         Err(fault) => Said::Message(fault.message_type.unwrap_or_default()),
@@ -156,14 +160,24 @@ fn outcome(record: &Record, what: &str, scale: Scale) -> (Outcome, Option<u64>) 
     }
 }
 
-/// It came by itself: after how long, and with how long a silence.
+/// It came by itself: after how long, with how long a silence, and with how long a time in which nothing moved.
 fn by_itself(record: &Record, since_us: u64, paying: &Act) -> Outcome {
     let upto_us = paying.at.t_us;
-    let heard = record.acts.iter().map(|act| act.at.t_us).filter(|t_us| *t_us > since_us && *t_us <= upto_us);
-    let (gap_us, _) = heard
-        .chain([upto_us])
-        .fold((0, since_us), |(longest, from), t_us| (longest.max(t_us.saturating_sub(from)), t_us));
-    Outcome::ByItself { total_us: upto_us.saturating_sub(since_us), gap_us }
+    let until_now = || record.acts.iter().filter(|act| act.at.t_us <= upto_us);
+    let longest_us = |times: &mut dyn Iterator<Item = u64>| {
+        let times = times.filter(|t_us| *t_us > since_us).chain([upto_us]);
+        times.fold((0, since_us), |(longest, from), t_us| (longest.max(t_us.saturating_sub(from)), t_us)).0
+    };
+    let gap_us = longest_us(&mut until_now().map(|act| act.at.t_us));
+    let mut processed_ms = None;
+    let still_us = longest_us(&mut until_now().filter_map(|act| {
+        let moves = match act.what {
+            Said::Progress(ms) => processed_ms.replace(ms).is_some_and(|before| before < ms),
+            Said::Message(_) | Said::Over { .. } => true,
+        };
+        moves.then_some(act.at.t_us)
+    }));
+    Outcome::ByItself { total_us: upto_us.saturating_sub(since_us), gap_us, still_us }
 }
 
 /// The debt that the probes of a connection are about: what most of them were owed at their stimulus.
@@ -209,7 +223,8 @@ pub(crate) fn rows(probes: &[&Conn], what: &str) -> Vec<ProbeRow> {
 
 /// What is released may be work: a last segment is decoded before its final comes, and that takes as long as it takes. A stimulus
 /// released what followed it not at once if it followed in every repetition, and without the stimulus it came in none, or later
-/// than in all of these; then the delay since the stimulus must be the same too, whenever the stimulus was given.
+/// than in all of these; then the delay since the stimulus must be the same too, whenever the stimulus was given. Where it
+/// followed at once no work was left.
 fn promote(row: &mut ProbeRow, delays: &[Option<u64>], control: &ProbeRow, scale: Scale) {
     let total_of = |outcome: &Outcome| match outcome {
         Outcome::Released { total_us, .. } | Outcome::ByItself { total_us, .. } => Some(*total_us),
@@ -223,7 +238,8 @@ fn promote(row: &mut ProbeRow, delays: &[Option<u64>], control: &ProbeRow, scale
     }
     if let Some(shortest_us) = control.outcomes.iter().filter_map(total_of).min() {
         let earlier = tried().filter_map(|(outcome, _)| total_of(outcome)).all(|us| us < shortest_us / 5 * 4);
-        let (least, most) = (followed.iter().min().unwrap_or(&0), followed.iter().max().unwrap_or(&0));
+        let at_work = || followed.iter().copied().filter(|delay_us| *delay_us > scale.us(PROMPT_MS));
+        let (least, most) = (at_work().min().unwrap_or(0), at_work().max().unwrap_or(0));
         if !earlier || most - least > scale.us(SPREAD_MS).max(most / 4) {
             return;
         }
@@ -272,37 +288,46 @@ pub(crate) fn conclude(rows: &[ProbeRow], debt: &Obligation, limits: &Limits, sc
             others().filter(|row| full(row) && longest_us(row) <= watched_us).map(|row| row.stimulus).collect();
         return (!released.is_empty()).then_some(Conclusion::WaitsFor(released));
     }
-    let mut totals: Vec<u64> = Vec::new();
-    let mut gaps: Vec<u64> = Vec::new();
+    let (mut totals, mut gaps, mut stills) = (Vec::new(), Vec::new(), Vec::new());
     for outcome in &control.outcomes {
-        if let Outcome::ByItself { total_us, gap_us } = outcome {
+        if let Outcome::ByItself { total_us, gap_us, still_us } = outcome {
             totals.push(*total_us);
             gaps.push(*gap_us);
+            stills.push(*still_us);
         }
     }
     totals.sort_unstable();
-    gaps.sort_unstable();
     let middle_us = totals[totals.len() / 2];
-    let (shortest_us, gap_us) = (totals[0], gaps[gaps.len() / 2]);
-    let spread_us = gaps[gaps.len() - 1].saturating_sub(gaps[0]);
-    let constant = spread_us <= scale.us(SPREAD_MS).max(gap_us / 10);
-    // Nothing is told and nothing comes for almost the whole of the time: who works in between is no timer.
-    let silent = gap_us >= middle_us / 4 * 3;
+    let (gap_us, constant) = spread(&mut gaps, scale);
+    let (still_us, stands) = spread(&mut stills, scale);
+    // For almost the whole of the time nothing comes, or nothing moves.
+    let long = |us: u64| us >= middle_us / 4 * 3 && us >= scale.us(LEAST_TIMER_MS);
     let may = control.by_itself() >= ROUNDS && debt.what != "Close";
-    let timer = may && silent && constant && gap_us >= scale.us(LEAST_TIMER_MS);
-    if timer {
-        // A fifth earlier than the earliest without it: more than chance and the jitter of a machine give five times.
+    if may && stands && long(still_us) {
+        // A fifth earlier than the earliest without it: more than chance and the jitter of a machine give five times. Who tells
+        // progress meanwhile that stands still is no less held by a timer: no work of his depends on what a client says.
         let forward: Vec<Stimulus> =
-            others().filter(|row| full(row) && longest_us(row) < shortest_us / 5 * 4).map(|row| row.stimulus).collect();
-        let limit = followed(gap_us, debt, limits).or_else(|| followed(middle_us, debt, limits));
+            others().filter(|row| full(row) && longest_us(row) < totals[0] / 5 * 4).map(|row| row.stimulus).collect();
+        let silent = constant && long(gap_us);
+        let followed = |us: u64| followed(us, debt, limits);
+        let limit = if silent { followed(gap_us).or_else(|| followed(middle_us)) } else { followed(still_us) };
         // Whoever works says so within the interval; who is silent for longer, and for just as long as a timer, waits for it.
-        let too_silent = gap_us > scale.us(limits.progress_interval_ms) / 4 * 5;
+        let too_silent = silent && gap_us > scale.us(limits.progress_interval_ms) / 4 * 5;
         if !forward.is_empty() || (too_silent && limit.is_some()) {
-            return Some(Conclusion::Masked { timer_us: gap_us, limit, forward });
+            let timer_us = if silent { gap_us } else { still_us };
+            return Some(Conclusion::Masked { timer_us, limit, forward });
         }
     }
     let too_silent = may && constant && gaps[0] > most_silent_us(debt.state, limits, scale);
     Some(Conclusion::Slow { middle_us, too_silent })
+}
+
+/// Sorts the times; the middle of them, and whether all are as long as a timer makes them.
+fn spread(times_us: &mut [u64], scale: Scale) -> (u64, bool) {
+    times_us.sort_unstable();
+    let (least, middle) = (times_us[0], times_us[times_us.len() / 2]);
+    let spread_us = times_us[times_us.len() - 1].saturating_sub(least);
+    (middle, spread_us <= scale.us(SPREAD_MS).max(middle / 10))
 }
 
 /// Longer than this no server may be silent while it owes something and works, however it is on its way.

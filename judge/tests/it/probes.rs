@@ -10,8 +10,8 @@ use super::scene::{CONFIG, END, READY, ended, scene};
 #[derive(Clone, Copy, Default)]
 struct Course {
     stimulus_ms: u64,
-    /// A progress that tells of no work.
-    progress_ms: Option<u64>,
+    /// What progress is told: when, and how much is processed.
+    progress: &'static [(u64, u64)],
     ends_ms: Option<u64>,
     watched_ms: u64,
 }
@@ -52,9 +52,15 @@ impl Bench {
     }
 
     fn play(&mut self, conn: u32, probe: Option<Probe>, course: Course) {
-        let (progress, last) = (r#"<{"type":"progress","seq":1,"audio_processed_ms":0}"#, ended(1_000, 0, 0));
+        let last = ended(1_000, 0, 0);
+        let told: Vec<(u64, String)> = (1..)
+            .zip(course.progress)
+            .map(|(seq, (ms, processed_ms))| {
+                (10 + ms, format!(r#"<{{"type":"progress","seq":{seq},"audio_processed_ms":{processed_ms}}}"#))
+            })
+            .collect();
         let mut plan = vec![(0, "open"), (0, CONFIG), (0, READY), (0, "audio 32000"), (10, END)];
-        plan.extend(course.progress_ms.map(|ms| (10 + ms, progress)));
+        plan.extend(told.iter().map(|(ms, progress)| (*ms, progress.as_str())));
         if let Some(ms) = course.ends_ms {
             plan.push((10 + ms, &last));
         }
@@ -135,14 +141,29 @@ fn a_timer_is_constant() {
 }
 
 #[test]
-fn who_says_something_before_three_quarters_of_the_time_are_left_works() {
-    let says = |progress_ms| {
-        let course = Course { progress_ms: Some(progress_ms), ..ends(2_000) };
+fn who_gets_on_before_three_quarters_of_the_time_are_left_works() {
+    let says = |progress: &'static [(u64, u64)]| {
+        let course = Course { progress, ..ends(2_000) };
         let bench = Bench::of(course).probes(Stimulus::Nothing, &[course; 5]);
         bench.probes(Stimulus::Audio, &[released(499, 1); 5]).says()
     };
-    assert_eq!(says(500), "masked None [Audio]");
-    assert_eq!(says(501), "slow");
+    assert_eq!(says(&[(1, 0), (500, 900)]), "masked None [Audio]");
+    assert_eq!(says(&[(1, 0), (501, 900)]), "slow");
+    assert_eq!(says(&[(1, 0), (501, 0), (1_000, 0)]), "masked None [Audio]", "progress that stands still is no work");
+    assert_eq!(says(&[(501, 900), (1_000, 900)]), "masked None [Audio]", "what was processed before is no work now");
+}
+
+#[test]
+fn what_is_released_at_once_or_behind_the_same_work_each_time_was_held_back() {
+    let says = |after_ms: [u64; 5]| {
+        let with_audio: Vec<Course> =
+            (1..).zip(after_ms).map(|(step, after_ms)| released(step * 1_000, after_ms)).collect();
+        let bench = Bench::of(ends(9_000)).probes(Stimulus::Nothing, &[ends(9_000); 5]);
+        bench.probes(Stimulus::Audio, &with_audio).says()
+    };
+    assert_eq!(says([1, 1, 700, 950, 700]), "masked None [Audio]");
+    assert_eq!(says([1, 1, 700, 951, 700]), "slow");
+    assert_eq!(says([600, 700, 1, 1, 1]), "masked None [Audio]");
 }
 
 #[test]

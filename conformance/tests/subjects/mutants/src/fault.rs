@@ -190,6 +190,7 @@ pub(crate) enum Fault {
     WaitsForMore,
     WaitsForAudio,
     HeldByReadTimer,
+    HeldBehindProgress,
     HeldByIdleTimer,
     CompleteAlways,
     CompleteNever,

@@ -185,6 +185,13 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "waits for more audio after the sentinel, until a read times out after 5 s",
     ),
     mutant(
+        Fault::HeldBehindProgress,
+        "held-behind-progress",
+        "END-S7",
+        "server/end/plain",
+        "does the same and tells progress meanwhile, which stands still",
+    ),
+    mutant(
         Fault::HeldByIdleTimer,
         "held-by-idle-timer",
         "END-S7",

@@ -93,7 +93,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
                 self.mute();
             }
             Fault::ProgressWithoutMotion => {}
-            Fault::HeldByReadTimer => self.hold_until(now + IDLE_READ),
+            Fault::HeldByReadTimer | Fault::HeldBehindProgress => self.hold_until(now + IDLE_READ),
             Fault::HeldByIdleTimer => {
                 self.hold_until(self.active_at + Duration::from_millis(self.limits.idle_timeout_ms));
             }
@@ -132,7 +132,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
 
     fn has_what_it_wants(&self) -> bool {
         match self.server.fault() {
-            Fault::WaitsForMore | Fault::HeldByReadTimer => self.memory.poked,
+            Fault::WaitsForMore | Fault::HeldByReadTimer | Fault::HeldBehindProgress => self.memory.poked,
             Fault::WaitsForAudio => self.memory.late_audio,
             _ => false,
         }

@@ -259,7 +259,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
 
     /// Progress is told by the recogniser at work, four times in each interval: one that died tells nothing.
     fn tick(&self) -> Option<Instant> {
-        let beside = matches!(self.server.fault(), Fault::ProgressOutlivesWorker | Fault::AcknowledgesForEver);
+        let beside = matches!(
+            self.server.fault(),
+            Fault::ProgressOutlivesWorker | Fault::AcknowledgesForEver | Fault::HeldBehindProgress
+        );
         let alive = beside || !self.memory.muted && self.engine.as_ref().is_none_or(|engine| !engine.is_dead());
         (self.owing && alive).then(|| self.told_at + Duration::from_millis(self.limits.progress_interval_ms / 4))
     }
