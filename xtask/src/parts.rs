@@ -169,15 +169,27 @@ fn clippy(context: &Context<'_>) -> Plan {
 fn tests(context: &Context<'_>) -> Plan {
     let mut has_nextest = context.workspace.cargo();
     has_nextest.args(["nextest", "--version"]).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-    let mut step = if has_nextest.status().is_ok_and(|status| status.success()) {
-        cargo(context, &["nextest", "run", "--locked", "--workspace", "--no-fail-fast"])
+    let mut steps = if has_nextest.status().is_ok_and(|status| status.success()) {
+        let others = format!("not ({})", CROWDS.map(|name| format!("binary({name})")).join(" or "));
+        let mut crowds = vec!["test", "--locked", "--workspace", "--no-fail-fast"];
+        crowds.extend(CROWDS.iter().flat_map(|name| ["--test", name]));
+        vec![
+            cargo(context, &["nextest", "run", "--locked", "--workspace", "--no-fail-fast", "-E", &others]),
+            cargo(context, &crowds),
+        ]
     } else {
-        cargo(context, &["test", "--locked", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])
+        vec![cargo(context, &["test", "--locked", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])]
     };
-    // A snapshot that differs is a failure and never a new file.
-    step.command.env("INSTA_UPDATE", "no").env_remove("INSTA_FORCE_PASS").env_remove("INSTA_FORCE_UPDATE");
-    Plan::Run(vec![step])
+    for step in &mut steps {
+        // A snapshot that differs is a failure and never a new file.
+        step.command.env("INSTA_UPDATE", "no").env_remove("INSTA_FORCE_PASS").env_remove("INSTA_FORCE_UPDATE");
+    }
+    Plan::Run(steps)
 }
+
+/// Test programs whose tests look at one crowd of certifications, which is made once in a process: nextest, which starts a process
+/// for each test, would make it again for each.
+const CROWDS: [&str; 2] = ["mutants", "client_mutants"];
 
 fn doctests(context: &Context<'_>) -> Plan {
     Plan::Run(vec![cargo(context, &["test", "--locked", "--doc", "--workspace"])])
