@@ -134,6 +134,7 @@ fn good_message(conn: &mut Conn, at: At, phase: State, text: &str, message: Clie
             interim_results: config.interim_results,
             vad_events: config.vad_events,
             audio_bytes: conn.audio.accepted_bytes,
+            flushed: conn.flush.covers(conn.audio.accepted_bytes),
         });
     }
     match (row.answer, message) {

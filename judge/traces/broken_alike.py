@@ -28,8 +28,9 @@ def _(t):
 
 @trace("STA-S1--second-config-silences", "A second config forgoes partials, and none come any more.")
 def _(t):
-    heater(t.start().speech()).partial(1, 1, "and", 2000, 2000).config(interim_results=False).wait(5).error("invalid_state")
-    t.speech(2000).final(1, "and close the door", 2000, 3800).finish(4000, 2)
+    t.start().speech().partial(0, 1, "turn", 200, 600).partial(0, 2, "turn on", 200, 800)
+    t.partial(0, 3, "turn on the", 200, 1000).final(0, "turn on the garage heater", 200, 1800)
+    t.flush("a").wait(5).flushed("a").config(interim_results=False).wait(5).error("invalid_state").speech(2000).final(1, "and close the door", 2000, 3800).finish(4000, 2)
 
 
 @trace("STA-S1--second-config-brings-events", "A second config asks for speech events, and they come.")

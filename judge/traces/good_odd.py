@@ -448,3 +448,10 @@ def _(t):
         heater(t).flushed("f")
         return True
     probes(t, replay, answer)
+
+
+@trace("no-time-for-partials", "A recogniser still at work on the first audio gives no partials of the second; a config between them was refused.")
+def _(t):
+    t.start().speech().partial(0, 1, "turn", 200, 600).partial(0, 2, "turn on", 200, 800)
+    t.partial(0, 3, "turn on the", 200, 1000).config(interim_results=False).wait(5).error("invalid_state").speech(2000)
+    t.final(0, "turn on the garage heater", 200, 1800).final(1, "and close the door", 2000, 3800).finish(4000, 2)

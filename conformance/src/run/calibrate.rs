@@ -36,11 +36,13 @@ const SESSIONS: usize = 3;
 const TRIES_WHEN_OVERLOADED: usize = 5;
 /// How often a session is held again in which the subject fell silent: its machine may have stood still for a moment.
 const TRIES_WHEN_SILENT: usize = 1;
+/// How often a session is held again that the subject ended before its time: a line that stood still makes a client late.
+const TRIES_WHEN_CUT: usize = 2;
 
 /// Runs a few control sessions, one after the other; the first one that fails ends it.
 pub(crate) async fn calibrate(env: &Arc<Env>) -> Calibration {
     let mut controls: Vec<Control> = Vec::new();
-    let (mut refused, mut silent) = (0, 0);
+    let (mut refused, mut silent, mut cut) = (0, 0, 0);
     while controls.len() < SESSIONS {
         let Some(control) = env.controls.alone().await else { break };
         if control.overloaded && refused < TRIES_WHEN_OVERLOADED {
@@ -50,6 +52,10 @@ pub(crate) async fn calibrate(env: &Arc<Env>) -> Calibration {
         }
         if control.fell_silent && silent < TRIES_WHEN_SILENT {
             silent += 1;
+            continue;
+        }
+        if control.was_cut_short() && cut < TRIES_WHEN_CUT {
+            cut += 1;
             continue;
         }
         let ok = control.ok;

@@ -11,8 +11,9 @@ use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements::{PRG_S1, SEC_S3};
 use lastword_spec::table::State;
 
+use super::control::Control;
 use super::env::Env;
-use super::look::{self, is_only_late, passed};
+use super::look::{self, is_a_matter_of_time, passed};
 use super::result::{CaseResult, Confirmation, Evidence};
 use super::{Observer, company, control};
 use crate::verdict::{self, Circumstances};
@@ -22,7 +23,7 @@ pub(super) type Key = (RequirementId, FindingKind);
 
 /// How many cases are run again for one kind of finding before it counts as not repeatable.
 const TRIES: usize = 3;
-/// So many cases are looked at twice more because something was late in them and nothing else was found.
+/// So many cases are looked at twice more because of something that is a matter of time, and nothing else was found.
 const CLEARED_AT_MOST: usize = 10;
 /// So many times more cases than at first are looked at side by side where that changes nothing: they mostly wait.
 const LANES: usize = 2;
@@ -40,7 +41,11 @@ pub(super) async fn confirm(
     let hung = results.iter().any(|result| keys(result).iter().any(is_gone_for_good));
     let fails = results.iter().any(|result| !keys(result).is_empty());
     let lost = fails && env.controls.last().is_some_and(|control| !control.ok);
-    let control = if hung || lost { env.controls.alone().await } else { None };
+    let mut control = if hung || lost { env.controls.alone().await } else { None };
+    // A line that stands still for a moment also cuts a session that is alone.
+    if env.controls.broken().is_none() && control.as_ref().is_some_and(Control::was_cut_short) {
+        control = env.controls.alone().await;
+    }
     // Where not even the plainest session completes with nothing else running, nothing that is found comes of what runs beside it.
     let side_by_side = control.as_ref().is_some_and(|control| !control.ok && !control.overloaded) && !env.is_serial();
     let lanes = if side_by_side { jobs * LANES } else { 1 };
@@ -100,8 +105,8 @@ fn choose(
     let mut later = VecDeque::new();
     while let Some(index) = waiting.pop_front() {
         let keys = keys(&results[index]);
-        // What was only late is looked at in each case for itself: it may be cleared.
-        let at_most = if is_only_late(&keys) { CLEARED_AT_MOST } else { TRIES };
+        // What is a matter of time is looked at in each case for itself: it may be cleared.
+        let at_most = if is_a_matter_of_time(&keys) { CLEARED_AT_MOST } else { TRIES };
         let is_open = |key: &&Key| !confirmed.contains(*key) && tries.get(*key).copied().unwrap_or(0) < at_most;
         let open: BTreeSet<Key> = keys.iter().filter(is_open).copied().collect();
         if open.is_empty() {
@@ -262,14 +267,14 @@ fn named(keys: &BTreeSet<Key>) -> String {
     keys.iter().map(|(id, kind)| format!("{kind} [{id}]")).collect::<Vec<_>>().join(", ")
 }
 
-/// What a case comes to in which something was late and nothing else was found, if it passed in each of two further runs, and what
-/// happened in the first of them.
+/// What a case comes to in which nothing was found but a matter of time, if it passed in each of two further runs, and what happened
+/// in the first of them.
 fn cleared(result: &CaseResult, keys: &BTreeSet<Key>) -> Option<(Verdict, Evidence)> {
     let (second, third) = (result.second.as_ref()?, result.third.as_ref()?);
     let of = |look: &Evidence| verdict::of_case(result.case, &look.judgement, &Circumstances::default()).0;
     let verdicts = [of(second), of(third)];
     let weaker = if verdicts.contains(&Verdict::NonStrict) { Verdict::NonStrict } else { Verdict::Pass };
-    (is_only_late(keys) && verdicts.into_iter().all(passed)).then(|| (weaker, second.clone()))
+    (is_a_matter_of_time(keys) && verdicts.into_iter().all(passed)).then(|| (weaker, second.clone()))
 }
 
 /// The findings that stand, each with the case that shows it.

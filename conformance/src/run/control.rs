@@ -48,10 +48,18 @@ pub(crate) struct Control {
     pub(crate) judgement: Arc<Judgement>,
 }
 
+/// What fails sooner than this is worth another try, in milliseconds.
+const SOON_MS: u64 = 5_000;
+
 impl Control {
     /// What happened in it and what the judge said.
     pub(crate) fn evidence(&self) -> Evidence {
         Evidence { trace: Arc::clone(&self.trace), judgement: Arc::clone(&self.judgement) }
+    }
+
+    /// It failed soon, by something that came: it costs little to see whether it does so again.
+    pub(crate) fn was_cut_short(&self) -> bool {
+        !self.ok && !self.overloaded && !self.fell_silent && self.reached && self.took_ms < SOON_MS
     }
 
     /// What came of it, as it stands in a trace.

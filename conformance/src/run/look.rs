@@ -22,6 +22,8 @@ use crate::case::Case;
 const MORE_LOOKS: usize = 4;
 const MORE_TIMES: usize = 3;
 const TIME_FOR_MORE: Duration = Duration::from_secs(15);
+/// So often a case is looked at for two runs that pass.
+const LOOKS_AT_LATE: usize = 5;
 /// So often a look is tried that decides nothing.
 const TRIES: usize = 2;
 
@@ -35,11 +37,14 @@ pub(super) async fn again(env: &Arc<Env>, case: &'static Case, first: Evidence, 
         return Some((look_often(env, case, MORE_LOOKS + 1, &first).await?, None));
     }
     let started = Instant::now();
-    let mut second = decided(env, case).await?;
-    if is_only_late(&keys) && passed(second.verdict) {
-        let third = decided(env, case).await.filter(|third| passed(third.verdict));
-        return Some((second, third));
-    }
+    let mut second = if is_a_matter_of_time(&keys) {
+        match clean_twice(env, case, &first).await? {
+            Late::Again(look) => look,
+            Late::NotAgain(second, third) => return Some((second, third)),
+        }
+    } else {
+        decided(env, case).await?
+    };
     for _ in 0..MORE_TIMES {
         if !is_a_matter_of_time(&seen_in(&second, &first)) {
             break;
@@ -51,6 +56,35 @@ pub(super) async fn again(env: &Arc<Env>, case: &'static Case, first: Evidence, 
         }
     }
     Some((second, None))
+}
+
+/// What further looks come to at a case in which something was a matter of time.
+enum Late {
+    /// It was seen again.
+    Again(Box<CaseResult>),
+    /// It was not: up to two looks that passed, or one that found something else.
+    NotAgain(Box<CaseResult>, Option<Box<CaseResult>>),
+}
+
+/// Looks until the case has passed twice or shows the same again. On a line that stands still now and then something else is late
+/// in every few looks, which says nothing of the first.
+async fn clean_twice(env: &Arc<Env>, case: &'static Case, first: &Evidence) -> Option<Late> {
+    let (mut clean, mut other) = (None, None);
+    for _ in 0..LOOKS_AT_LATE {
+        let look = decided(env, case).await?;
+        if !seen_in(&look, first).is_empty() {
+            return Some(Late::Again(look));
+        }
+        match (passed(look.verdict), clean.take()) {
+            (true, None) => clean = Some(look),
+            (true, Some(second)) => return Some(Late::NotAgain(second, Some(look))),
+            (false, before) => {
+                clean = before;
+                other = Some(look);
+            }
+        }
+    }
+    Some(Late::NotAgain(clean.or(other)?, None))
 }
 
 /// One more run of the case, which is tried again where nothing comes of it; `None` where the subject had no room for it.
@@ -94,15 +128,10 @@ pub(super) fn passed(verdict: Verdict) -> bool {
 
 /// Whether all of this may come from a line, or a machine, that stood still for a moment: something was late, or two things
 /// crossed.
-fn is_a_matter_of_time(found: &BTreeSet<Key>) -> bool {
+pub(super) fn is_a_matter_of_time(found: &BTreeSet<Key>) -> bool {
     let by_clock = |id: &RequirementId| [KA_S2, KA_S3, KA_S4, KA_S7, CLO_S3, CON_S3].contains(id);
     let by_kind = |kind: &FindingKind| matches!(kind, FindingKind::Late | FindingKind::NoProgress);
     !found.is_empty() && found.iter().all(|(id, kind)| by_kind(kind) || by_clock(id))
-}
-
-/// Whether everything that was found came, and only too late.
-pub(super) fn is_only_late(found: &BTreeSet<Key>) -> bool {
-    !found.is_empty() && found.iter().all(|(_, kind)| *kind == FindingKind::Late)
 }
 
 /// The case so many times, side by side, and of all looks the one that saw the least: a line that stands still now and then

@@ -75,3 +75,17 @@ fn no_correct_server_fails_whatever_its_recogniser_and_the_line_are_like() {
     let alarms = alarms.into_inner().expect("no thread panicked");
     assert!(alarms.is_empty(), "{} of {}\n{}", alarms.len(), all.len(), alarms.join("\n"));
 }
+
+#[test]
+fn a_first_session_that_is_cut_short_condemns_nobody() {
+    let hasty = Limits { config_timeout_ms: 0, ..Limits::default() };
+    let servers = [hasty, Limits::default()].map(|limits| Server::new(Options { limits, ..Options::default() }));
+    let begun = AtomicUsize::new(0);
+    let accept = move |pipe: DuplexStream| {
+        let server = Arc::clone(&servers[begun.fetch_add(1, Ordering::SeqCst).min(1)]);
+        tokio::spawn(async move { server.serve(pipe).await });
+    };
+    let certified = paused(memory::certify(Plan { suite: None, ..memory::plan(accept) }));
+    assert_eq!(certified.report.exit_code, exit::PASS, "{}", report::render(&certified.report));
+    assert!(certified.report.measured.broken.is_none());
+}

@@ -40,6 +40,8 @@ pub(crate) struct Second {
     pub(crate) vad_events: Option<bool>,
     /// The audio that had been sent by then.
     pub(crate) audio_bytes: u64,
+    /// A flush had been answered since: the recogniser was through with it.
+    pub(crate) flushed: bool,
 }
 
 /// The options of `config` that version 1 defines, as dotted paths.

@@ -41,6 +41,8 @@ pub(crate) struct Flushes {
     pub(crate) any_early: bool,
     /// One that was sent after `ready` was answered.
     later_answered: bool,
+    /// The audio that the answered flushes cover.
+    covered_bytes: u64,
     /// The last `flushed`, and the audio it covers in milliseconds.
     pub(crate) last: Option<(At, u64)>,
     /// The last flush that was answered had come before `ready`.
@@ -58,6 +60,11 @@ impl Flushes {
     pub(crate) fn unanswered(&self) -> Option<&FlushDebt> {
         let upto = self.overtaken_upto.unwrap_or(0);
         self.open.iter().map(|(_, flush)| flush).find(|flush| flush.at.event >= upto)
+    }
+
+    /// Whether all of so much audio lies before a flush that was answered.
+    pub(crate) fn covers(&self, bytes: u64) -> bool {
+        self.open.is_empty() && self.answered > 0 && self.covered_bytes == bytes
     }
 
     /// Whether a flush of this id has its answer, whichever.
@@ -87,6 +94,7 @@ pub(crate) fn on_flushed(conn: &mut Conn, at: At, flushed: &Flushed) {
     conn.answers.read(flush.at.event);
     conn.flush.done.insert(flush.id.clone());
     conn.flush.answered += 1;
+    conn.flush.covered_bytes = conn.flush.covered_bytes.max(flush.bytes);
     conn.credit(req::FLU_S2);
     if flush.early {
         conn.credit(req::STA_S3);

@@ -264,14 +264,15 @@ fn promised_and_missing(conn: &mut Conn, at: At) {
     }
 }
 
-/// Partials came until a second `config` forwent them, and no longer, though there was as much to hear.
+/// Partials came until a second `config` forwent them, and no longer, though there was as much to hear. A recogniser that is still
+/// at work on the audio before it may have no time for partials.
 fn fell_silent(conn: &mut Conn, at: At) {
     let Some(second) = conn.config.second.filter(|second| second.interim_results == Some(false)) else { return };
     let before = conn.results.last_partial.is_some_and(|last| last.event < second.at.event);
     let as_much = conn.audio.accepted_bytes >= second.audio_bytes.saturating_mul(2);
     let heard = conn.results.finals.iter().any(|one| one.t_us > second.at.t_us && words_of(&one.text).len() >= 2);
     // Only where nothing else is wrong: the breach shows by what does not come.
-    if before && conn.results.partials >= SENDS_PARTIALS && as_much && heard && !conn.has_findings() {
+    if before && second.flushed && conn.results.partials >= SENDS_PARTIALS && as_much && heard && !conn.has_findings() {
         let text = "sends no partials any more since a second `config`, which had to change nothing";
         conn.convict_with(FindingKind::WronglyAccepted, req::STA_S1, at, &[second.at.event], text);
     }
