@@ -9,7 +9,7 @@ use lastword_spec::table::{Bound, CLIENT_ROWS, DEBTS, SERVER_ROWS};
 use lastword_spec::trace::{self, Trace};
 
 use super::{UsageError, list};
-use crate::case::{Case, catalogue};
+use crate::case::Case;
 use crate::redact::Redactor;
 use crate::report;
 use crate::suite;
@@ -24,7 +24,7 @@ pub(super) fn text(what: &str) -> Result<String, UsageError> {
     if let Some(requirement) = requirements::find(&what.to_uppercase()) {
         return Ok(of_requirement(requirement));
     }
-    if let Some(case) = catalogue().iter().find(|case| case.id == what) {
+    if let Some(case) = list::cases().find(|case| case.id == what) {
         return Ok(of_case(case));
     }
     if what == suite::CASE_ID {
@@ -52,7 +52,7 @@ fn of_requirement(requirement: &Requirement) -> String {
     if !cases.is_empty() {
         text.push_str("\ncases:\n");
         for id in cases {
-            let title = catalogue().iter().find(|case| case.id == id).map_or("", |case| case.title.as_str());
+            let title = list::cases().find(|case| case.id == id).map_or("", |case| case.title.as_str());
             let _ = writeln!(text, "  {id}: {title}");
         }
     }
@@ -116,7 +116,7 @@ fn of_case(case: &Case) -> String {
         let clause = requirements::find(id.as_str()).map_or("", |found| found.text);
         let _ = writeln!(text, "\n[{id}] {clause}");
     }
-    text.push_str("\nsteps:\n");
+    text.push_str(if case.script.is_some() { "\nwhat the server plays:\n" } else { "\nsteps:\n" });
     for step in &case.steps_as_written {
         let _ = writeln!(text, "  {step}");
     }
@@ -159,6 +159,8 @@ mod tests {
         let end = text("end-s2").expect("a requirement");
         assert!(end.contains("who owes: in Draining the server owes"), "{end}");
         assert!(text("server/end/second-sentinel").expect("a case").contains("[END-S5]"));
+        let client = text("client/end/ideal").expect("a case");
+        assert!(client.contains("[END-C1]") && client.contains("what the server plays:"), "{client}");
         assert!(text("lost_final").expect("a kind").contains("verdict FAIL"));
         assert!(text("END-S99").is_err());
     }
@@ -175,7 +177,7 @@ mod tests {
 
     #[test]
     fn every_case_and_every_requirement_can_be_explained() {
-        for case in catalogue() {
+        for case in list::cases() {
             assert!(text(&case.id).is_ok());
         }
         for requirement in requirements::ALL {
