@@ -146,6 +146,36 @@ pub(crate) fn npm_ci(workspace: &Workspace, name: &str, package: &Path) -> Resul
     Ok(dir)
 }
 
+/// The Node client among the subjects of the harness, with `ws` beside it; gives its program.
+///
+/// # Errors
+/// As [`npm_packages`], and if the client cannot be copied.
+pub(crate) fn node_client(workspace: &Workspace) -> Result<PathBuf> {
+    let client = workspace.root.join(NODE_CLIENT);
+    let dir = npm_ci(workspace, "npm-client", &client)?;
+    // An import looks for packages in the folders above the program, and the tree is to stay as it is.
+    for folder in [NODE_CLIENT, NODE_DRIVER] {
+        let (from, to) = (workspace.root.join(folder), dir.join(folder));
+        fs::create_dir_all(&to).with_context(|| format!("cannot create {}", to.display()))?;
+        for file in fs::read_dir(&from).with_context(|| format!("cannot read {}", from.display()))? {
+            let file = file?;
+            if file.file_type()?.is_file() {
+                let copy = to.join(file.file_name());
+                fs::copy(file.path(), &copy).with_context(|| format!("cannot write {}", copy.display()))?;
+            }
+        }
+    }
+    Ok(node_client_path(workspace))
+}
+
+/// Where [`node_client`] puts the program.
+pub(crate) fn node_client_path(workspace: &Workspace) -> PathBuf {
+    workspace.tools_dir().join("npm-client").join(NODE_CLIENT).join("client.js")
+}
+
+const NODE_CLIENT: &str = "conformance/tests/subjects/client_node";
+const NODE_DRIVER: &str = "conformance/drivers/node";
+
 /// Where [`npm_packages`] puts `node_modules`.
 pub(crate) fn npm_dir(workspace: &Workspace) -> PathBuf {
     workspace.tools_dir().join("npm")

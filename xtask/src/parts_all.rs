@@ -63,10 +63,29 @@ pub(crate) fn parts() -> Vec<Part> {
         },
         Part {
             needs_build_tools: true,
+            shows: |_| true,
+            ..part("clients", "independent clients on Python's websockets and Node's ws are certified", 1800, clients)
+        },
+        Part {
+            needs_build_tools: true,
             shows: |line| {
-                [" passed in ", "All checks passed", "Success: no issues"].iter().any(|end| line.contains(end))
+                [
+                    " passed in ",
+                    "All checks passed",
+                    "Success: no issues",
+                    " at level 1: ",
+                    ": caught in ",
+                    " caught by name",
+                ]
+                .iter()
+                .any(|end| line.contains(end))
             },
-            ..part("livekit", "the LiveKit plugin on the real livekit-agents: ruff, mypy, pytest", 1800, livekit)
+            ..part(
+                "livekit",
+                "the LiveKit plugin on the real livekit-agents: ruff, mypy, pytest, certified",
+                1800,
+                livekit,
+            )
         },
         Part {
             needs_build_tools: true,
@@ -178,6 +197,18 @@ fn livekit(context: &Context<'_>) -> Plan {
     };
     let mut tests = python(&["pytest", "-p", "no:cacheprovider", "-q"]);
     tests.arg(plugin).env("LASTWORD_SERVER", Programs::expected(context.workspace).server);
+    let interpreter = bring::livekit_path(context.workspace);
+    let driver = [interpreter.clone(), context.workspace.root.join(plugin).join("tests").join("driver.py")];
+    let certified = |max_retry: &str, options: &[&str], broken: &[&'static str]| {
+        let driver = driver.iter().map(OsString::from).chain(["--max-retry".into(), max_retry.into()]);
+        let broken = broken.iter().flat_map(|copy| ["--broken", *copy]);
+        let options: Vec<&str> = options.iter().copied().chain(["--jobs", "6"]).chain(broken).collect();
+        certify_client(context, &interpreter, &options, driver)
+    };
+    // Who dials again meets a good server the second time, so most of what a loss means for the application shows without.
+    let whole = certified("0", &["--cases", CLIENT_CASES, "--open", "client/closing/reset-and-again"], &LIVEKIT_BROKEN);
+    let redialling: Vec<&str> = REDIALLING.iter().flat_map(|case| ["--only", *case]).chain(["--cases", "4"]).collect();
+    let redialling = certified("3", &redialling, &LIVEKIT_BROKEN_REDIALLING);
     Plan::Run(vec![
         own_step(context, &["tools", "--livekit"]).bringing("livekit-agents from PyPI"),
         install.into(),
@@ -187,7 +218,47 @@ fn livekit(context: &Context<'_>) -> Plan {
         types(&["plugins/livekit/tests"]).into(),
         certify::build_command(context.workspace, "release").into(),
         tests.into(),
+        whole.into(),
+        redialling.into(),
     ])
+}
+
+/// The clients of the tests in Python and Node, which share nothing with ours.
+fn clients(context: &Context<'_>) -> Plan {
+    let Some(node) = Host::from_env().find("node") else {
+        return Plan::NotRun("no node on PATH; install Node.js".to_owned());
+    };
+    let python = bring::python_clients_path(context.workspace);
+    let driver = |program: &Path, client: PathBuf| [program.into(), client.into(), "--driver".into()];
+    // They do not dial again, so whether they tell a gap never arises.
+    let once = ["--cases", CLIENT_CASES, "--jobs", "16", "--open", "client/closing/reset-and-again"];
+    let ten_times: Vec<&str> = once.into_iter().chain(["--runs", "10"]).collect();
+    let python_client = driver(&python, context.workspace.root.join(PYTHON_CLIENT));
+    let node_client = driver(&node, bring::node_client_path(context.workspace));
+    Plan::Run(vec![
+        own_step(context, &["tools", "--clients", "--node-client"]).bringing("the clients' packages"),
+        certify::build_command(context.workspace, "release").into(),
+        certify_client(context, &python, &once, python_client).into(),
+        certify_client(context, &python, &ten_times, node_client).into(),
+    ])
+}
+
+/// The check of a client by its driver against all cases.
+fn certify_client(
+    context: &Context<'_>,
+    python: &Path,
+    options: &[&str],
+    driver: impl IntoIterator<Item = OsString>,
+) -> Command {
+    let mut check = context.workspace.program(python);
+    check
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg(script(context, "certify_client.py"))
+        .args([OsString::from("--harness"), Programs::expected(context.workspace).harness.into()])
+        .args(options)
+        .arg("--")
+        .args(driver);
+    check
 }
 
 fn python_server(context: &Context<'_>) -> Plan {
@@ -291,6 +362,38 @@ fn script(context: &Context<'_>, name: &str) -> PathBuf {
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
 const LIVEKIT_PLUGIN: &str = "plugins/livekit";
+/// Broken copies of the plugin, the case that is meant for each, and the requirement that it breaks.
+const LIVEKIT_BROKEN: [&str; 13] = [
+    "KeepaliveInTheGather:client/end/no-close:END-C3",
+    "ReturnsAtTheLastResult:client/end/ended-after-the-last-final:CLO-C1",
+    "FlushIsTheEnd:client/calls/flush-of-nothing:FLU-C2",
+    "NeverSaysTheEnd:client/end/ideal:END-C1",
+    "EndsTwice:client/end/final-3-s-late:END-C2",
+    "KeepsAliveAfterTheEnd:client/keepalive/none-after-the-end:KA-C3",
+    "SwallowsErrors:client/errors/in-band:ERR-C2",
+    "TakesACloseForSuccess:client/end/close-1000-before-the-final:CLO-C2",
+    "WaitsForTheClose:client/end/no-close:END-C3",
+    "DrainsForAFixedTime:client/end/final-7-s-late:PRG-C1",
+    "DiesOfGarbage:client/errors/garbage:MSG-C1",
+    "TellsFinalsTwice:client/results/double-final:FIN-C1",
+    "SendsBeforeReady:client/start/slow-ready:CFG-C2",
+];
+/// The same where the plugin dials again.
+const LIVEKIT_BROKEN_REDIALLING: [&str; 3] = [
+    "RedialsAfterTheEnd:client/end/reset-at-the-sentinel:REC-C3",
+    "ForgetsTheGap:client/closing/reset-and-again:REC-C4",
+    "StartsTimesOver:client/closing/reset-and-again:TIM-C1",
+];
+/// The cases about a client that dials again.
+const REDIALLING: [&str; 4] = [
+    "client/start/refused-for-ever",
+    "client/closing/reset-and-again",
+    "client/errors/not-to-be-retried",
+    "client/end/reset-at-the-sentinel",
+];
+/// How many cases about clients there are.
+const CLIENT_CASES: &str = "49";
+const PYTHON_CLIENT: &str = "conformance/tests/subjects/client_python/client.py";
 const FASTAPI_CLIENT: &str = "conformance/tests/subjects/whisper_fastapi/client.py";
 const FASTAPI_SERVICE: &str = "conformance/tests/subjects/whisper_fastapi";
 const PYTHON_SERVER: &str = "conformance/tests/subjects/python_websockets/server.py";

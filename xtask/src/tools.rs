@@ -35,6 +35,9 @@ pub(crate) struct ToolsArgs {
     /// Also bring the npm packages that `test --all` uses, under the target folder.
     #[arg(long)]
     npm: bool,
+    /// Also bring the Node client among the subjects and `ws`, under the target folder.
+    #[arg(long)]
+    node_client: bool,
 }
 
 /// Brings what was asked for and prints where each tool is.
@@ -57,6 +60,9 @@ pub(crate) fn run(workspace: &Workspace, args: &ToolsArgs) -> Result<ExitCode> {
     }
     if args.npm {
         println!("npm packages: {}", bring::npm_packages(workspace)?.display());
+    }
+    if args.node_client {
+        println!("Node client:  {}", bring::node_client(workspace)?.display());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -245,7 +245,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
                 }
             }
             Act::FinalAgain => {
-                if let Some(last) = self.stage.last_final() {
+                if let Some(last) = self.stage.final_again() {
                     self.say(&last).await;
                 }
             }

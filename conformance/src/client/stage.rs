@@ -17,6 +17,8 @@ pub(super) struct Stage {
     revision: u64,
     segments: u64,
     last_final: Option<Value>,
+    /// Finals that were sent, one that was sent again included.
+    finals: u64,
     pub(super) rejected: u64,
     progress: u64,
     pub(super) flushes: VecDeque<String>,
@@ -58,6 +60,7 @@ impl Stage {
             revision: 0,
             segments: 0,
             last_final: None,
+            finals: 0,
             rejected: 0,
             progress: 0,
             flushes: VecDeque::new(),
@@ -145,11 +148,15 @@ impl Stage {
         self.open_from_ms = end_ms;
         self.partial_at_ms = end_ms;
         self.last_final = Some(last.clone());
+        self.finals += 1;
         last
     }
 
-    pub(super) fn last_final(&self) -> Option<Value> {
-        self.last_final.clone()
+    /// The last final once more, if there was one. The account counts what was sent, however often. [END-S9]
+    pub(super) fn final_again(&mut self) -> Option<Value> {
+        let again = self.last_final.clone()?;
+        self.finals += 1;
+        Some(again)
     }
 
     pub(super) fn progress(&mut self) -> Value {
@@ -161,7 +168,7 @@ impl Stage {
         self.ended = true;
         json!({
             "type": "session_ended", "reason": reason, "complete": complete, "audio_received_ms": self.received_ms(),
-            "audio_processed_ms": self.open_from_ms.min(self.received_ms()), "rejected_frames": self.rejected, "finals": self.segments,
+            "audio_processed_ms": self.open_from_ms.min(self.received_ms()), "rejected_frames": self.rejected, "finals": self.finals,
         })
     }
 }
@@ -190,6 +197,17 @@ fn usual_limits() -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_final_that_was_sent_again_counts_twice_in_the_account() {
+        let mut stage = Stage::new(&Map::new());
+        stage.hears(64_000);
+        assert_eq!(stage.final_again(), None);
+        while stage.next_final().is_some() {}
+        assert_eq!(stage.session_ended(true, "completed")["finals"], 2);
+        assert!(stage.final_again().is_some());
+        assert_eq!(stage.session_ended(true, "completed")["finals"], 3);
+    }
 
     #[test]
     fn audio_is_counted_exactly_where_a_millisecond_is_no_whole_number_of_bytes() {

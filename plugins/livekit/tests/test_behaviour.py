@@ -14,6 +14,7 @@ from livekit.plugins import lastword
 from peers import LARGE_LIMITS, SMALL_LIMITS, Peer, scripted
 
 from livekit.plugins.lastword import stream as stream_module
+from livekit.plugins.lastword.messages import encode
 from livekit.plugins.lastword.protocol import Session
 
 
@@ -82,6 +83,66 @@ async def test_cancelling_sends_a_close_and_no_sentinel() -> None:
         await asyncio.wait_for(gone.wait(), HANG_S)
     assert server.peer.close_code == 1000
     assert server.peer.types() == ["config", "audio"]
+    assert stream.outcome is not None
+    assert stream.outcome.kind == "cancelled"
+
+
+@pytest.mark.parametrize(("says", "kind"), [("", "cancelled"), ("error", "error"), ("ended", "complete")])
+async def test_an_iterator_that_a_cancellation_ends_can_be_asked_how(says: str, kind: str) -> None:
+    """The outcome is there when the iterator ends; an error that came first stays it, and so does the proof."""
+    said = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.begin()
+        await peer.until("audio")
+        if says == "error":
+            await peer.error("internal", retryable=True)
+        elif says == "ended":
+            await peer.until("end_of_stream")
+        said.set()
+        await peer.until_gone()
+
+    async with scripted(script) as server, lastword.STT(url=server.url) as speech:
+        told = asyncio.Event()
+        speech.on("error", lambda _told: told.set())
+        stream = speech.stream()
+        outcomes: list[lastword.Outcome | None] = []
+
+        async def take() -> None:
+            async for _event in stream:
+                pass
+            outcomes.append(stream.outcome)
+
+        taking = asyncio.create_task(take())
+        stream.push_frame(silence(500))
+        if says == "ended":
+            stream.end_input()
+        await asyncio.wait_for(said.wait(), HANG_S)
+        if says == "error":
+            await asyncio.wait_for(told.wait(), HANG_S)
+        elif says == "ended":
+            # It has been read, and nobody has been told yet.
+            session = stream._session
+            assert session is not None
+            account = {"audio_received_ms": 500, "audio_processed_ms": 500, "rejected_frames": 0, "finals": 0}
+            session.receive_text(0.0, encode("session_ended", reason="completed", complete=True, **account))
+        await stream.aclose()
+        await asyncio.wait_for(taking, HANG_S)
+        assert tasks_of_the_plugin() == []
+    assert [outcome and outcome.kind for outcome in outcomes] == [kind]
+
+
+async def test_a_cancellation_while_it_waits_to_dial_again_is_told_as_one() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.close(1011)
+
+    async with scripted(script) as server, lastword.STT(url=server.url) as speech:
+        failed = asyncio.Event()
+        speech.on("error", lambda _told: failed.set())
+        stream = speech.stream()
+        stream.push_frame(silence(500))
+        await asyncio.wait_for(failed.wait(), HANG_S)
+        await stream.aclose()
     assert stream.outcome is not None
     assert stream.outcome.kind == "cancelled"
 

@@ -135,12 +135,22 @@ class SpeechStream(stt.RecognizeStream):
 
     async def aclose(self) -> None:
         """Cancels what has not ended: a Close, within its bound, and no task left. Idempotent."""
+        if not self._cancelled and not self._task.done():
+            # Before the iterator ends by it: whoever iterates asks at once how it ended.
+            self.outcome = self._outcome_of_cancelling()
         self._cancelled = True
         await super().aclose()
-        if self.outcome is None:
-            self.outcome = Outcome("cancelled", "cancelled", "cancelled by the application")
         if self._closing:
             await asyncio.wait(set(self._closing))
+
+    def _outcome_of_cancelling(self) -> Outcome:
+        """An error that came first stays the outcome, and so does the proof that nothing is missing. Spec: END-C7."""
+        if self._session is not None:
+            self._session.cancel()
+            outcome = self._session.outcome
+            if outcome is not None and (outcome.kind == "error" or (outcome.kind == "complete" and not self._gap)):
+                return outcome
+        return Outcome("cancelled", "cancelled", "cancelled by the application")
 
     async def __aenter__(self) -> SpeechStream:
         return self
