@@ -10,6 +10,7 @@ use lastword_spec::PROTOCOL;
 use lastword_spec::message::Config;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_tungstenite::tungstenite::Error as WebSocketError;
@@ -170,6 +171,27 @@ pub async fn connect(url: &str, options: ConnectOptions) -> Result<(AudioSender,
     timeout(bound, dial(url, options, session)).await.map_err(|_| ConnectError::Timeout { bound })?
 }
 
+/// Upgrades a connection that stands already, be it through a proxy, over TLS of your own or a pipe, and begins a session on it.
+///
+/// `url` is what the upgrade asks for; where the connection leads is the caller's matter. Otherwise as [`connect`].
+///
+/// # Errors
+/// See [`ConnectError`].
+pub async fn connect_over<S>(
+    stream: S,
+    url: &str,
+    options: ConnectOptions,
+) -> Result<(AudioSender, Events), ConnectError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let session = session(&options)?;
+    let bound = options.bound;
+    let request = Address::parse(url)?.request(options.headers)?;
+    let socket = timeout(bound, upgrade(request, stream)).await.map_err(|_| ConnectError::Timeout { bound })??;
+    Ok(start(socket, session))
+}
+
 /// Begins a session on a WebSocket that is already open, over any transport.
 ///
 /// # Errors
@@ -237,9 +259,10 @@ fn start<S>(socket: WebSocketStream<S>, session: ClientSession) -> (AudioSender,
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let (living, over) = watch::channel(());
     let shared = Shared::new(session);
-    tokio::spawn(Driver::new(shared.clone(), socket).run());
-    (AudioSender::new(shared.clone()), Events::new(shared))
+    tokio::spawn(Driver::new(shared.clone(), socket, living).run());
+    (AudioSender::new(shared.clone()), Events::new(shared, over))
 }
 
 /// Where a server is.

@@ -11,6 +11,7 @@ use lastword_session::TransportError;
 use lastword_spec::codec;
 use lastword_spec::limits::Limits;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio::time::{Duration, Instant, Sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
@@ -27,6 +28,8 @@ pub(crate) struct Driver<S> {
     writing: Writing,
     /// Nothing more can be read.
     read_over: bool,
+    /// Its end tells that the task is over; behind the socket, so that it goes after it.
+    _living: watch::Sender<()>,
 }
 
 /// Where the one write path stands.
@@ -53,9 +56,9 @@ enum Moved {
 const ROUNDS: usize = 64;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
-    pub(crate) fn new(shared: Arc<Shared>, socket: WebSocketStream<S>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, socket: WebSocketStream<S>, living: watch::Sender<()>) -> Self {
         let timer = Box::pin(sleep_until(Instant::now()));
-        Self { shared, socket, timer, writing: Writing::Idle, read_over: false }
+        Self { shared, socket, timer, writing: Writing::Idle, read_over: false, _living: living }
     }
 
     /// Runs the session to its end, then gives the library a moment to answer the server's Close.

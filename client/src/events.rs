@@ -1,5 +1,6 @@
 //! Owns the application's handle for events. Knows nothing of sockets or of how a session is driven.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,6 +9,7 @@ use futures_util::Stream;
 use lastword_session::{Outcome, Violation};
 use lastword_spec::message::{ErrorMessage, Final, Partial, Ready, SpeechEnded, SpeechStarted, Warning};
 use tokio::sync::futures::OwnedNotified;
+use tokio::sync::watch;
 
 use crate::shared::Shared;
 
@@ -46,6 +48,8 @@ pub struct Events {
     shared: Arc<Shared>,
     over: bool,
     waiting: Option<Pin<Box<OwnedNotified>>>,
+    /// Nothing is ever sent on it; its other end goes with the session's task.
+    task_over: watch::Receiver<()>,
 }
 
 /// All that a session said, and how it ended.
@@ -67,8 +71,8 @@ impl Transcript {
 }
 
 impl Events {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, over: false, waiting: None }
+    pub(crate) fn new(shared: Arc<Shared>, task_over: watch::Receiver<()>) -> Self {
+        Self { shared, over: false, waiting: None, task_over }
     }
 
     /// The next event; `None` after [`Event::Ended`]. Safe to cancel.
@@ -88,6 +92,13 @@ impl Events {
                 None => return Transcript { finals, outcome: Outcome::Cancelled },
             }
         }
+    }
+
+    /// Resolves when the connection is closed and the session's task is over, which is at most `close_ms` after the last event: for
+    /// a program that exits then and owes the server its Close. Need not be awaited, and holds nothing.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut task_over = self.task_over.clone();
+        async move { while task_over.changed().await.is_ok() {} }
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {

@@ -38,7 +38,7 @@ mod sender;
 mod shared;
 mod tls;
 
-pub use connect::{ConnectError, ConnectOptions, attach, connect};
+pub use connect::{ConnectError, ConnectOptions, attach, connect, connect_over};
 pub use events::{Event, Events, Transcript};
 pub use lastword_session::{IncompleteReason, Outcome, Violation};
 pub use lastword_spec::message::Config;

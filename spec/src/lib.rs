@@ -6,6 +6,7 @@
 pub mod clause;
 pub mod close;
 pub mod codec;
+pub mod driver;
 pub mod error_code;
 pub mod finding;
 pub mod frozen;

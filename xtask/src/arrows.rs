@@ -57,8 +57,15 @@ const RULES: &[Rule] = &[
     Rule {
         member: CONFORMANCE,
         normal: &[SPEC, JUDGE, DIALECTS],
-        dev: &[SERVER, CLIENT, MUTANTS, CLIENT_MUTANTS],
+        dev: &[SERVER, CLIENT, DRIVER, CLIENT_DRIVER, MUTANTS, CLIENT_MUTANTS],
         why: "the harness shares nouns with its subjects and no verbs; whole subjects only in end-to-end tests",
+    },
+    Rule { member: DRIVER, normal: &[SPEC], dev: &[], why: "a driver knows the lines, and no client" },
+    Rule {
+        member: CLIENT_DRIVER,
+        normal: &[CLIENT, DRIVER],
+        dev: &[],
+        why: "it stands where an application stands: it knows the SDK's public interface",
     },
     Rule { member: MUTANTS, normal: &[], dev: &[], why: "what the harness is tested with must not share its errors" },
     Rule {
@@ -92,7 +99,7 @@ const ABSENCES: &[Absence] = &[
         why: "no I/O, clock, task or chance in the pure crates",
     },
     Absence {
-        members: &[CONFORMANCE, JUDGE],
+        members: &[CONFORMANCE, JUDGE, DRIVER],
         kinds: "normal,build",
         forbidden: &[SESSION, CHECK],
         why: "a judge that runs the defendant's state machine can only acquit it",
@@ -117,6 +124,8 @@ const JUDGE: &str = "lastword-judge";
 const DIALECTS: &str = "lastword-dialects";
 const CHECK: &str = "lastword-check";
 const CLIENT: &str = "lastword-client";
+const DRIVER: &str = "lastword-driver";
+const CLIENT_DRIVER: &str = "lastword-client-driver";
 const SERVER: &str = "lastword-server";
 const CONFORMANCE: &str = "lastword";
 const MUTANTS: &str = "lastword-mutants";

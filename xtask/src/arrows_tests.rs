@@ -25,6 +25,9 @@ fn lawful() -> Graph {
         (CONFORMANCE, DIALECTS, Kind::Normal),
         (CONFORMANCE, SERVER, Kind::Dev),
         (CONFORMANCE, CLIENT, Kind::Dev),
+        (CONFORMANCE, CLIENT_DRIVER, Kind::Dev),
+        (DRIVER, SPEC, Kind::Normal),
+        (CLIENT_DRIVER, DRIVER, Kind::Normal),
         (XTASK, SPEC, Kind::Normal),
     ] {
         graph.add(from, to, kind);
@@ -50,6 +53,8 @@ fn each_forbidden_edge_is_named_with_its_rule() {
         (CONFORMANCE, CLIENT, Kind::Build, "lastword -> lastword-client (build)"),
         (CLIENT, CONFORMANCE, Kind::Normal, "lastword-client -> lastword (normal)"),
         (SERVER, CLIENT, Kind::Normal, "lastword-server -> lastword-client (normal)"),
+        (DRIVER, CLIENT, Kind::Normal, "lastword-driver -> lastword-client (normal): a driver knows"),
+        (CONFORMANCE, CLIENT_DRIVER, Kind::Normal, "lastword -> lastword-client-driver (normal)"),
         (XTASK, CONFORMANCE, Kind::Normal, "xtask -> lastword (normal)"),
         (SERVER, CHECK, Kind::Normal, "lastword-server -> lastword-check (normal)"),
     ] {
@@ -72,6 +77,7 @@ fn each_absence_is_found_however_long_the_way() {
         (SESSION, "tokio", "lastword-session -> between -> tokio: no I/O"),
         (JUDGE, "mio", "lastword-judge -> between -> mio: no I/O"),
         (JUDGE, SESSION, "lastword-judge -> between -> lastword-session: a judge that runs"),
+        (DRIVER, SESSION, "lastword-driver -> between -> lastword-session: a judge that runs"),
         (CONFORMANCE, "cc", "lastword -> between -> cc: `cargo install"),
         (CONFORMANCE, "whisper-rs-sys", "lastword -> between -> whisper-rs-sys: `cargo install"),
         (CONFORMANCE, SESSION, "lastword -> between -> lastword-session: a judge that runs"),

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use lastword_spec::driver::{DRIVER_VERSION, Lack};
 use lastword_spec::trace::{Eof, EventKind, Header, InputEnd, InputEnded, Side, Started, ToldWhat, Trace};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::driver::{Calling, Driver, Said, VERSION};
+use super::driver::{Calling, Driver, Said};
 use super::host::{Host, Numbers, Shared};
 use super::launch::{Input, LaunchError, Places, Program, Running, Stdin};
 use super::run::Env;
@@ -27,7 +28,7 @@ pub(super) struct Attempted {
     /// The last lines that the processes wrote.
     pub(super) tail: Vec<String>,
     /// What the driver's client has not.
-    pub(super) lacks: Vec<String>,
+    pub(super) lacks: Vec<Lack>,
 }
 
 /// How long a client may live on after its last connection and everything it owed.
@@ -157,8 +158,8 @@ async fn one_run(
                 () = asking => {}
             }
             let hello = said.borrow().hello.clone();
-            attempted.lacks = hello.iter().flat_map(|hello| hello.lacks.iter().cloned()).collect();
-            let unmet = asked.flatten().or_else(|| hello.is_none().then(|| "the driver did not say hello".to_owned()));
+            attempted.lacks = hello.iter().flat_map(|hello| hello.lacks.iter().copied()).collect();
+            let unmet = asked.flatten().or_else(|| hello.is_none().then(|| no_hello(&said.borrow())));
             attempted.unmet.extend(unmet);
         }
         (Stdin::Wav | Stdin::Pcm, Some(stdin), _) => {
@@ -278,16 +279,16 @@ async fn ask(env: &Env, script: &Script, url: &str, pcm: &[u8], mut driver: Driv
     driver.hello().await;
     let hello = timeout(HELLO, said.wait_for(|said| said.hello.is_some() || said.is_over)).await;
     match hello.ok().and_then(Result::ok).and_then(|said| said.hello.clone()) {
-        Some(hello) if hello.version == VERSION => {
+        Some(hello) if hello.version == DRIVER_VERSION => {
             let whom = format!("the driver drives {}", hello.client);
             shared.recorder.note(shared.numbers.latest(), EventKind::Note(whom));
-            if script.lacking(&Vec::from_iter(hello.lacks)).is_some() {
+            if script.lacking(&hello.lacks).is_some() {
                 driver.quit().await;
                 return None;
             }
         }
-        Some(hello) => return Some(format!("the driver speaks version {} and not {VERSION}", hello.version)),
-        None => return Some("the driver did not say hello".to_owned()),
+        Some(hello) => return Some(format!("the driver speaks version {} and not {DRIVER_VERSION}", hello.version)),
+        None => return Some(no_hello(&said.borrow())),
     }
     let usual = [Ask::Start, Ask::Push(script.audio_ms), Ask::End];
     let asks = if script.calls.is_empty() { &usual[..] } else { &script.calls };
@@ -337,6 +338,12 @@ async fn ask(env: &Env, script: &Script, url: &str, pcm: &[u8], mut driver: Driv
     let _ = timeout(REPORT, said.wait_for(is_told)).await;
     driver.quit().await;
     None
+}
+
+/// Why a driver that cannot be asked for anything cannot be.
+fn no_hello(said: &Said) -> String {
+    let instead = said.unread.as_ref().map(|why| format!(": what it wrote is no line of the protocol, {why}"));
+    format!("the driver did not say hello{}", instead.unwrap_or_default())
 }
 
 /// Feeds a client's standard input four times as fast as speech, and closes it.

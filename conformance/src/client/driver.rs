@@ -1,13 +1,13 @@
-//! Owns the driver protocol, version 1: JSON lines between the harness and a small program that calls a client's public interface
-//! for it. Knows the lines and the process they go to; what is asked when is the script's business.
+//! Owns the harness's end of the driver protocol: it numbers the calls, notes them and what comes back. What the lines look like
+//! stands in `lastword_spec::driver`; what is asked when is the script's business.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as STANDARD;
-use lastword_spec::trace::{Call, Called, EventKind, Returned, Told, ToldWhat};
-use serde::{Deserialize, Serialize};
+use lastword_spec::driver::{DRIVER_VERSION, Hello, Line, Order};
+use lastword_spec::trace::{Called, EventKind, ToldWhat};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -15,61 +15,6 @@ use tokio::task::JoinSet;
 use super::host::Numbers;
 use super::launch::{Input, Output};
 use crate::record::Recorder;
-
-/// The version of the driver protocol.
-pub(super) const VERSION: u32 = 1;
-
-/// A line to the driver.
-#[derive(Debug, Serialize)]
-#[serde(tag = "do", rename_all = "snake_case")]
-enum Order<'a> {
-    Hello {
-        version: u32,
-    },
-    Start {
-        number: u32,
-        url: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        token: Option<&'a str>,
-    },
-    Push {
-        number: u32,
-        audio_ms: u64,
-        pcm_s16le_base64: String,
-    },
-    Flush {
-        number: u32,
-    },
-    End {
-        number: u32,
-    },
-    Close {
-        number: u32,
-    },
-    Report,
-    Quit,
-}
-
-/// A line of the driver: exactly one of these.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum Line {
-    Hello(Hello),
-    Returned(Returned),
-    Told(Told),
-}
-
-/// What a driver says of itself.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Hello {
-    pub(super) version: u32,
-    /// The client that it drives, with its version.
-    pub(super) client: String,
-    /// The calls and the events that the client has not.
-    #[serde(default)]
-    pub(super) lacks: BTreeSet<String>,
-}
 
 /// The harness's end of a driver.
 pub(super) struct Driver {
@@ -86,6 +31,8 @@ pub(super) struct Said {
     pub(super) hello: Option<Hello>,
     pub(super) returned: BTreeSet<u32>,
     pub(super) told: Vec<ToldWhat>,
+    /// Why its first line that is none of the protocol is none.
+    pub(super) unread: Option<String>,
     /// Its output ended.
     pub(super) is_over: bool,
 }
@@ -112,43 +59,45 @@ impl Driver {
     }
 
     pub(super) async fn hello(&mut self) {
-        self.write(&Order::Hello { version: VERSION }).await;
+        self.write(&Order::Hello { version: DRIVER_VERSION }).await;
     }
 
     /// Makes a call and notes it; its number.
     pub(super) async fn call(&mut self, call: &Calling<'_>, conn: u32, recorder: &Recorder) -> u32 {
         self.number += 1;
         let number = self.number;
-        let (what, audio_ms, order) = match call {
-            Calling::Start { url, token } => (Call::Start, None, Order::Start { number, url, token: *token }),
-            Calling::Push(pcm) => {
-                let audio_ms = pcm.len() as u64 / 32;
-                (Call::Push, Some(audio_ms), Order::Push { number, audio_ms, pcm_s16le_base64: STANDARD.encode(pcm) })
+        let order = match call {
+            Calling::Start { url, token } => {
+                Order::Start { number, url: (*url).to_owned(), token: token.map(str::to_owned) }
             }
-            Calling::Flush => (Call::Flush, None, Order::Flush { number }),
-            Calling::End => (Call::End, None, Order::End { number }),
-            Calling::Close => (Call::Close, None, Order::Close { number }),
+            Calling::Push(pcm) => {
+                Order::Push { number, audio_ms: pcm.len() as u64 / 32, pcm_s16le_base64: STANDARD.encode(pcm) }
+            }
+            Calling::Flush => Order::Flush { number },
+            Calling::End => Order::End { number },
+            Calling::Close => Order::Close { number },
         };
-        recorder.note(conn, EventKind::Called(Called { number, what, audio_ms }));
+        let audio_ms = if let Order::Push { audio_ms, .. } = &order { Some(*audio_ms) } else { None };
+        if let Some((number, what)) = order.call() {
+            recorder.note(conn, EventKind::Called(Called { number, what, audio_ms }));
+        }
         self.write(&order).await;
         number
     }
 
     /// Asks what is left of the session.
     pub(super) async fn report(&mut self) {
-        self.write(&Order::Report).await;
+        self.write(&Order::Report {}).await;
     }
 
     /// Tells the driver to go.
     pub(super) async fn quit(mut self) {
-        self.write(&Order::Quit).await;
+        self.write(&Order::Quit {}).await;
     }
 
-    async fn write(&mut self, order: &Order<'_>) {
-        let mut line = serde_json::to_string(order).unwrap_or_default();
-        line.push('\n');
+    async fn write(&mut self, order: &Order) {
         // A driver that is gone is seen by the end of its output.
-        let _ = self.stdin.write_all(line.as_bytes()).await;
+        let _ = self.stdin.write_all(order.write().as_bytes()).await;
         let _ = self.stdin.flush().await;
     }
 }
@@ -166,7 +115,7 @@ async fn listen(stdout: Output, saying: watch::Sender<Said>, numbers: Arc<Number
     let mut lines = BufReader::new(stdout).lines();
     while let Ok(Some(text)) = lines.next_line().await {
         let conn = numbers.latest();
-        match serde_json::from_str::<Line>(&text) {
+        match Line::read(&text) {
             Ok(Line::Hello(hello)) => saying.send_modify(|said| said.hello = Some(hello)),
             Ok(Line::Returned(returned)) => {
                 let number = returned.number;
@@ -180,8 +129,13 @@ async fn listen(stdout: Output, saying: watch::Sender<Said>, numbers: Arc<Number
                 recorder.note(conn, EventKind::Told(told));
                 saying.send_modify(|said| said.told.push(what));
             }
-            Err(error) => recorder
-                .note(conn, EventKind::Note(format!("the driver wrote no line of its protocol ({error}): {text}"))),
+            Err(error) => {
+                recorder
+                    .note(conn, EventKind::Note(format!("the driver wrote no line of its protocol ({error}): {text}")));
+                saying.send_modify(|said| {
+                    said.unread.get_or_insert_with(|| error.to_string());
+                });
+            }
         }
     }
     saying.send_modify(|said| said.is_over = true);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use lastword_spec::driver::Lack;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -28,13 +29,13 @@ pub struct Script {
 
 impl Script {
     /// The first call of the case that a client which lacks these has not.
-    pub(super) fn lacking(&self, lacks: &[String]) -> Option<&'static str> {
+    pub(super) fn lacking(&self, lacks: &[Lack]) -> Option<&'static str> {
         let calls = self.calls.iter().filter_map(|call| match call {
-            Ask::Flush => Some("flush"),
-            Ask::Close => Some("close"),
+            Ask::Flush => Some(Lack::Flush),
+            Ask::Close => Some(Lack::Close),
             Ask::Start | Ask::Push(_) | Ask::End | Ask::Await(_) | Ask::Wait(_) => None,
         });
-        calls.into_iter().find(|call| lacks.iter().any(|lack| lack == call))
+        calls.into_iter().find(|call| lacks.contains(call)).map(|lack| lack.call().as_str())
     }
 
     /// The types of the messages without which the case means nothing.

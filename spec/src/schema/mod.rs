@@ -1,5 +1,5 @@
-//! The generator of `schemas/v1/`: JSON Schemas (draft 2020-12) of every message, of the bundle and of a trace line, and
-//! the AsyncAPI document. Owns what the files look like; what they say comes from the types, their doc comments and the
+//! The generator of `schemas/v1/`: JSON Schemas (draft 2020-12) of every message, of the bundle, of a trace line and of a
+//! line of the driver protocol, and the AsyncAPI document. Owns what the files look like; what they say comes from the types, their doc comments and the
 //! state table. Does no I/O: `cargo xtask gen` writes the files.
 
 mod asyncapi;
@@ -12,6 +12,7 @@ use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use crate::driver::{Line, Order};
 use crate::ijson::MAX_INTEGER;
 use crate::message::{self, ClientMessage, ServerMessage};
 use crate::table::Side;
@@ -25,6 +26,7 @@ pub fn generate() -> Vec<(String, String)> {
     let mut files: Vec<(String, String)> = MESSAGES.iter().map(message_file).collect();
     files.push((format!("{FOLDER}/lastword.v1.json"), write::json(&bundle())));
     files.push((format!("{FOLDER}/trace.json"), write::json(&trace_line())));
+    files.push((format!("{FOLDER}/driver.json"), write::json(&driver_line())));
     files.push((format!("{FOLDER}/asyncapi.yaml"), asyncapi::document()));
     files.sort();
     files
@@ -40,6 +42,12 @@ pub fn message_schema(sent_by: Side, message_type: &str) -> Option<Value> {
 #[must_use]
 pub fn trace_schema() -> Value {
     trace_line()
+}
+
+/// The JSON Schema of one line of the driver protocol, of either side: `Order` and `Line` among its definitions.
+#[must_use]
+pub fn driver_schema() -> Value {
+    driver_line()
 }
 
 const FOLDER: &str = "schemas/v1";
@@ -133,6 +141,19 @@ fn trace_line() -> Value {
         "oneOf": [generator.subschema_for::<HeaderLine>(), generator.subschema_for::<EventLine>()],
     });
     with_head(&mut root, "trace");
+    with_definitions(&mut root, &mut generator);
+    root
+}
+
+fn driver_line() -> Value {
+    let mut generator = generator("/$defs");
+    let mut root = json!({
+        "title": "One line of the Lastword driver protocol, version 1",
+        "description": "What `lastword certify client --driver` and a driver say to each other: UTF-8, one JSON object a line. \
+                        An `Order` goes to the driver, a `Line` comes from it.",
+        "oneOf": [generator.subschema_for::<Order>(), generator.subschema_for::<Line>()],
+    });
+    with_head(&mut root, "driver");
     with_definitions(&mut root, &mut generator);
     root
 }
