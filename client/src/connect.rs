@@ -20,6 +20,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::driver::Driver;
 use crate::events::Events;
+use crate::retry::{Retry, again};
 use crate::sender::AudioSender;
 use crate::shared::Shared;
 use crate::tls;
@@ -32,6 +33,7 @@ pub struct ConnectOptions {
     headers: Vec<(HeaderName, HeaderValue)>,
     extra_roots_pem: Vec<String>,
     bound: Duration,
+    retry: Option<Retry>,
 }
 
 impl Default for ConnectOptions {
@@ -43,6 +45,7 @@ impl Default for ConnectOptions {
             headers: Vec::new(),
             extra_roots_pem: Vec::new(),
             bound: CONNECT_BOUND,
+            retry: None,
         }
     }
 }
@@ -92,10 +95,18 @@ impl ConnectOptions {
         self
     }
 
-    /// How long connecting and upgrading may take together: at most 10 s, which is the default. Spec: CON-C1.
+    /// How long connecting and upgrading may take together, for each attempt: at most 10 s, which is the default. Spec: CON-C1.
     #[must_use]
     pub fn bound(mut self, bound: Duration) -> Self {
         self.bound = bound.min(CONNECT_BOUND);
+        self
+    }
+
+    /// Whether [`connect`] tries again where no connection comes about; without it there is one attempt. A session that was lost is
+    /// never begun again by itself: [`Outcome::is_retryable`](crate::Outcome::is_retryable). Spec: REC-C1.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
         self
     }
 }
@@ -140,6 +151,25 @@ pub enum ConnectError {
     Handshake(String),
 }
 
+impl ConnectError {
+    /// Whether the same attempt may succeed later: the network failed, nobody answered in time, or the server has no room now. Not
+    /// where it answered that this will not do, nor where the fault is the caller's. Spec: REC-C2.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Timeout { .. } => true,
+            // So TLS says that a certificate is none that is trusted.
+            Self::Io(error) => error.kind() != std::io::ErrorKind::InvalidData,
+            Self::Refused { status, .. } => matches!(status, 408 | 429 | 503),
+            Self::BadUrl(_)
+            | Self::BadHeader { .. }
+            | Self::Options(_)
+            | Self::Certificates(_)
+            | Self::Handshake(_) => false,
+        }
+    }
+}
+
 fn why(status: u16) -> &'static str {
     match status {
         401 => ": the credentials are missing or wrong",
@@ -166,9 +196,15 @@ const MAX_MESSAGE_BYTES: usize = 16 << 20;
 /// # Errors
 /// See [`ConnectError`]. Not an error here: what the server says later, which comes as events.
 pub async fn connect(url: &str, options: ConnectOptions) -> Result<(AudioSender, Events), ConnectError> {
-    let session = session(&options)?;
-    let bound = options.bound;
-    timeout(bound, dial(url, options, session)).await.map_err(|_| ConnectError::Timeout { bound })?
+    let once = || async {
+        let session = session(&options)?;
+        let bound = options.bound;
+        timeout(bound, dial(url, options.clone(), session)).await.map_err(|_| ConnectError::Timeout { bound })?
+    };
+    match options.retry {
+        None => once().await,
+        Some(retry) => again(retry, once).await,
+    }
 }
 
 /// Upgrades a connection that stands already, be it through a proxy, over TLS of your own or a pipe, and begins a session on it.

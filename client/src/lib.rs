@@ -30,10 +30,16 @@
 //! # How it ends
 //! Every event stream ends, with [`Event::Ended`] as its last event: complete, error, cancelled or incomplete. Nothing but
 //! [`Outcome::Complete`] is success. [`AudioSender::finish`] ends the input; dropping the sender without it cancels.
+//!
+//! # How it comes back
+//! A session is one connection, and one that was lost is not begun again by itself: its outcome says whether another try makes sense
+//! ([`Outcome::is_retryable`]), and only the application knows what of the lost audio it can say once more. An attempt to connect may
+//! be repeated, within bounds: [`ConnectOptions::retry`].
 
 mod connect;
 mod driver;
 mod events;
+mod retry;
 mod sender;
 mod shared;
 mod tls;
@@ -42,4 +48,5 @@ pub use connect::{ConnectError, ConnectOptions, attach, connect, connect_over};
 pub use events::{Event, Events, Transcript};
 pub use lastword_session::{IncompleteReason, Outcome, Violation};
 pub use lastword_spec::message::Config;
+pub use retry::Retry;
 pub use sender::{AudioSender, FlushError, Flushed, SendError};

@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use lastword_client::{
-    AudioSender, ConnectOptions, Event, Events, FlushError, IncompleteReason, Outcome, SendError, attach,
+    AudioSender, ConnectError, ConnectOptions, Event, Events, FlushError, IncompleteReason, Outcome, SendError, attach,
+    connect_over,
 };
 use lastword_session::TransportError;
 use tokio::io::DuplexStream;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::support::{Behaviour, Seen, serve, settle};
@@ -314,9 +317,75 @@ async fn the_connection_is_gone_soon_after_the_end_even_if_the_server_never_clos
     .await;
     audio.finish();
     let began = Instant::now();
+    let closed = events.closed();
     assert!(events.transcript().await.outcome.is_complete());
     assert!(began.elapsed() < ms(1_000), "the outcome does not wait for the Close");
+    closed.await;
+    assert!(began.elapsed() >= ms(2_000), "but who wants to can");
+    settle().await;
+    assert_eq!(
+        Handle::current().metrics().num_alive_tasks(),
+        0,
+        "nothing of the session is left, the server has seen it"
+    );
     let (took, bytes) = server.await.unwrap();
     assert_eq!(bytes[0] & 0x0f, 8, "a Close, and nothing else");
     assert!(took >= ms(2_000) && took < ms(5_000), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_final_that_comes_again_is_reported_and_delivered_once() {
+    let (audio, mut events, _server) = against(64 << 10, |mut socket| async move {
+        socket.next().await.unwrap().unwrap();
+        socket.send(Message::text(READY)).await.unwrap();
+        socket.next().await.unwrap().unwrap();
+        let last = r#"{"type":"final","segment_id":0,"text":"one","start_ms":0,"end_ms":0,"channel":0}"#;
+        let ended = r#"{"type":"session_ended","reason":"completed","complete":true,"audio_received_ms":0,"audio_processed_ms":0,"rejected_frames":0,"finals":1}"#;
+        for text in [last, last, ended] {
+            socket.send(Message::text(text)).await.unwrap();
+        }
+        while socket.next().await.is_some() {}
+    })
+    .await;
+    audio.finish();
+    let mut told = Vec::new();
+    while let Some(event) = events.next().await {
+        told.push(event);
+    }
+    assert!(
+        matches!(
+            &told[..],
+            [Event::Ready(_), Event::Final(_), Event::Violation(_), Event::Ended(Outcome::Complete(_))]
+        ),
+        "{told:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_stands_already_is_upgraded_within_the_bound() {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let server = tokio::spawn(async move {
+        let mut shown = None;
+        let note = |request: &Request, mut response: Response| {
+            let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+            shown = Some((request.uri().to_string(), header("authorization")));
+            response.headers_mut().insert("sec-websocket-protocol", "lastword.v1".parse().unwrap());
+            Ok(response)
+        };
+        let socket = tokio_tungstenite::accept_hdr_async(far, note).await.unwrap();
+        (serve(socket, Behaviour::default()).await.sentinels, shown)
+    });
+    let options = ConnectOptions::default().token("open sesame").unwrap();
+    let (mut audio, events) = connect_over(near, "ws://somewhere/v1/listen", options).await.unwrap();
+    audio.push(&SECOND).await.unwrap();
+    audio.finish();
+    assert!(events.transcript().await.outcome.is_complete());
+    let (sentinels, shown) = server.await.unwrap();
+    assert_eq!((sentinels, shown), (1, Some(("/v1/listen".into(), Some("Bearer open sesame".into())))));
+
+    let (near, _held) = tokio::io::duplex(64 << 10);
+    let began = Instant::now();
+    let refused = connect_over(near, "ws://somewhere/v1/listen", ConnectOptions::default()).await;
+    assert!(matches!(refused, Err(ConnectError::Timeout { .. })), "{refused:?}");
+    assert_eq!(began.elapsed().as_secs(), 10);
 }

@@ -61,7 +61,7 @@ impl Outcome {
 }
 
 /// How much a connection in memory holds.
-const PIPE_BYTES: usize = 64 << 10;
+pub(crate) const PIPE_BYTES: usize = 64 << 10;
 
 /// The client with these options at this level.
 pub(crate) fn client(options: &Options, level: u8) -> Outcome {
@@ -110,7 +110,8 @@ fn as_process(ending: Ending) -> Exited {
     }
 }
 
-fn certify(program: Program, stdin: Stdin) -> Outcome {
+/// A client in memory, and what came of it.
+pub(crate) fn certify(program: Program, stdin: Stdin) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let plan = memory::client_plan(program, stdin);
     let certified = runtime.expect("a runtime").block_on(memory::certify_client(plan));

@@ -5,5 +5,6 @@ mod crowd;
 mod degenerate;
 mod kill_matrix;
 mod right;
+mod sdk;
 #[path = "../mutants/tables.rs"]
 mod tables;

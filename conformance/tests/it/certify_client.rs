@@ -8,7 +8,11 @@ use crate::command::{code, lastword, text};
 
 /// The client of the tests, right or broken, built with them.
 fn client() -> String {
-    let name = format!("client-mutants{}", std::env::consts::EXE_SUFFIX);
+    example("client-mutants")
+}
+
+fn example(name: &str) -> String {
+    let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     let path: PathBuf = Path::new(env!("CARGO_BIN_EXE_lastword")).with_file_name("examples").join(name);
     path.to_string_lossy().into_owned()
 }
@@ -53,6 +57,28 @@ fn the_client_without_a_fault_passes_at_both_levels() {
         ["--driver", "--only", "client/calls/*", "--only", "client/security/*", "--only", "client/closing/reset*"];
     let output = certify(&some, &[client.as_str(), "--driver"]);
     assert_eq!(code(&output), exit::PASS, "{}", text(&output.stdout));
+}
+
+/// Our own SDK, by its driver, over real sockets: every case, and what cannot be seen of it by name.
+#[test]
+fn the_sdk_is_clean_at_level_1_in_every_case() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("report.json");
+    let output = certify(&["--driver", "--json", &file.to_string_lossy()], &[example("client-sdk").as_str()]);
+    let told = text(&output.stdout);
+    assert_eq!(code(&output), exit::PASS, "{told}");
+    let report = std::fs::read_to_string(&file).expect("the report");
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    let cases = report["cases"].as_array().expect("cases");
+    assert_eq!(cases.len(), lastword::client::catalogue().len());
+    let not_passed: Vec<String> = cases
+        .iter()
+        .filter(|case| case["verdict"] != "PASS")
+        .map(|case| format!("{} {} {}", case["id"], case["verdict"], case["reason"]))
+        .collect();
+    // It never dials again by itself.
+    let wanted = r#""client/closing/reset-and-again" "NOT_TESTED" "the condition never arose for REC-C4, TIM-C1""#;
+    assert_eq!(not_passed, [wanted], "{told}");
 }
 
 #[test]

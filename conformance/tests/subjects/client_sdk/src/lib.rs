@@ -128,14 +128,15 @@ impl<R: Reach> Client for Sdk<R> {
 
 /// What the SDK's own type says of a connection that did not come about.
 fn not_started(error: ConnectError) -> NotStarted {
-    let (code, retryable) = match &error {
-        ConnectError::Timeout { .. } => ("timeout", true),
-        ConnectError::Io(_) => ("connect_failed", true),
-        ConnectError::Refused { status, .. } => ("refused", *status == 503),
-        ConnectError::Handshake(_) => ("handshake", false),
-        ConnectError::BadUrl(_) | ConnectError::BadHeader { .. } | ConnectError::Options(_) => ("misuse", false),
-        ConnectError::Certificates(_) => ("certificates", false),
+    let code = match &error {
+        ConnectError::Timeout { .. } => "timeout",
+        ConnectError::Io(_) => "connect_failed",
+        ConnectError::Refused { .. } => "refused",
+        ConnectError::Handshake(_) => "handshake",
+        ConnectError::BadUrl(_) | ConnectError::BadHeader { .. } | ConnectError::Options(_) => "misuse",
+        ConnectError::Certificates(_) => "certificates",
     };
-    let ended = Ended { outcome: ClientOutcome::Error, code: Some(code.to_owned()), retryable: Some(retryable) };
+    let retryable = Some(error.is_retryable());
+    let ended = Ended { outcome: ClientOutcome::Error, code: Some(code.to_owned()), retryable };
     NotStarted { failed: error.to_string(), ended }
 }
