@@ -240,25 +240,6 @@ fn a_final_is_an_advance() {
 }
 
 #[test]
-fn a_final_that_comes_again_is_counted_once() {
-    let outcome = |finals: u64| {
-        let mut session = draining(0);
-        for _ in 0..2 {
-            let text = r#"{"type":"final","segment_id":0,"text":"a","start_ms":0,"end_ms":0,"channel":0}"#;
-            let _ = give(&mut session, ms(10), text);
-        }
-        let out = give(&mut session, ms(20), &ended(true, 0, finals));
-        (out.facts, out.events.last().cloned())
-    };
-    let (facts, last) = outcome(1);
-    assert!(facts.is_empty() && matches!(last, Some(ClientEvent::Ended(Outcome::Complete(_)))), "{facts:?} {last:?}");
-    // A server that counts the second one as another segment has one that never came.
-    let (facts, last) = outcome(2);
-    assert_eq!(facts, [Fact::CountersContradict]);
-    assert!(matches!(last, Some(ClientEvent::Ended(Outcome::Incomplete { .. }))), "{last:?}");
-}
-
-#[test]
 fn a_flush_that_is_not_answered_fails_and_the_session_goes_on() {
     let mut session = streaming();
     session.flush("a").unwrap();

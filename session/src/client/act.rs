@@ -147,11 +147,10 @@ impl ClientSession {
     }
 
     pub(super) fn final_(&mut self, now: Duration, result: Final) -> State {
+        self.finals_received += 1;
         if self.is_final(result.segment_id) {
             return self.violation(Fact::FinalRepeated);
         }
-        // One for each segment, as the server counts them: one that comes again is told as a violation and contradicts nothing.
-        self.finals_received += 1;
         self.final_above.insert(result.segment_id);
         self.close_gaps();
         self.moved(now);
