@@ -174,9 +174,10 @@ fn conclusion(
     }
 }
 
-/// Whether a wait that was seen once may have been ended by a timer of this length: beside it there may be some work.
+/// Whether a wait that was seen once may have been ended by a timer of this length: beside it there may be some work. However slow
+/// the machine is, what took less than half as long was not ended by it.
 fn agrees(own_us: u64, timer_us: u64, scale: Scale) -> bool {
-    let jitter_us = scale.in_flight_us().max(timer_us / 8);
+    let jitter_us = scale.in_flight_us().min(timer_us / 2).max(timer_us / 8);
     own_us.saturating_add(jitter_us) >= timer_us && own_us <= (timer_us / 3 * 4).saturating_add(jitter_us)
 }
 

@@ -167,6 +167,18 @@ fn what_is_released_at_once_or_behind_the_same_work_each_time_was_held_back() {
 }
 
 #[test]
+fn a_suspect_that_took_less_than_half_as_long_was_not_held_by_the_timer_however_slow_the_machine_is() {
+    let says = |own_ms| {
+        let mut bench = Bench::of(ends(own_ms)).probes(Stimulus::Nothing, &[ends(2_400); 5]);
+        bench = bench.probes(Stimulus::Audio, &[released(200, 300); 5]);
+        bench.trace.header.time_scale_percent = 600;
+        bench.says()
+    };
+    assert_eq!(says(1_200), "masked None [Audio]");
+    assert!(says(1_199).contains("the probes took another time than the suspect itself"));
+}
+
+#[test]
 fn a_long_silence_that_is_as_long_as_an_announced_limit_follows_it() {
     let alone = |ms| Bench::of(ends(ms)).probes(Stimulus::Nothing, &[ends(ms); 5]).says();
     for (ms, limit) in [(10_000, "keepalive_interval_ms"), (15_000, "drain_ms")] {
