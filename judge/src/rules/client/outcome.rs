@@ -43,7 +43,8 @@ pub(super) fn expected(run: &Run) -> Option<(ClientOutcome, RequirementId)> {
     if early || contradicts {
         return Some((ClientOutcome::Incomplete, req::END_C8));
     }
-    let gap = run.wires.values().filter(|wire| !wire.facts.audio.is_empty()).count() > 1;
+    // What a connection took before it was lost is missing, also where nothing was left for the next one.
+    let gap = run.wires.values().rev().skip(1).any(|wire| !wire.facts.audio.is_empty());
     if gap {
         return Some((ClientOutcome::Incomplete, req::REC_C4));
     }

@@ -96,18 +96,23 @@ fn who_is_closed_by_its_application_was_cancelled_unless_the_end_had_come() {
 }
 
 #[test]
-fn a_gap_between_two_connections_is_a_loss_where_both_took_audio() {
-    let (ready, whole) = (format!("@1 {READY}"), format!("@1 {}", ended(100, 0, 0)));
+fn audio_that_a_connection_took_before_it_was_lost_is_a_loss_whatever_the_next_one_took() {
+    let (ready, whole, nothing) =
+        (format!("@1 {READY}"), format!("@1 {}", ended(100, 0, 0)), format!("@1 {}", ended(0, 0, 0)));
     let (config, end) = (format!("@1 {CONFIG}"), format!("@1 {END}"));
-    let again = |first: &[(u64, &'static str)]| -> Vec<(u64, String)> {
-        let second = [(31, &config), (32, &ready), (33, &"@1 audio 3200".to_owned()), (34, &end), (39_000, &whole)];
+    let audio = "@1 audio 3200".to_owned();
+    let took = [(31, &config), (32, &ready), (33, &audio), (34, &end), (39_000, &whole)];
+    let took_none = [(31, &config), (32, &ready), (34, &end), (39_000, &nothing)];
+    let lost = [OPEN, ASKED, ACCEPTED, TAKEN, (20, "dropped")];
+    let again = |first: &[(u64, &'static str)], second: &[(u64, &String)]| -> Vec<(u64, String)> {
         let first = first.iter().map(|(ms, what)| (*ms, (*what).to_owned()));
-        first.chain([(30, "@1 open".to_owned())]).chain(second.map(|(ms, what)| (ms, what.clone()))).collect()
+        let second = second.iter().map(|(ms, what)| (*ms, (*what).clone()));
+        first.chain([(30, "@1 open".to_owned())]).chain(second).collect()
     };
-    let (gap, none) = (again(&[OPEN, ASKED, ACCEPTED, TAKEN, (20, "dropped")]), again(&[OPEN, ASKED, (20, "dropped")]));
     check(vec![
-        ("both took audio", lines(&gap), is_incomplete("REC-C4")),
-        ("the first took none", lines(&none), IS_COMPLETE),
+        ("both took audio", lines(&again(&lost, &took)), is_incomplete("REC-C4")),
+        ("nothing was left for the second", lines(&again(&lost, &took_none)), is_incomplete("REC-C4")),
+        ("the first took none", lines(&again(&[OPEN, ASKED, (20, "dropped")], &took)), IS_COMPLETE),
     ]);
 }
 
