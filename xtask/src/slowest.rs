@@ -49,7 +49,12 @@ const SLOWEST: &[&str] = &[
     "progress-outlives-worker",
     "acknowledges-for-ever",
     "held-by-read-timer",
+    "good-five-times-then-hang-after-3-messages",
+    "held-behind-progress",
+    "idle-timeout-late",
     "idle-timeout-never",
+    "config-timeout-never",
+    "depth-hangs-process",
     "refused-config-unanswered",
 ];
 
