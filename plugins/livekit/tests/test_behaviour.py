@@ -309,6 +309,8 @@ async def test_a_credential_that_the_server_repeats_is_not_passed_on(caplog: pyt
     assert "top-secret" not in str(server.requests[0].url)
     told = [str(heard.error), repr(heard.error), caplog.text, *(str(each.error) for each in heard.errors)]
     assert not any("top-secret" in text for text in told)
+    assert heard.stream.outcome is not None
+    assert "top-secret" not in repr(heard.stream.outcome)
 
 
 async def test_the_budget_of_attempts_is_the_plugins_own() -> None:

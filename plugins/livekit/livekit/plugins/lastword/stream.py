@@ -12,14 +12,15 @@ import contextlib
 import random
 import socket
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import aiohttp
-import numpy as np
 from livekit import rtc
 from livekit.agents import APIConnectionError, APIConnectOptions, APIError, APITimeoutError, stt, utils
 
 from . import errors
+from .frames import mono
 from .log import logger
 from .messages import PROTOCOL, Error, Final, Partial, Ready, SpeechEnded, SpeechStarted, Warning
 from .options import Options
@@ -99,7 +100,7 @@ class SpeechStream(stt.RecognizeStream):
             self._overflow = True
             self._changed()
             raise BufferFullError(f"{self._options.buffer_s} s of audio wait to be sent: await `wait_for_room()`")
-        super().push_frame(_mono(frame))
+        super().push_frame(mono(frame))
         self._pushed_s += frame.duration
         if self._waiting_s() > self._options.buffer_s / 2:
             self._room.clear()
@@ -149,7 +150,7 @@ class SpeechStream(stt.RecognizeStream):
             self._session.cancel()
             outcome = self._session.outcome
             if outcome is not None and (outcome.kind == "error" or (outcome.kind == "complete" and not self._gap)):
-                return outcome
+                return self._redacted(outcome)
         return Outcome("cancelled", "cancelled", "cancelled by the application")
 
     async def __aenter__(self) -> SpeechStream:
@@ -395,17 +396,16 @@ class SpeechStream(stt.RecognizeStream):
             # [REC-C4]
             text = "audio was lost in a reconnection"
             outcome = Outcome("incomplete", "not_complete", text, ended=outcome.ended)
-        self.outcome = outcome
+        self.outcome = outcome = self._redacted(outcome)
         self._retry_after_s = min((outcome.retry_after_ms or 0) / 1_000, 30.0)
         if outcome.kind != "complete":
             self._gap = self._gap or lost_audio
-            raise errors.of_outcome(
-                self._redacted(outcome), session_id=self._translator.session_id, may_retry=not session.sentinel_sent
-            )
+            session_id = self._translator.session_id
+            raise errors.of_outcome(outcome, session_id=session_id, may_retry=not session.sentinel_sent)
 
     def _redacted(self, outcome: Outcome) -> Outcome:
         message, code = self._options.redact(outcome.message), self._options.redact(outcome.code)
-        return Outcome(outcome.kind, code, message, outcome.retryable, outcome.retry_after_ms)
+        return replace(outcome, message=message, code=code)
 
     def _tell_events(self, session: Session) -> None:
         while (event := session.poll_event()) is not None:
@@ -492,11 +492,3 @@ def _name(error: object) -> str:
 
 def _seconds(text: str | None) -> float:
     return min(float(text), 30.0) if text is not None and text.isascii() and text.isdigit() else 0.0
-
-
-def _mono(frame: rtc.AudioFrame) -> rtc.AudioFrame:
-    if frame.num_channels == 1:
-        return frame
-    samples = np.frombuffer(frame.data, dtype=np.int16).reshape(-1, frame.num_channels)
-    mixed = samples.mean(axis=1).astype(np.int16).tobytes()
-    return rtc.AudioFrame(mixed, frame.sample_rate, 1, frame.samples_per_channel)
