@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -94,7 +94,7 @@ pub(crate) fn run(workspace: &Workspace, args: &SoakArgs) -> Result<ExitCode> {
         workspace,
         parts: &parts,
         home: &home,
-        schedule: Mutex::new(Schedule::new(cells, runs, args.seed, &results)),
+        schedule: Mutex::new(Schedule::new(cells, runs, args.seed, (args.parallel / 3).max(1), &results)),
         results: Mutex::new(results),
         deadline,
         interrupted: interrupt_flag()?,
@@ -127,11 +127,13 @@ struct Job {
 struct Schedule {
     cells: Vec<(Cell, usize, u64)>,
     left: usize,
-    is_busy: bool,
+    /// How many certifications of the busy profile run now, and how many may.
+    busy: usize,
+    most_busy: usize,
 }
 
 impl Schedule {
-    fn new(cells: Vec<Cell>, runs: usize, seed: Option<u64>, results: &Results) -> Self {
+    fn new(cells: Vec<Cell>, runs: usize, seed: Option<u64>, most_busy: usize, results: &Results) -> Self {
         let cells = cells
             .into_iter()
             .map(|cell| {
@@ -139,20 +141,21 @@ impl Schedule {
                 (cell, 0, seed.unwrap_or(next))
             })
             .collect();
-        Self { cells, left: runs, is_busy: false }
+        Self { cells, left: runs, busy: 0, most_busy }
     }
 
-    /// `slow`: of the profile that takes minutes, or of the others. Only one certification keeps the cores busy at a time.
+    /// `slow`: of the profile that takes minutes, or of the others. While one of the busy profile runs, so that the cores compute something
+    /// else, it is so for all: of these only a few run at once.
     fn next(&mut self, slow: bool) -> Option<Job> {
         if self.left == 0 {
             return None;
         }
         let fewest = self.cells.iter().map(|(_, runs, _)| *runs).min()?;
-        let is_busy = self.is_busy;
+        let may_be_busy = self.busy < self.most_busy;
         let (cell, runs, seed) = self
             .cells
             .iter_mut()
-            .filter(|(cell, ..)| cell.profile.is_slow() == slow && !(is_busy && cell.profile == Profile::Busy))
+            .filter(|(cell, ..)| cell.profile.is_slow() == slow && (may_be_busy || cell.profile != Profile::Busy))
             .min_by_key(|(_, runs, _)| *runs)?;
         // The slow ones must not fall behind without end, nor the quick ones wait for them for ever.
         if *runs > fewest + MOST_AHEAD {
@@ -161,7 +164,7 @@ impl Schedule {
         let job = Job { cell: *cell, seed: *seed };
         (*runs, *seed) = (*runs + 1, *seed + 1);
         self.left -= 1;
-        self.is_busy |= cell.profile == Profile::Busy;
+        self.busy += usize::from(cell.profile == Profile::Busy);
         Some(job)
     }
 }
@@ -178,18 +181,46 @@ struct Soak<'a> {
 
 impl Soak<'_> {
     fn run(&self, parallel: usize) {
+        let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
-            for lane in 0..2 * parallel {
-                scope.spawn(move || self.lane(lane >= parallel));
+            for _ in 0..cores() {
+                scope.spawn(|| self.compute_something_else(&is_over));
             }
+            thread::scope(|lanes| {
+                for lane in 0..2 * parallel {
+                    lanes.spawn(move || self.lane(lane >= parallel));
+                }
+            });
+            is_over.store(true, Ordering::Relaxed);
         });
+    }
+
+    /// Keeps a core busy while a certification of the busy profile runs.
+    fn compute_something_else(&self, is_over: &AtomicBool) {
+        let mut number = 1_u64;
+        while !is_over.load(Ordering::Relaxed) {
+            if self.schedule().busy == 0 {
+                thread::sleep(LOOK);
+                continue;
+            }
+            let until = Instant::now() + LOOK;
+            while Instant::now() < until {
+                for _ in 0..10_000 {
+                    number = std::hint::black_box(number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+                }
+            }
+        }
+    }
+
+    fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Certifies as long as there is something to certify.
     fn lane(&self, slow: bool) {
         while !self.interrupted.load(Ordering::Relaxed) && self.deadline.is_none_or(|at| Instant::now() < at) {
             let (job, is_over) = {
-                let mut schedule = self.schedule.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut schedule = self.schedule();
                 let has_kind = schedule.cells.iter().any(|(cell, ..)| cell.profile.is_slow() == slow);
                 (schedule.next(slow), schedule.left == 0 || !has_kind)
             };
@@ -200,7 +231,8 @@ impl Soak<'_> {
                 thread::sleep(LOOK);
                 continue;
             };
-            let record = self.certify_in_company(&job);
+            let record = self.certify(&job);
+            self.schedule().busy -= usize::from(job.cell.profile == Profile::Busy);
             if self.interrupted.load(Ordering::Relaxed) {
                 // Cut short: it says nothing.
                 return;
@@ -211,32 +243,6 @@ impl Soak<'_> {
                 eprintln!("error: {error:#}");
             }
         }
-    }
-
-    /// With every core computing something else, if the profile says so.
-    fn certify_in_company(&self, job: &Job) -> Record {
-        if job.cell.profile != Profile::Busy {
-            return self.certify(job);
-        }
-        let stop = AtomicBool::new(false);
-        let record = thread::scope(|scope| {
-            for _ in 0..cores() {
-                scope.spawn(|| {
-                    let mut number = 1_u64;
-                    while !stop.load(Ordering::Relaxed) {
-                        for _ in 0..10_000 {
-                            number =
-                                std::hint::black_box(number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
-                        }
-                    }
-                });
-            }
-            let record = self.certify(job);
-            stop.store(true, Ordering::Relaxed);
-            record
-        });
-        self.schedule.lock().unwrap_or_else(PoisonError::into_inner).is_busy = false;
-        record
     }
 
     fn certify(&self, job: &Job) -> Record {
@@ -345,7 +351,7 @@ mod tests {
 
     fn schedule(cells: &[Cell], runs: usize) -> Schedule {
         let home = tempfile::tempdir().unwrap();
-        Schedule::new(cells.to_vec(), runs, None, &Results::load(home.path(), None).unwrap())
+        Schedule::new(cells.to_vec(), runs, None, 2, &Results::load(home.path(), None).unwrap())
     }
 
     fn cell(stack: Stack, profile: Profile) -> Cell {
@@ -363,15 +369,13 @@ mod tests {
     }
 
     #[test]
-    fn only_one_certification_keeps_the_cores_busy() {
+    fn only_a_few_certifications_of_the_busy_profile_run_at_once() {
         let cells = [cell(Stack::Python, Profile::Busy), cell(Stack::Python, Profile::Plain)];
         let mut schedule = schedule(&cells, 9);
-        let first = schedule.next(false).unwrap();
-        assert_eq!(first.cell.profile, Profile::Busy);
-        for _ in 0..3 {
-            assert_eq!(schedule.next(false).unwrap().cell.profile, Profile::Plain);
-        }
-        schedule.is_busy = false;
+        let profiles: Vec<Profile> = (0..6).map(|_| schedule.next(false).unwrap().cell.profile).collect();
+        let (busy, plain) = (Profile::Busy, Profile::Plain);
+        assert_eq!(profiles, [busy, plain, busy, plain, plain, plain]);
+        schedule.busy -= 1;
         assert_eq!(schedule.next(false).unwrap().cell.profile, Profile::Busy);
     }
 
