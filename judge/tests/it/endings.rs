@@ -207,3 +207,21 @@ fn before_ready_all_that_is_early_may_be_what_a_failure_is_about() {
     assert_eq!(early("audio 32000"), ["STA-S3"]);
     assert_eq!(early(END), ["END-S1"]);
 }
+
+#[test]
+fn a_fatal_error_behind_audio_that_nobody_works_on_is_a_standstill_of_the_work() {
+    let says = |audio: &str, told: bool| {
+        let bad = error("bad_message", false, "");
+        let progress: Vec<String> =
+            (1..20).map(|seq| format!(r#"<{{"type":"progress","seq":{seq},"audio_processed_ms":0}}"#)).collect();
+        let mut events: Vec<(u64, &str)> = vec![(10, audio)];
+        events.extend([(20, ">no JSON"); 10]);
+        events.extend([(30, bad.as_str()); 9]);
+        events.extend((1_u64..).zip(&progress).filter(|_| told).map(|(step, text)| (step * 1_900, text.as_str())));
+        events.extend([(36_500, "control 10"), (36_600, "gave_up 100")]);
+        broken_after_ready(&events)
+    };
+    assert_eq!(says("audio 32000", true), ["PRG-S4"]);
+    assert_eq!(says("audio 0", true), ["MSG-S7"], "nothing is to be worked on");
+    assert_eq!(says("audio 32000", false), ["MSG-S7"]);
+}
