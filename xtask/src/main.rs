@@ -18,8 +18,10 @@ mod process;
 mod runner;
 mod slowest;
 mod soak;
+mod soak_clients;
 mod soak_results;
 mod soak_shape;
+mod soak_shape_client;
 mod soak_stacks;
 mod tidy;
 mod tools;
@@ -69,11 +71,16 @@ enum Command {
     Mutants(mutants::MutantsArgs),
     /// Certify correct servers again and again, under conditions that must not matter.
     Soak(soak::SoakArgs),
+    /// Certify correct clients again and again, behind lines that must not matter.
+    SoakClients(soak_clients::SoakClientsArgs),
     /// Certify the broken servers that hold the harness longest over real sockets, each within its bound.
     Slowest(slowest::SlowestArgs),
     /// A line with a character of its own before a server; `soak` uses it.
     #[command(hide = true)]
     Shape(soak_shape::ShapeArgs),
+    /// The same before a client; `soak-clients` uses it.
+    #[command(hide = true)]
+    ShapeClient(soak_shape_client::ShapeClientArgs),
     /// Bring the build tools that are missing, and say where each was found.
     Tools(tools::ToolsArgs),
 }
@@ -119,8 +126,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Arrows => Ok(report("arrows", &arrows::check_workspace(&here()?)?)),
         Command::Mutants(args) => mutants::run(&here()?, &args),
         Command::Soak(args) => soak::run(&here()?, &args),
+        Command::SoakClients(args) => soak_clients::run(&here()?, &args),
         Command::Slowest(args) => slowest::run(&here()?, &args),
         Command::Shape(args) => soak_shape::run(&args),
+        Command::ShapeClient(args) => soak_shape_client::run(&args),
         Command::Tools(args) => tools::run(&here()?, &args),
     }
 }

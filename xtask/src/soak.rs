@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use clap::{Args, ValueEnum as _};
+use clap::Args;
 
 use crate::process::{Ended, interrupt_flag, run_in_group};
 use crate::soak_results::{Record, Results, Verdict};
@@ -69,7 +69,7 @@ pub(crate) fn run(workspace: &Workspace, args: &SoakArgs) -> Result<ExitCode> {
     profiles.dedup();
     if args.status {
         print!("{}", names());
-        print!("{}", Results::load(&home, None)?.table(&stacks, &profiles));
+        print!("{}", Results::load(&home, None)?.table("server", &rows(&stacks, &profiles)));
         return Ok(ExitCode::SUCCESS);
     }
     let source = match &args.programs {
@@ -101,13 +101,19 @@ pub(crate) fn run(workspace: &Workspace, args: &SoakArgs) -> Result<ExitCode> {
     };
     soak.run(args.parallel.max(1));
     let results = soak.results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    print!("{}", results.table(&stacks, &profiles));
+    print!("{}", results.table("server", &rows(&stacks, &profiles)));
     println!("this run took {} s", started.elapsed().as_secs());
     Ok(match results.verdict_of_this_run() {
         Verdict::Passed => ExitCode::SUCCESS,
         Verdict::Failed | Verdict::Broken => ExitCode::FAILURE,
         Verdict::Undecided => ExitCode::from(3),
     })
+}
+
+/// Every server under every profile, for the table.
+fn rows(stacks: &[Stack], profiles: &[Profile]) -> Vec<(&'static str, &'static str, bool)> {
+    let of = |stack: Stack| profiles.iter().map(move |profile| (stack.name(), profile.name(), profile.fits(stack)));
+    stacks.iter().flat_map(|stack| of(*stack)).collect()
 }
 
 /// One server under one profile.
@@ -184,7 +190,7 @@ impl Soak<'_> {
         let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
             for _ in 0..cores() {
-                scope.spawn(|| self.compute_something_else(&is_over));
+                scope.spawn(|| compute_something_else(&is_over, || self.schedule().busy > 0));
             }
             thread::scope(|lanes| {
                 for lane in 0..2 * parallel {
@@ -193,23 +199,6 @@ impl Soak<'_> {
             });
             is_over.store(true, Ordering::Relaxed);
         });
-    }
-
-    /// Keeps a core busy while a certification of the busy profile runs.
-    fn compute_something_else(&self, is_over: &AtomicBool) {
-        let mut number = 1_u64;
-        while !is_over.load(Ordering::Relaxed) {
-            if self.schedule().busy == 0 {
-                thread::sleep(LOOK);
-                continue;
-            }
-            let until = Instant::now() + LOOK;
-            while Instant::now() < until {
-                for _ in 0..10_000 {
-                    number = std::hint::black_box(number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
-                }
-            }
-        }
     }
 
     fn schedule(&self) -> MutexGuard<'_, Schedule> {
@@ -256,21 +245,11 @@ impl Soak<'_> {
             Err(error) => record.broke(&format!("{error:#}")),
         }
         record.took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let kept = match record.verdict {
-            _ if self.interrupted.load(Ordering::Relaxed) => None,
-            Verdict::Passed => None,
-            Verdict::Failed | Verdict::Broken => Some("failures"),
-            Verdict::Undecided => Some("undecided"),
-        };
-        if let Some(folder) = kept {
-            let to = self.home.join(folder).join(&name);
-            let _ = fs::remove_dir_all(&to);
-            let _ = fs::create_dir_all(self.home.join(folder));
-            if fs::rename(&out, &to).is_ok() {
-                record.kept = Some(format!("{folder}/{name}"));
-            }
+        if self.interrupted.load(Ordering::Relaxed) {
+            let _ = fs::remove_dir_all(&out);
+        } else {
+            record.keep(self.home, &out, &name);
         }
-        let _ = fs::remove_dir_all(&out);
         record
     }
 
@@ -303,9 +282,25 @@ impl Soak<'_> {
             command.args(self.parts.subject(stack, profile, "{port}"));
             return;
         };
-        let line = line.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
-        command.arg(&self.workspace.xtask).args(["shape", "--line", &line, "--seed", &job.seed.to_string()]);
+        command.arg(&self.workspace.xtask).args(["shape", "--line", &line.name(), "--seed", &job.seed.to_string()]);
         command.args(["--port", "{port}", "--"]).args(self.parts.subject(stack, profile, "{inner}"));
+    }
+}
+
+/// Keeps a core busy as long as `is_busy` says so, until it is over.
+pub(crate) fn compute_something_else(is_over: &AtomicBool, is_busy: impl Fn() -> bool) {
+    let mut number = 1_u64;
+    while !is_over.load(Ordering::Relaxed) {
+        if !is_busy() {
+            thread::sleep(LOOK);
+            continue;
+        }
+        let until = Instant::now() + LOOK;
+        while Instant::now() < until {
+            for _ in 0..10_000 {
+                number = std::hint::black_box(number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+            }
+        }
     }
 }
 
@@ -329,7 +324,7 @@ fn profile(name: &str) -> Result<Profile, String> {
         .ok_or_else(|| format!("the profiles are {}", known()))
 }
 
-fn cores() -> usize {
+pub(crate) fn cores() -> usize {
     thread::available_parallelism().map_or(2, std::num::NonZero::get)
 }
 

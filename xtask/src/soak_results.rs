@@ -13,8 +13,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::soak_stacks::{Profile, Stack};
-
 /// What one certification came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -98,6 +96,24 @@ impl Record {
         };
     }
 
+    /// Moves the folder `out` of a certification that did not pass to where such are kept, below `home`; any other goes.
+    pub(crate) fn keep(&mut self, home: &Path, out: &Path, name: &str) {
+        let kept = match self.verdict {
+            Verdict::Passed => None,
+            Verdict::Failed | Verdict::Broken => Some("failures"),
+            Verdict::Undecided => Some("undecided"),
+        };
+        if let Some(folder) = kept {
+            let to = home.join(folder).join(name);
+            let _ = fs::remove_dir_all(&to);
+            let _ = fs::create_dir_all(home.join(folder));
+            if fs::rename(out, &to).is_ok() {
+                self.kept = Some(format!("{folder}/{name}"));
+            }
+        }
+        let _ = fs::remove_dir_all(out);
+    }
+
     /// Notes that nothing came of it.
     pub(crate) fn broke(&mut self, why: &str) {
         self.verdict = Verdict::Broken;
@@ -114,7 +130,7 @@ impl Record {
         };
         let Self { stack, profile, seed, passed_cases, .. } = self;
         let mut line = format!(
-            "{verdict:<9} {stack:<11} {profile:<9} seed {seed:<4} {passed_cases} PASS, {} NOT_TESTED, {:.1} s",
+            "{verdict:<9} {stack:<14} {profile:<9} seed {seed:<4} {passed_cases} PASS, {} NOT_TESTED, {:.1} s",
             self.not_tested_cases,
             self.took_ms as f64 / 1_000.0
         );
@@ -128,11 +144,12 @@ impl Record {
 /// The part of the harness's report that is read here.
 #[derive(Deserialize)]
 struct Report {
+    #[serde(default)]
     subject: Subject,
     cases: Vec<Case>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Subject {
     died: Option<String>,
 }
@@ -217,27 +234,26 @@ impl Results {
         }
     }
 
-    /// The table of these servers and profiles.
-    pub(crate) fn table(&self, stacks: &[Stack], profiles: &[Profile]) -> String {
+    /// The table of these rows, each a name and a profile, and whether there is such a certification at all. `whom`: what the
+    /// names are names of.
+    pub(crate) fn table(&self, whom: &str, rows: &[(&str, &str, bool)]) -> String {
         let is_mine = |record: &&Record| self.build.as_ref().is_none_or(|build| *build == record.build);
         let mut text = format!(
-            "\n{:<12} {:<10} {:>6} {:>7} {:>10} {:>8} {:>22}\n",
-            "server", "profile", "runs", "failed", "undecided", "seconds", "failure rate below"
+            "\n{:<14} {:<10} {:>6} {:>7} {:>10} {:>8} {:>22}\n",
+            whom, "profile", "runs", "failed", "undecided", "seconds", "failure rate below"
         );
         let mut all = Sum::default();
-        for stack in stacks {
-            for profile in profiles {
-                if !profile.fits(*stack) {
-                    let _ = writeln!(text, "{:<12} {:<10} {:>6}", stack.name(), profile.name(), "n/a");
-                    continue;
-                }
-                let of_cell = |record: &&Record| record.stack == stack.name() && record.profile == profile.name();
-                let sum = Sum::of(self.records.iter().filter(is_mine).filter(of_cell));
-                let _ = writeln!(text, "{:<12} {:<10} {}", stack.name(), profile.name(), sum.columns());
-                all.add(&sum);
+        for (stack, profile, fits) in rows {
+            if !fits {
+                let _ = writeln!(text, "{stack:<14} {profile:<10} {:>6}", "n/a");
+                continue;
             }
+            let of_row = |record: &&Record| record.stack == *stack && record.profile == *profile;
+            let sum = Sum::of(self.records.iter().filter(is_mine).filter(of_row));
+            let _ = writeln!(text, "{stack:<14} {profile:<10} {}", sum.columns());
+            all.add(&sum);
         }
-        let _ = writeln!(text, "{:<12} {:<10} {}", "all", "", all.columns());
+        let _ = writeln!(text, "{:<14} {:<10} {}", "all", "", all.columns());
         for record in self.records.iter().filter(is_mine).filter(|record| record.verdict == Verdict::Failed) {
             let kept = record.kept.as_deref().unwrap_or("nothing kept");
             let _ = writeln!(

@@ -60,8 +60,8 @@ fn results_are_read_back_and_the_next_seed_goes_on() {
     fs::write(&results.file, fs::read_to_string(&results.file).unwrap() + "{\"half\": ").unwrap();
     let again = Results::load(dir.path(), None).unwrap();
     assert_eq!((again.recorded("node", "bytes"), again.recorded("node", "plain")), (1, 0));
-    let table = again.table(&[Stack::Node, Stack::Model], &[Profile::Bytes, Profile::Slow]);
-    assert!(table.lines().any(|line| line.starts_with("node         bytes           1       0")), "{table}");
+    let table = again.table("server", &[("node", "bytes", true), ("node", "slow", true), ("model", "slow", false)]);
+    assert!(table.lines().any(|line| line.starts_with("node           bytes           1       0")), "{table}");
     assert!(table.contains("nothing known") && table.contains("n/a"), "{table}");
 }
 

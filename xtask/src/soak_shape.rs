@@ -2,12 +2,15 @@
 //! time, or all at once.
 //!
 //! Owns the hidden command `cargo xtask shape`, the profiles of a line and the copying of bytes. It keeps every byte and
-//! their order; it must not know what they mean. A reset of one side reaches the other as an end of the stream.
+//! their order; it must not know what they mean. A reset of one side reaches the other as an end of the stream. Before a
+//! client stands `soak_shape_client`.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -46,6 +49,13 @@ pub(crate) enum Line {
     Coalesced,
 }
 
+impl Line {
+    /// As on a command line.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
 /// Starts the subject and copies between it and whoever connects, until the subject ends.
 ///
 /// # Errors
@@ -71,7 +81,7 @@ pub(crate) fn run(args: &ShapeArgs) -> Result<ExitCode> {
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).context("cannot listen")?;
     let (line, seed) = (args.line, args.seed);
-    thread::spawn(move || accept(&listener, inner, line, seed));
+    thread::spawn(move || accept(&listener, inner, line, seed, &Arc::default()));
     let status = subject.wait()?;
     Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(70)))
 }
@@ -81,29 +91,38 @@ pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?.local_addr()?.port())
 }
 
-fn accept(listener: &TcpListener, inner: u16, line: Line, seed: u64) {
+/// Copies between whoever connects and the port `inner`, for ever. `under_way`: on how many connections something of the one
+/// who connected may still be on its way.
+pub(crate) fn accept(listener: &TcpListener, inner: u16, line: Line, seed: u64, under_way: &Arc<AtomicUsize>) {
     let mut random = Random::new(seed);
     for client in listener.incoming().flatten() {
         let seed = random.next();
-        thread::spawn(move || {
-            if let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, inner)) {
-                connect(client, server, line, seed);
-            }
+        under_way.fetch_add(1, Ordering::AcqRel);
+        let under_way = Arc::clone(under_way);
+        thread::spawn(move || match TcpStream::connect((Ipv4Addr::LOCALHOST, inner)) {
+            Ok(server) => connect(client, server, line, seed, &under_way),
+            Err(_) => drop(under_way.fetch_sub(1, Ordering::AcqRel)),
         });
     }
 }
 
 /// Copies both ways until both have ended.
-fn connect(client: TcpStream, server: TcpStream, line: Line, seed: u64) {
-    let (Ok(client_out), Ok(server_out)) = (client.try_clone(), server.try_clone()) else { return };
+fn connect(client: TcpStream, server: TcpStream, line: Line, seed: u64, under_way: &Arc<AtomicUsize>) {
+    let (Ok(client_out), Ok(server_out)) = (client.try_clone(), server.try_clone()) else {
+        under_way.fetch_sub(1, Ordering::AcqRel);
+        return;
+    };
     for socket in [&client, &server] {
         // The segments are what this is about.
         let _ = socket.set_nodelay(true);
     }
     let stalls = Stalls::new(seed);
     let there = thread::spawn({
-        let stalls = stalls.clone();
-        move || copy(client, server_out, line, stalls, seed)
+        let (stalls, under_way) = (stalls.clone(), Arc::clone(under_way));
+        move || {
+            copy(client, server_out, line, stalls, seed);
+            under_way.fetch_sub(1, Ordering::AcqRel);
+        }
     });
     copy(server, client_out, line, stalls, seed ^ 1);
     let _ = there.join();
@@ -271,7 +290,7 @@ mod tests {
             socket.read_to_end(&mut all).unwrap();
             socket.write_all(&all).unwrap();
         });
-        thread::spawn(move || accept(&outer, inner_port, line, 7));
+        thread::spawn(move || accept(&outer, inner_port, line, 7, &Arc::default()));
         let started = Instant::now();
         let mut socket = TcpStream::connect(address).unwrap();
         for part in parts {
