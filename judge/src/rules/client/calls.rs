@@ -6,6 +6,7 @@ use lastword_spec::finding::FindingKind;
 use lastword_spec::requirements as req;
 use lastword_spec::trace::{Call, ClientOutcome, ToldWhat};
 
+use super::wire::Wire;
 use super::{Run, seconds};
 use crate::bounds::Scale;
 use crate::conn::At;
@@ -18,7 +19,7 @@ pub(super) fn settle(run: &Run, scale: Scale) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(push_after_end(run));
     found.extend(second_end(run));
-    found.extend(flush_not_sent(run));
+    found.extend(flush_not_sent(run, scale));
     found.extend(flush_as_end(run));
     found.extend(flush_failure(run, scale));
     found.extend(finals(run));
@@ -82,14 +83,49 @@ fn flush_calls(run: &Run) -> Vec<(At, u32)> {
 }
 
 /// [FLU-C1]
-fn flush_not_sent(run: &Run) -> Option<Finding> {
+fn flush_not_sent(run: &Run, scale: Scale) -> Option<Finding> {
     let wire = run.last()?;
-    let sentinel = wire.facts.sentinel?;
     let calls = flush_calls(run);
-    (wire.facts.flushes.len() < calls.len()).then(|| {
-        let message = format!("sent {} of {} flushes", wire.facts.flushes.len(), calls.len());
-        run.finding(FindingKind::Unanswered, req::FLU_C1, wire.conn, sentinel, message)
-    })
+    let sent = run.wires.values().map(|wire| wire.facts.flushes.len()).sum::<usize>();
+    let (call, _) = *calls.get(sent)?;
+    let mut message = format!("sent {sent} of {} flushes", calls.len());
+    let at = match wire.facts.sentinel {
+        Some(sentinel) => sentinel,
+        None => {
+            message += ", and nothing more could follow: whoever waits for an answer waits for ever";
+            swallowed_until(run, wire, call, scale)?
+        }
+    };
+    let mut finding = run.finding(FindingKind::Unanswered, req::FLU_C1, wire.conn, at, message);
+    finding.frames.insert(0, call.event);
+    Some(finding)
+}
+
+/// The event from which a flush that was called for cannot come any more, although the session stood for it: the client has ended by
+/// itself, or it was waited for until its caller should have been told that the flush failed. [FLU-C3]
+fn swallowed_until(run: &Run, wire: &Wire, call: At, scale: Scale) -> Option<At> {
+    let facts = &wire.facts;
+    let ready = facts.ready?;
+    let last = facts.audio.last().map(|(at, _)| *at);
+    let since = [ready, call].into_iter().chain(last).max_by_key(|at| at.event)?;
+    let events = [
+        facts.server_left(),
+        facts.ended.as_ref().map(|(at, _)| *at),
+        facts.fatal.as_ref().map(|(at, _)| *at),
+        // What nobody reads may have been sent.
+        facts.deaf.first().map(|(from, _)| *from),
+        run.call(Call::Close).map(|(at, _)| *at),
+        run.gave_up.map(|(at, _)| at),
+    ];
+    let stopped = events.into_iter().flatten().min_by_key(|at| at.event);
+    if let Some(end) = run.ended_itself().or(facts.client_left())
+        && end.event > since.event
+        && stopped.is_none_or(|stopped| end.event < stopped.event)
+    {
+        return Some(end);
+    }
+    let due_us = since.t_us.saturating_add(scale.patience_us(wire.limits.flush_ms + 1_000));
+    stopped.filter(|stopped| stopped.t_us > due_us)
 }
 
 /// [FLU-C2]

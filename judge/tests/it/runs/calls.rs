@@ -64,6 +64,38 @@ fn a_flush_is_sent_as_a_flush() {
 }
 
 #[test]
+fn a_flush_that_never_reaches_the_wire_is_missed_without_a_sentinel_too() {
+    let flush = |more: &[(u64, &str)]| broken(&driven(&joined(&[&[(10, "call 2 flush")], more])));
+    // Five seconds that the server has, one for the client, and the grace: then its caller knows nothing yet.
+    assert_eq!(flush(&[(6_610, "gave_up")]), [""; 0]);
+    assert_eq!(flush(&[(6_611, "gave_up")]), ["FLU-C1"]);
+    assert_eq!(flush(&[(11, FLUSH), (12, FLUSHED), (6_611, "gave_up")]), [""; 0]);
+    assert_eq!(flush(&[(11, FLUSH), (12, FLUSHED), (20, "call 3 flush"), (9_000, "gave_up")]), ["FLU-C1"]);
+    assert_eq!(flush(&[(5_000, "audio 640"), (9_000, "gave_up")]), [""; 0], "audio was before it");
+    // Whoever ends by itself sends none any more.
+    assert_eq!(flush(&[(20, "told ended incomplete")]), ["FLU-C1"]);
+    assert_eq!(flush(&[(20, "close 1000")]), ["FLU-C1"]);
+    assert_eq!(flush(&[(20, "leaves")]), ["FLU-C1"]);
+    // Whose session is over sends none either, and is right.
+    assert_eq!(flush(&[(15, "dropped"), (20, "told ended incomplete")]), [""; 0]);
+    assert_eq!(flush(&[(15, "closed 1011"), (20, "told ended incomplete")]), [""; 0]);
+    assert_eq!(flush(&[(15, &fatal("internal")), (20, "told ended error internal")]), [""; 0]);
+    assert_eq!(flush(&[(15, &ended(0, 0, 0)), (20, "told ended incomplete")]), [""; 0]);
+    assert_eq!(flush(&[(15, "call 3 close"), (20, "told ended cancelled")]), [""; 0]);
+    assert_eq!(flush(&[(6_611, "dropped"), (6_620, "told ended incomplete")]), ["FLU-C1"], "it had all the time");
+    assert_eq!(broken(&driven(&[(5, "deaf"), (10, "call 2 flush"), (9_000, "gave_up")])), [""; 0], "nobody read");
+    assert_eq!(
+        broken(&driven(&[(5, "told ended incomplete"), (10, "call 2 flush")])),
+        [""; 0],
+        "called behind its end"
+    );
+    let unready =
+        [(0, "driven"), (0, "call 1 start"), (0, "open"), (1, CONFIG), (5, "call 2 flush"), (9_000, "gave_up")];
+    assert_eq!(broken(&unready), [""; 0], "there was no session yet");
+    assert_eq!(broken(&program(&[(10, "call 2 flush"), (9_000, "gave_up")])), [""; 0], "no driver calls");
+}
+
+#[test]
 fn a_flush_that_is_not_answered_fails() {
     // Five seconds that the server has, one for the client, and the grace.
     let ends_at = |more: &[(u64, &str)], ms: u64| {

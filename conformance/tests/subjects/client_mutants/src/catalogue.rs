@@ -79,6 +79,7 @@ mutants! {
     1 "half-open-for-ever" HalfOpenForEver "KA-C4" "keepalive/half-open" "never notices that it hears nothing any more"
     // Flushes.
     1 "flush-of-nothing-unsent" FlushOfNothingUnsent "FLU-C1" "calls/flush-of-nothing" "answers a flush by itself when its own buffer is empty"
+    1 "flush-swallowed" FlushSwallowed "FLU-C1" "calls/flush-of-nothing" "takes a flush, sends none and never answers its caller"
     1 "flush-is-end" FlushIsEnd "FLU-C2" "calls/flush-of-nothing" "sends end_of_stream for a flush"
     1 "flush-and-close-each-end" FlushAndCloseEachEnd "FLU-C2" "calls/flush-of-nothing" "queues a sentinel at a flush and another at the end"
     1 "flush-waits-for-ever" FlushWaitsForEver "FLU-C3" "calls/flush-unanswered" "never tells its caller that a flush failed"
@@ -116,6 +117,7 @@ mutants! {
     // The close, and what follows.
     0 "closes-with-1001" ClosesWith1001 "CLO-C5" "end/no-close" "closes with 1001"
     0 "close-handshake-for-ever" CloseHandshakeForEver "CLO-C4" "closing/never-answered" "waits without a bound for the answer to its Close"
+    1 "end-waits-for-handshake" EndWaitsForHandshake "END-C3" "closing/never-answered" "ends its iterator only when its closing handshake is over, within close_ms"
     0 "redials-after-fatal" RedialsAfterFatal "REC-C2" "errors/not-to-be-retried" "dials again after an error that is not to be retried"
     0 "redials-after-the-end" RedialsAfterEnd "REC-C3" "end/reset-at-the-sentinel" "dials again after its sentinel"
     0 "gap-is-complete" GapIsComplete "REC-C4" "closing/reset-and-again" "dials again in the middle and tells the rest as complete"

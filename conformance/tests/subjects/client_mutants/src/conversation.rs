@@ -192,6 +192,9 @@ impl<'a> Conversation<'a> {
     }
 
     fn flushes(&mut self, number: u64) {
+        if self.has(Fault::FlushSwallowed) {
+            return;
+        }
         if self.has(Fault::FlushIsEnd) {
             return self.sentinel_now();
         }

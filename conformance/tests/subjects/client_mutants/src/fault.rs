@@ -34,6 +34,7 @@ pub(crate) enum Fault {
     HalfOpenForEver,
     // Flushes.
     FlushOfNothingUnsent,
+    FlushSwallowed,
     FlushIsEnd,
     FlushAndCloseEachEnd,
     FlushWaitsForEver,
@@ -71,6 +72,7 @@ pub(crate) enum Fault {
     // The close, and what follows.
     ClosesWith1001,
     CloseHandshakeForEver,
+    EndWaitsForHandshake,
     RedialsAfterFatal,
     RedialsAfterEnd,
     GapIsComplete,

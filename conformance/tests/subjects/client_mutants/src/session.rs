@@ -92,6 +92,10 @@ impl Session {
             match Conversation::new(&mut self).run(&mut link, &mut orders, &mut cancelled).await {
                 Next::Again => sleep(REDIAL).await,
                 Next::Crash => return,
+                Next::End(end) if self.has(Fault::EndWaitsForHandshake) => {
+                    self.hang_up(link, &end).await;
+                    return self.ended(&end);
+                }
                 Next::End(end) => {
                     let is_late = self.has(Fault::WaitsForClose);
                     if is_late {
