@@ -29,8 +29,8 @@ def ready(config=None, limits=None, **more):
 class Trace:
     """One trace file in the making. Times are in milliseconds here."""
 
-    def __init__(self, note, expect):
-        self.lines = [{"lastword_trace": 1, "subject": "server", "note": note, "expect": expect}]
+    def __init__(self, note, expect, subject="server"):
+        self.lines = [{"lastword_trace": 1, "subject": subject, "note": note, "expect": expect}]
         self.ms = 0.0
         self.conn = 0
         self.sent = {}

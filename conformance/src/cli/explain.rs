@@ -152,6 +152,8 @@ fn transcript(text: &mut String, trace: &Trace) {
 
 #[cfg(test)]
 mod tests {
+    use lastword_spec::registry::Role;
+
     use super::*;
 
     #[test]
@@ -173,6 +175,20 @@ mod tests {
             .map(|requirement| requirement.id.as_str())
             .collect();
         assert!(bare.is_empty(), "no breaking trace for {bare:?}");
+    }
+
+    /// The judge's own tests hold which have none, and why.
+    #[test]
+    fn a_must_of_a_client_shows_a_run_that_breaks_it() {
+        let bare: Vec<&str> = requirements::ALL
+            .iter()
+            .filter(|one| one.role == Role::Client && one.level.is_absolute() && one.untestable.is_none())
+            .filter(|one| !list::cases_of(one).is_empty() && breaking_trace(one.id).is_none())
+            .map(|one| one.id.as_str())
+            .collect();
+        assert_eq!(bare, ["BP-C2"], "no breaking trace");
+        let flush = text("FLU-C1").expect("a requirement");
+        assert!(flush.contains("a session that breaks it:") && flush.contains("call 3: flush"), "{flush}");
     }
 
     #[test]

@@ -55,7 +55,7 @@ fn a_good_trace_is_told_in_a_few_lines() {
 fn every_trace_of_the_judge_is_as_its_header_expects_also_as_json() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(TRACES);
     let mut files = Vec::new();
-    for folder in [folder.clone(), folder.join("good")] {
+    for folder in [folder.clone(), folder.join("good"), folder.join("client")] {
         let entries = std::fs::read_dir(folder).expect("the folder of traces").map(|entry| entry.expect("an entry"));
         files.extend(
             entries

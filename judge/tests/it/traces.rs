@@ -1,16 +1,27 @@
 //! The traces of `traces/`: each breaks the one requirement that its name says and is judged by exactly that; the ones in
-//! `traces/good/` break none. Together they cover every testable MUST of a server.
+//! `traces/good/` break none. Together they cover every testable MUST of a server. Those in `traces/client/` are runs of a client and
+//! break one requirement of a client each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use lastword_judge::{Judgement, Options, judge, render};
 use lastword_spec::finding::Culprit;
+use lastword_spec::registry::Role;
 use lastword_spec::requirements;
 use lastword_spec::trace::{self, Trace};
 
 /// Requirements that no good trace shows to be kept, each with the reason.
 const ONLY_BREACHES: &[(&str, &str)] = &[];
+
+/// Requirements of a client that no trace breaks, each with the reason.
+const CLIENT_UNBROKEN: &[(&str, &str)] = &[
+    ("BP-C2", "kernel buffers between a harness and a client hide a blocked write of the little that a session sends"),
+    (
+        "REC-C5",
+        "it shows only in a client that dials again, over several losses that lie as far apart as its own policy says",
+    ),
+];
 
 pub(crate) fn options() -> Options {
     Options { secrets: vec!["right-token".into()], ..Options::default() }
@@ -39,19 +50,44 @@ fn testable() -> BTreeSet<&'static str> {
     requirements::ALL.iter().filter(|one| one.is_testable_server_must()).map(|one| one.id.as_str()).collect()
 }
 
-#[test]
-fn each_broken_trace_is_judged_by_exactly_the_requirement_that_it_breaks() {
+/// The traces of a folder that are not judged by exactly the requirement that their name says, against this culprit.
+fn misjudged(folder: &str, culprit: Culprit) -> String {
     let mut wrong = String::new();
-    for (name, trace) in traces("traces") {
+    for (name, trace) in traces(folder) {
         let judgement = judge(&trace, &options());
         let id = name.split("--").next().expect("a split has a first part");
         let found: BTreeSet<&str> = judgement.findings.iter().map(|finding| finding.requirement.as_str()).collect();
-        let by_server = judgement.findings.iter().all(|finding| finding.culprit == Culprit::Server);
-        if found != BTreeSet::from([id]) || !by_server || trace.header.expect != Some(vec![id.to_owned()]) {
+        let by_it = judgement.findings.iter().all(|finding| finding.culprit == culprit);
+        if found != BTreeSet::from([id]) || !by_it || trace.header.expect != Some(vec![id.to_owned()]) {
             wrong.push_str(&format!("\n  {name}: {found:?}{}", findings(&judgement)));
         }
     }
+    wrong
+}
+
+#[test]
+fn each_broken_trace_is_judged_by_exactly_the_requirement_that_it_breaks() {
+    let wrong = misjudged("traces", Culprit::Server);
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn each_broken_run_of_a_client_is_judged_by_exactly_the_requirement_that_it_breaks() {
+    let wrong = misjudged("traces/client", Culprit::Client);
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn every_testable_must_of_a_client_has_a_run_that_breaks_it_or_says_why_not() {
+    let broken: BTreeSet<String> =
+        traces("traces/client").keys().map(|name| name.split("--").next().expect("a first part").to_owned()).collect();
+    let musts = requirements::ALL
+        .iter()
+        .filter(|one| one.role == Role::Client && one.level.is_absolute() && one.untestable.is_none());
+    let missing: Vec<&str> = musts.map(|one| one.id.as_str()).filter(|id| !broken.contains(*id)).collect();
+    assert_eq!(missing, CLIENT_UNBROKEN.iter().map(|(id, _)| *id).collect::<Vec<_>>());
+    let unknown: Vec<&String> = broken.iter().filter(|id| requirements::find(id).is_none()).collect();
+    assert!(unknown.is_empty(), "no such requirement: {unknown:?}");
 }
 
 #[test]
@@ -102,6 +138,15 @@ fn what_each_good_trace_exercises_is_as_it_was() {
         }
     }
     insta::assert_snapshot!("exercised", table);
+}
+
+#[test]
+fn what_the_judge_says_of_each_broken_run_of_a_client_is_as_it_was() {
+    let mut text = String::new();
+    for (name, trace) in traces("traces/client") {
+        text.push_str(&format!("{name}{}\n", findings(&judge(&trace, &options()))));
+    }
+    insta::assert_snapshot!("client_findings", text);
 }
 
 #[test]
