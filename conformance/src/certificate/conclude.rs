@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use lastword_spec::registry::RequirementId;
+use lastword_spec::trace::Side;
 
 use super::level::{Facts, LevelReport, SuiteFacts, level};
 use crate::coverage::{Coverage, coverage};
@@ -22,7 +23,8 @@ pub struct Conclusion {
     pub level: LevelReport,
 }
 
-/// What these results come to. `planned` is how many there were to be.
+/// What these results come to. `planned` is how many there were to be. Levels and the share of the server's state table are not
+/// for clients: theirs are empty.
 #[must_use]
 pub fn conclude(
     results: &[CaseResult],
@@ -41,6 +43,10 @@ pub fn conclude(
         })
         .collect();
     let requirements = verdict::of_requirements(&contributions);
+    let role = results.first().map_or(Side::Server, |result| result.case.subject());
+    if role == Side::Client {
+        return Conclusion { requirements, coverage: Coverage::default(), level: LevelReport::default() };
+    }
     let evidence = results.iter().flat_map(|result| result.evidence.iter().chain(&result.second));
     let sequences = suite.into_iter().flat_map(|suite| &suite.sequences);
     let evidence = evidence.chain(sequences.flat_map(|one| one.evidence.iter().chain(&one.second)));

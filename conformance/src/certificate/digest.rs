@@ -1,9 +1,11 @@
 //! Owns the digests of a certificate: SHA-256 in lower-case hexadecimal digits.
 
 use lastword_spec::frozen;
+use lastword_spec::trace::Side;
 use sha2::{Digest as _, Sha256};
 
 use crate::case;
+use crate::client;
 use crate::speech::Speech;
 
 /// The digest of some bytes.
@@ -11,10 +13,14 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
     hex(Sha256::new_with_prefix(bytes))
 }
 
-/// The digest of the case files of this version, with their names.
-pub(super) fn of_cases() -> String {
+/// The digest of the case files about this side of this version, with their names.
+pub(super) fn of_cases(role: Side) -> String {
+    let sources = match role {
+        Side::Server => case::sources(),
+        Side::Client => client::case_sources(),
+    };
     let mut hasher = Sha256::new();
-    for (name, text) in case::sources() {
+    for (name, text) in sources {
         hasher.update(format!("{name} {}\n", text.len()));
         hasher.update(text);
     }

@@ -6,6 +6,7 @@
 //! trace files, as `lastword replay` reads them), and the verdicts. The line before the last gives the length and the SHA-256 of
 //! each part, the last line the SHA-256 of all bytes before it. Credentials are replaced by marks before anything is written.
 
+mod client;
 mod conclude;
 mod digest;
 mod level;
@@ -16,10 +17,11 @@ mod seal;
 mod verify;
 mod write;
 
+pub use client::ClientStanding;
 pub use conclude::{Conclusion, conclude};
 pub use digest::speech_sha256;
 pub use level::{Aside, Facts, Hindrance, Level, LevelReport, SuiteFacts, level};
-pub use model::{CERTIFICATE_VERSION, Options};
+pub use model::{CERTIFICATE_VERSION, ClientOptions, Options};
 pub use read::ReadError;
 pub use seal::Damage;
 pub use verify::{Difference, Verified, VerifyError, render, verify};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use lastword_spec::trace::Spoken;
+use lastword_spec::trace::{Side, Spoken};
 use serde::{Deserialize, Serialize};
 
 use super::level::LevelReport;
@@ -72,10 +72,37 @@ pub struct Options {
     /// The dialect that was spoken, where it is not version 1 itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialect: Option<Spoken>,
+    /// How the subject was run, where it is a client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientOptions>,
     /// The states beyond those of the table with which the m-complete suite was run; absent where it was left out.
     pub suite_extra_states: Option<usize>,
     /// SHA-256 of the speech that was sent.
     pub speech_sha256: String,
+}
+
+/// The options of a run against a client. With them stands what the subject is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientOptions {
+    /// What is seen of the client: its frames and its exit (0), or also what a driver tells (1).
+    pub level: u8,
+    /// `--stdin`: `wav` or `pcm`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// `--stream-ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_ms: Option<u64>,
+    /// The path of the URL that the client was given.
+    pub path: String,
+}
+
+impl Options {
+    /// Which side the subject is.
+    #[must_use]
+    pub fn role(&self) -> Side {
+        if self.client.is_some() { Side::Client } else { Side::Server }
+    }
 }
 
 /// The requirements of the set.

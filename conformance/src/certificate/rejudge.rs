@@ -7,11 +7,12 @@ use std::sync::Arc;
 use lastword_judge::{Judgement, Monitor};
 use lastword_spec::finding::Verdict;
 use lastword_spec::message::Ready;
-use lastword_spec::trace::Trace;
+use lastword_spec::trace::{EventKind, Side, Trace};
 
 use super::model::{CaseEntry, FindingEntry, Options, SUITE, SequenceEntry, SuiteEntry};
 use super::read::{CaseContents, SuiteContents};
 use crate::case::{Case, catalogue};
+use crate::client;
 use crate::redact::HIDDEN;
 use crate::run::{self, CaseResult, Confirmation, Evidence, Knowledge};
 use crate::suite::{self, MOST_EXTRA_STATES, Outcome, SequenceResult, Suite, SuiteRun};
@@ -28,7 +29,10 @@ pub(super) fn knowledge(options: &Options, sessions: &[Trace]) -> Knowledge {
         ready: None,
         dialect: options.dialect.clone(),
     };
-    knowledge.ready = sessions.iter().find_map(|trace| first_ready(&knowledge, trace));
+    // What a client was told was the harness's own word.
+    if options.client.is_none() {
+        knowledge.ready = sessions.iter().find_map(|trace| first_ready(&knowledge, trace));
+    }
     knowledge
 }
 
@@ -49,21 +53,35 @@ pub(super) struct Unjudgeable {
 pub(super) fn cases(
     cases: &[CaseContents],
     alone: Option<&Trace>,
+    options: &Options,
     knowledge: &Knowledge,
 ) -> Result<Vec<CaseResult>, Unjudgeable> {
-    let mut results = cases.iter().map(|one| case(one, knowledge)).collect::<Result<Vec<_>, _>>()?;
+    let mut results = cases.iter().map(|one| case(one, options, knowledge)).collect::<Result<Vec<_>, _>>()?;
+    if options.client.is_some() {
+        client::settle_all(&mut results);
+        return Ok(results);
+    }
     let alone = alone.map(|trace| evidence(trace, lastword_judge::judge(trace, &knowledge.options())));
     run::settle_all(&mut results, alone.as_ref());
     Ok(results)
 }
 
-fn case(contents: &CaseContents, knowledge: &Knowledge) -> Result<CaseResult, Unjudgeable> {
+fn case(contents: &CaseContents, options: &Options, knowledge: &Knowledge) -> Result<CaseResult, Unjudgeable> {
     let entry = &contents.entry;
     let wrong = |why: &str| Unjudgeable { case: entry.case.clone(), why: why.to_owned() };
-    let case = catalogue().iter().find(|case| case.id == entry.case).ok_or_else(|| wrong("there is no such case"))?;
-    let mut traces = contents.first.iter().chain(&contents.second);
-    if traces.any(|trace| trace.header.dialect != knowledge.dialect) {
+    let cases = catalogue_of(options.role());
+    let case = cases.iter().find(|case| case.id == entry.case).ok_or_else(|| wrong("there is no such case"))?;
+    let traces = || contents.first.iter().chain(&contents.second).chain(&contents.third);
+    if traces().any(|trace| trace.header.dialect != knowledge.dialect) {
         return Err(wrong("a trace of it was taken in another dialect than the certificate says"));
+    }
+    if traces().any(|trace| trace.header.subject != options.role()) {
+        return Err(wrong("a trace of it has another subject than the certificate says"));
+    }
+    if let Some(client) = &options.client
+        && traces().any(|trace| !was_seen_at(trace, client.level))
+    {
+        return Err(wrong("a trace of it was taken at another level than the certificate says"));
     }
     let judged = |trace: &Trace| evidence(trace, run::judge_case(knowledge, case, trace));
     let circumstances = Circumstances { unmet: entry.unmet.clone(), control_failed: entry.control_failed.clone() };
@@ -86,6 +104,24 @@ fn case(contents: &CaseContents, knowledge: &Knowledge) -> Result<CaseResult, Un
         attempts: entry.attempts,
         took_ms: entry.took_ms,
     })
+}
+
+/// The cases about this side.
+pub(super) fn catalogue_of(role: Side) -> &'static [Case] {
+    match role {
+        Side::Server => catalogue(),
+        Side::Client => client::catalogue(),
+    }
+}
+
+/// Whether every run of the client in it was watched from its start, and at this level.
+fn was_seen_at(trace: &Trace, level: u8) -> bool {
+    let mut started = trace.events.iter().filter_map(|event| match &event.kind {
+        EventKind::Started(started) => Some(started.driven),
+        _ => None,
+    });
+    let first = started.next();
+    first == Some(level > 0) && started.all(|driven| Some(driven) == first)
 }
 
 /// A case without a trace claims nothing; that the subject is not bound by it must follow from what it announced.

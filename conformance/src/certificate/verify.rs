@@ -5,9 +5,10 @@ use std::fmt;
 use std::fmt::Write as _;
 
 use lastword_spec::frozen;
-use lastword_spec::trace::Trace;
+use lastword_spec::trace::{Side, Trace};
 use serde::Serialize;
 
+use super::client::ClientStanding;
 use super::conclude::conclude;
 use super::digest;
 use super::level::LevelReport;
@@ -15,10 +16,9 @@ use super::model::{CaseEntry, Head, SUITE, SuiteEntry, VerdictsEntry};
 use super::read::{CaseContents, Contents, ReadError, read};
 use super::rejudge;
 use super::write::requirement_entries;
-use crate::case::catalogue;
 use crate::coverage::Coverage;
 use crate::report::{self, requirement_reports};
-use crate::select::choose;
+use crate::select::{choose, select};
 use crate::suite;
 
 /// Why a certificate was not verified.
@@ -66,8 +66,10 @@ pub struct Verified {
     pub passed: usize,
     /// How many cases failed.
     pub failed: usize,
-    /// The level that follows from the traces.
+    /// The level that follows from the traces; none for a client.
     pub level: LevelReport,
+    /// How the requirements of a client stand by its traces; `None` for a server.
+    pub client: Option<ClientStanding>,
     /// The share of the state table that follows from the traces.
     pub coverage: Coverage,
     /// What it says that does not follow; empty for a certificate that holds.
@@ -90,7 +92,8 @@ pub fn verify(bytes: &[u8]) -> Result<Verified, VerifyError> {
         differences.push(differ("head", what));
     }
     let knowledge = rejudge::knowledge(&contents.head.options, &contents.sessions);
-    let mut results = match rejudge::cases(&contents.cases, contents.alone.as_ref(), &knowledge) {
+    let mut results = match rejudge::cases(&contents.cases, contents.alone.as_ref(), &contents.head.options, &knowledge)
+    {
         Ok(results) => results,
         Err(error) => {
             differences.push(differ(&error.case, error.why));
@@ -124,6 +127,8 @@ pub fn verify(bytes: &[u8]) -> Result<Verified, VerifyError> {
     if whole {
         differences.extend(verdict_differences(&contents.verdicts, &verdicts));
     }
+    let client = contents.head.options.client.as_ref();
+    let client = client.map(|client| ClientStanding::of(client.level, &verdicts.requirements, &knowledge));
     let count = |wanted: fn(&CaseEntry) -> bool| contents.cases.iter().filter(|one| wanted(&one.entry)).count();
     let both = |first: usize, second: &Option<Trace>| first + usize::from(second.is_some());
     let looks = |one: &CaseContents| usize::from(one.first.is_some()) + usize::from(one.third.is_some());
@@ -140,6 +145,7 @@ pub fn verify(bytes: &[u8]) -> Result<Verified, VerifyError> {
         passed: count(|entry| matches!(entry.verdict.as_str(), "PASS" | "NON_STRICT")),
         failed: count(|entry| matches!(entry.verdict.as_str(), "FAIL" | "DEADLOCK" | "LIVELOCK" | "HUNG")),
         level: conclusion.level,
+        client,
         coverage: conclusion.coverage,
         differences,
     })
@@ -179,7 +185,7 @@ fn same_version(head: &Head) -> Result<(), VerifyError> {
             frozen::current().version
         ));
     }
-    if head.cases_sha256 != digest::of_cases() {
+    if head.cases_sha256 != digest::of_cases(head.options.role()) {
         return other(format!(
             "the certificate was made with other cases than those of this harness ({ours}): verify it with lastword {}",
             head.harness
@@ -199,14 +205,22 @@ fn is_newer(theirs: &str, ours: &str) -> bool {
 /// Whether the cases are those that the options choose, in their order.
 fn other_cases(contents: &Contents) -> Option<String> {
     let options = &contents.head.options;
-    let choice = match choose(catalogue(), suite::case(), &options.only, &options.skip) {
-        Ok(choice) => choice,
+    if options.role() == Side::Client && contents.suite.is_some() {
+        return Some("there is no m-complete suite about clients".to_owned());
+    }
+    let cases = rejudge::catalogue_of(options.role());
+    let chosen = match options.role() {
+        Side::Server => choose(cases, suite::case(), &options.only, &options.skip).map(|choice| choice.cases),
+        Side::Client => select(cases, &options.only, &options.skip),
+    };
+    let chosen = match chosen {
+        Ok(chosen) => chosen,
         Err(error) => return Some(error.to_string()),
     };
     if contents.suite.is_some() != options.suite_extra_states.is_some() {
         return Some("its options and its parts differ about whether the suite was run".to_owned());
     }
-    let chosen: Vec<&str> = choice.cases.iter().map(|case| case.id.as_str()).collect();
+    let chosen: Vec<&str> = chosen.iter().map(|case| case.id.as_str()).collect();
     let there: Vec<&str> = contents.cases.iter().map(|one| one.entry.case.as_str()).collect();
     if chosen != there {
         let lacks: Vec<&str> = chosen.iter().filter(|id| !there.contains(id)).copied().collect();
@@ -316,12 +330,16 @@ pub fn render(name: &str, verified: &Verified) -> String {
         "  every byte is as it was made; {} traces of {} cases were judged again to the same verdicts: {} passed, {} failed",
         verified.traces, verified.cases, verified.passed, verified.failed
     );
-    text.push_str(&report::level_lines(&verified.level, "  "));
-    let _ = writeln!(
-        text,
-        "  {} of {} transitions of the state table were visited",
-        verified.coverage.visited, verified.coverage.transitions
-    );
+    if let Some(client) = &verified.client {
+        text.push_str(&client.lines("  "));
+    } else {
+        text.push_str(&report::level_lines(&verified.level, "  "));
+        let _ = writeln!(
+            text,
+            "  {} of {} transitions of the state table were visited",
+            verified.coverage.visited, verified.coverage.transitions
+        );
+    }
     text.push_str("  not shown by this: who made the file, and that its traces were recorded; it is not signed\n");
     report::visible(&text)
 }

@@ -84,7 +84,7 @@ pub fn write(run: &Run, origin: &Origin) -> Result<String, WriteError> {
         ..origin.options.clone()
     };
     let knowledge = rejudge::knowledge(&options, &sessions);
-    let mut results = rejudge::cases(&cases, alone.as_ref(), &knowledge)
+    let mut results = rejudge::cases(&cases, alone.as_ref(), &options, &knowledge)
         .map_err(|error| differs(format!("{}: {}", error.case, error.why)))?;
     let suite = match run.suite.as_ref() {
         None => None,
@@ -142,7 +142,7 @@ fn head(origin: &Origin, options: Options) -> Head {
             sha256: digest::of_requirements(),
             count: requirements::ALL.len(),
         },
-        cases_sha256: digest::of_cases(),
+        cases_sha256: digest::of_cases(options.role()),
         made_at: origin.made_at.clone(),
         subject: origin.subject.clone(),
         options,

@@ -121,7 +121,7 @@ fn finish(arguments: &ServerArgs, context: &Context, origin: &Origin, run: &Run)
 }
 
 /// Writes the certificate, after it has been verified from what is written.
-fn write_certificate(path: &Path, run: &Run, origin: &Origin) -> u8 {
+pub(super) fn write_certificate(path: &Path, run: &Run, origin: &Origin) -> u8 {
     let text = match certificate::write(run, origin) {
         Ok(text) => text,
         Err(error) => {

@@ -1,20 +1,24 @@
 //! Owns `lastword certify client`: from the arguments to a plan, and after it the reports.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::certify::write_certificate;
 use super::report_args::ReportArgs;
 use super::shell::quote;
 use super::subject;
 use super::{UsageError, positive};
 use crate::case::Case;
+use crate::certificate::{self, MIN_CREDENTIAL_BYTES, Origin};
 use crate::client::{self, ClientPlan, Launch, Program, Stdin};
 use crate::dialect;
 use crate::exit;
 use crate::redact::Redactor;
-use crate::report::{Context, Progress};
+use crate::report::{Context, Progress, SubjectReport};
 use crate::select::select;
+use crate::speech::Speech;
 
 /// Arguments of `certify client`.
 #[derive(Args)]
@@ -39,6 +43,9 @@ pub(super) struct ClientArgs {
     /// The path of the URL that the client is given [default: /v1/listen, or that of the dialect].
     #[arg(long, value_name = "PATH")]
     path: Option<String>,
+    /// Write a certificate: everything that the verdicts follow from, in one file that `lastword verify` judges again.
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
     /// How many clients run side by side. Without it: as many as there are processors.
     #[arg(long, value_name = "N", value_parser = positive)]
     jobs: Option<usize>,
@@ -83,6 +90,9 @@ pub(super) fn run(arguments: &ClientArgs) -> Result<u8, UsageError> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let made_up = arguments.driver.then(|| client::MADE_UP_TOKEN.to_owned());
     let token = arguments.token.clone().or(made_up);
+    if arguments.certificate.is_some() && token.as_ref().is_some_and(|token| token.len() < MIN_CREDENTIAL_BYTES) {
+        return Err(UsageError::from(certificate::WriteError::ShortCredential));
+    }
     let plan = ClientPlan {
         launch: Launch { program: Program::Command(arguments.command.clone()), stdin },
         cases,
@@ -95,8 +105,9 @@ pub(super) fn run(arguments: &ClientArgs) -> Result<u8, UsageError> {
         max_wait_ms: arguments.max_wait.saturating_mul(1_000),
         looks_again: true,
     };
-    let secrets: Vec<String> = token.into_iter().collect();
     let words: Vec<String> = arguments.command.iter().map(|word| quote(&word.to_string_lossy())).collect();
+    let origin = origin(arguments, &plan, &words.join(" "));
+    let secrets: Vec<String> = token.into_iter().collect();
     let context = Context {
         url: words.join(" "),
         command: None,
@@ -110,9 +121,35 @@ pub(super) fn run(arguments: &ClientArgs) -> Result<u8, UsageError> {
     let progress = Progress::new(plan.cases.len(), arguments.report.quiet);
     let run = subject::until_interrupted(client::run(plan, &progress))?;
     progress.clear();
-    match run {
-        Some(run) => Ok(arguments.report.publish(&context, &run.map_err(UsageError::from)?).1),
-        None => Ok(exit::UNDECIDED),
+    let Some(run) = run else { return Ok(exit::UNDECIDED) };
+    let run = run.map_err(UsageError::from)?;
+    let (_, code) = arguments.report.publish(&context, &run);
+    let certified = arguments.certificate.as_deref().map_or(exit::PASS, |path| write_certificate(path, &run, &origin));
+    Ok(exit::strongest([code, certified]))
+}
+
+/// What a certificate says besides the run.
+fn origin(arguments: &ClientArgs, plan: &ClientPlan, command: &str) -> Origin {
+    let stdin = arguments.stdin.and_then(|form| form.to_possible_value()).map(|value| value.get_name().to_owned());
+    Origin {
+        subject: SubjectReport { url: command.to_owned(), command: None, died: None },
+        options: certificate::Options {
+            seed: plan.seed,
+            only: arguments.report.only.clone(),
+            skip: arguments.report.skip.clone(),
+            jobs: plan.jobs,
+            speech_sha256: certificate::speech_sha256(&Speech::built_in()),
+            client: Some(certificate::ClientOptions {
+                level: u8::from(arguments.driver),
+                stdin,
+                stream_ms: plan.stream_ms,
+                path: plan.path.clone(),
+            }),
+            ..certificate::Options::default()
+        },
+        token: plan.token.clone(),
+        secrets: plan.token.iter().cloned().collect(),
+        made_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
     }
 }
 

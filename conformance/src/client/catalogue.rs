@@ -17,6 +17,11 @@ const FILES: &[(&str, &str)] = embedded! {
     "start.toml" "audio.toml" "end.toml" "results.toml" "errors.toml" "keepalive.toml" "closing.toml" "calls.toml" "security.toml"
 };
 
+/// The case files of this version: names and texts.
+pub(crate) fn sources() -> &'static [(&'static str, &'static str)] {
+    FILES
+}
+
 /// The cases about clients of this version, in order.
 #[must_use]
 pub fn catalogue() -> &'static [Case] {

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod catalogue;
+mod confirm;
 mod driver;
 mod host;
 mod launch;
@@ -13,6 +14,8 @@ mod stage;
 mod tongue;
 
 pub use catalogue::catalogue;
+pub(crate) use catalogue::sources as case_sources;
+pub(crate) use confirm::settle_all;
 pub use launch::{EndsAs, Launch, LaunchError, Program, Stdin, Surroundings};
 pub use run::{ClientPlan, run};
 pub use script::{Act, Form, Play, Script, Upgrade};

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::attempt::{Attempted, attempt};
+use super::confirm;
 use super::launch::{Launch, LaunchError, Stdin};
 use crate::case::Case;
 use crate::dialect;
@@ -278,27 +279,12 @@ fn decide(env: &Env, case: &'static Case, attempted: Attempted, began: Instant) 
     (result, Some(evidence))
 }
 
-/// Runs every failing case again, alone: what is not found again convicts nobody.
-async fn second_look(env: &Arc<Env>, results: Vec<CaseResult>, observer: &dyn Observer) -> Vec<CaseResult> {
-    let mut settled = Vec::new();
-    for mut result in results {
-        if result.verdict.is_failure() {
-            observer.note(&format!("running {} again, alone", result.case.id));
-            let second = one(env, result.case).await;
-            let keys = |result: &CaseResult| -> Vec<_> {
-                result.findings().map(|finding| (finding.requirement, finding.kind)).collect()
-            };
-            let (first, again) = (keys(&result), keys(&second));
-            result.second.clone_from(&second.evidence);
-            if first.iter().any(|key| again.contains(key)) {
-                result.confirmation = Confirmation::Alone;
-            } else if let Some(evidence) = second.evidence {
-                result.confirmation = Confirmation::NotRepeated(evidence);
-                result.reason = Some("it was not found again when the case ran alone".to_owned());
-                result.verdict = Verdict::Inconclusive;
-            }
-        }
-        settled.push(result);
+/// Runs every failing case again, alone.
+async fn second_look(env: &Arc<Env>, mut results: Vec<CaseResult>, observer: &dyn Observer) -> Vec<CaseResult> {
+    for result in results.iter_mut().filter(|result| result.verdict.is_failure()) {
+        observer.note(&format!("running {} again, alone", result.case.id));
+        result.second = one(env, result.case).await.evidence;
     }
-    settled
+    confirm::settle_all(&mut results);
+    results
 }

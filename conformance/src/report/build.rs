@@ -13,8 +13,7 @@ use super::model::{
     SubjectReport, TranscriptReport, TranscriptsReport,
 };
 use super::{latency, stall, wirelog};
-use crate::certificate::{LevelReport, conclude};
-use crate::coverage::Coverage;
+use crate::certificate::conclude;
 use crate::exit;
 use crate::known::KnownFailures;
 use crate::redact::Redactor;
@@ -81,8 +80,8 @@ pub fn build(run: &Run, context: &Context) -> Report {
         cases,
         suite: run.suite.as_ref().map(|suite| suite.summary.redacted(&context.redactor)),
         requirements: requirement_reports(&conclusion.requirements),
-        level: if role == Side::Server { conclusion.level } else { LevelReport::default() },
-        coverage: if role == Side::Server { conclusion.coverage } else { Coverage::default() },
+        level: conclusion.level,
+        coverage: conclusion.coverage,
         list_faults,
         transcripts: run.transcripts.as_ref().map(|transcripts| transcripts_report(transcripts, &context.redactor)),
         jobs_at_end: run.jobs_at_end,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use lastword::client::{EndsAs, MADE_UP_TOKEN, Program, Stdin, Surroundings};
+use lastword::client::{ClientPlan, EndsAs, MADE_UP_TOKEN, Program, Stdin, Surroundings};
 use lastword::memory::{self, Certified};
 use lastword_client_mutants::{Degenerate, Dial, Duplex, Ending, Mutant, Options, drive, stream};
 use lastword_spec::trace::Exited;
@@ -65,6 +65,12 @@ pub(crate) const PIPE_BYTES: usize = 64 << 10;
 
 /// The client with these options at this level.
 pub(crate) fn client(options: &Options, level: u8) -> Outcome {
+    let (program, stdin) = program(options, level);
+    certify(program, stdin)
+}
+
+/// How the client with these options is started at this level.
+pub(crate) fn program(options: &Options, level: u8) -> (Program, Stdin) {
     let options = Options { token: Some(MADE_UP_TOKEN.to_owned()), ..options.clone() };
     let program = move |around: Surroundings| -> EndsAs {
         let options = options.clone();
@@ -77,7 +83,7 @@ pub(crate) fn client(options: &Options, level: u8) -> Outcome {
             })
         })
     };
-    certify(Program::InMemory(Arc::new(program)), if level == 0 { Stdin::Null } else { Stdin::Driver })
+    (Program::InMemory(Arc::new(program)), if level == 0 { Stdin::Null } else { Stdin::Driver })
 }
 
 pub(crate) fn mutant(mutant: &'static Mutant, level: u8) -> Outcome {
@@ -112,10 +118,14 @@ fn as_process(ending: Ending) -> Exited {
 
 /// A client in memory, and what came of it.
 pub(crate) fn certify(program: Program, stdin: Stdin) -> Outcome {
+    Outcome::of(&carried_out(memory::client_plan(program, stdin)))
+}
+
+/// A plan against a client in memory, carried out on a runtime of its own.
+pub(crate) fn carried_out(plan: ClientPlan) -> Certified {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let plan = memory::client_plan(program, stdin);
     let certified = runtime.expect("a runtime").block_on(memory::certify_client(plan));
-    Outcome::of(&certified.expect("a place for the audio"))
+    certified.expect("a place for the audio")
 }
 
 /// What `work` makes of each, in their order.

@@ -82,6 +82,33 @@ fn the_sdk_is_clean_at_level_1_in_every_case() {
 }
 
 #[test]
+fn the_certificate_of_a_client_is_verified_without_it_and_a_changed_byte_is_told() {
+    let client = client();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("client.cert");
+    let path = file.to_string_lossy().into_owned();
+    let secret = "tokensecret-7";
+    let only = ["--only", "client/end/ideal", "--only", "client/security/*", "--token", secret, "--certificate", &path];
+    let command = [client.as_str(), "{url}", "--audio", "{audio}", "--token", secret];
+    let output = certify(&only, &[&command[..], &["--mutant", "never-ends"]].concat());
+    assert_eq!(code(&output), exit::VIOLATION, "{}", text(&output.stdout));
+    let written = std::fs::read_to_string(&file).expect("the certificate");
+    assert!(written.contains("never-ends") && !written.contains(secret));
+
+    let output = lastword(&["verify", &path]);
+    let page = text(&output.stdout);
+    assert_eq!(code(&output), exit::PASS, "it holds, whatever it says of its subject: {page}");
+    assert!(page.contains("a client, seen at level 0") && page.contains("broken: END-C1"), "{page}");
+
+    std::fs::write(&file, written.replacen("keepalive", "keepalivf", 1)).expect("it can be written");
+    let output = lastword(&["verify", &path]);
+    assert_eq!(code(&output), exit::VIOLATION);
+    assert!(text(&output.stdout).contains("DOES NOT HOLD"), "{}", text(&output.stdout));
+    let short = certify(&["--token", "abc", "--certificate", &path], &command);
+    assert_eq!(code(&short), exit::USAGE, "{}", text(&short.stderr));
+}
+
+#[test]
 fn a_crash_is_seen_and_blamed_on_what_came_before_it() {
     let client = client();
     let command = [client.as_str(), "{url}", "--audio", "{audio}", "--mutant", "garbage-crashes"];

@@ -9,6 +9,7 @@ mod counterexamples;
 mod dialect;
 mod dialect_client;
 mod explore;
+mod forge;
 mod peer;
 mod replay;
 mod reports;
