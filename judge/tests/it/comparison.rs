@@ -80,6 +80,8 @@ fn what_both_others_heard_is_lost_and_what_one_heard_is_not() {
     assert_eq!(found(&[short], &[long], &[short]), [""; 0]);
     assert_eq!(found(&[short], &[short], &[long]), [""; 0]);
     assert_eq!(found(&[short], &[long], &["turn on the garage now"]), [""; 0], "each heard another word");
+    assert_eq!(found(&["a b c"], &["b c d"], &["a b c d"]), [""; 0], "one of the others is no longer");
+    assert_eq!(found(&["a b c"], &["a b c d"], &["b c d"]), [""; 0], "one of the others is no longer");
     assert_eq!(found(&[short], &["Turn on the garage, heater!"], &["turn ON the garage heater"]), ["FIN-S7 heater"]);
 }
 

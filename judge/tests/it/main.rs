@@ -11,6 +11,7 @@ mod endings;
 mod idle;
 mod ledger;
 mod options;
+mod pairs;
 mod probes;
 mod records;
 mod release;
