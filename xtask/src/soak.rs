@@ -94,7 +94,7 @@ pub(crate) fn run(workspace: &Workspace, args: &SoakArgs) -> Result<ExitCode> {
         workspace,
         parts: &parts,
         home: &home,
-        schedule: Mutex::new(Schedule::new(cells, runs, args.seed, (args.parallel / 3).max(1), &results)),
+        schedule: Mutex::new(Schedule::new(cells, runs, args.seed, &results)),
         results: Mutex::new(results),
         deadline,
         interrupted: interrupt_flag()?,
@@ -133,13 +133,14 @@ struct Job {
 struct Schedule {
     cells: Vec<(Cell, usize, u64)>,
     left: usize,
-    /// How many certifications of the busy profile run now, and how many may.
+    /// How many certifications of the busy profile run now.
     busy: usize,
-    most_busy: usize,
+    /// Whether it is the turn of that profile.
+    is_busy_turn: bool,
 }
 
 impl Schedule {
-    fn new(cells: Vec<Cell>, runs: usize, seed: Option<u64>, most_busy: usize, results: &Results) -> Self {
+    fn new(cells: Vec<Cell>, runs: usize, seed: Option<u64>, results: &Results) -> Self {
         let cells = cells
             .into_iter()
             .map(|cell| {
@@ -147,21 +148,21 @@ impl Schedule {
                 (cell, 0, seed.unwrap_or(next))
             })
             .collect();
-        Self { cells, left: runs, busy: 0, most_busy }
+        Self { cells, left: runs, busy: 0, is_busy_turn: false }
     }
 
-    /// `slow`: of the profile that takes minutes, or of the others. While one of the busy profile runs, so that the cores compute something
-    /// else, it is so for all: of these only a few run at once.
+    /// `slow`: of the profile that takes minutes, or of the others.
     fn next(&mut self, slow: bool) -> Option<Job> {
         if self.left == 0 {
             return None;
         }
+        self.take_turns();
         let fewest = self.cells.iter().map(|(_, runs, _)| *runs).min()?;
-        let may_be_busy = self.busy < self.most_busy;
+        let is_busy_turn = self.is_busy_turn;
         let (cell, runs, seed) = self
             .cells
             .iter_mut()
-            .filter(|(cell, ..)| cell.profile.is_slow() == slow && (may_be_busy || cell.profile != Profile::Busy))
+            .filter(|(cell, ..)| cell.profile.is_slow() == slow && (is_busy_turn || cell.profile != Profile::Busy))
             .min_by_key(|(_, runs, _)| *runs)?;
         // The slow ones must not fall behind without end, nor the quick ones wait for them for ever.
         if *runs > fewest + MOST_AHEAD {
@@ -172,6 +173,25 @@ impl Schedule {
         self.left -= 1;
         self.busy += usize::from(cell.profile == Profile::Busy);
         Some(job)
+    }
+
+    /// While one certification of the busy profile runs, the cores compute something else for all that run. So several rounds of
+    /// it come together, when they are due.
+    fn take_turns(&mut self) {
+        let fewest = |busy: bool| {
+            let quick = self.cells.iter().filter(|(cell, ..)| !cell.profile.is_slow());
+            quick.filter(|(cell, ..)| (cell.profile == Profile::Busy) == busy).map(|(_, runs, _)| *runs).min()
+        };
+        let (Some(busy), Some(others)) = (fewest(true), fewest(false)) else {
+            self.is_busy_turn = true;
+            return;
+        };
+        let is_last_chance = self.left <= BUSY_ROUNDS * self.cells.len();
+        if busy >= others {
+            self.is_busy_turn = false;
+        } else if busy + BUSY_ROUNDS <= others || is_last_chance {
+            self.is_busy_turn = true;
+        }
     }
 }
 
@@ -332,6 +352,8 @@ fn lanes() -> usize {
     2 * cores()
 }
 
+/// So many runs of each server under the busy profile come one after the other.
+const BUSY_ROUNDS: usize = 4;
 /// So many more runs than the one with the fewest a server under a profile may have.
 const MOST_AHEAD: usize = 200;
 const LOOK: Duration = Duration::from_millis(200);
@@ -346,7 +368,7 @@ mod tests {
 
     fn schedule(cells: &[Cell], runs: usize) -> Schedule {
         let home = tempfile::tempdir().unwrap();
-        Schedule::new(cells.to_vec(), runs, None, 2, &Results::load(home.path(), None).unwrap())
+        Schedule::new(cells.to_vec(), runs, None, &Results::load(home.path(), None).unwrap())
     }
 
     fn cell(stack: Stack, profile: Profile) -> Cell {
@@ -364,14 +386,17 @@ mod tests {
     }
 
     #[test]
-    fn only_a_few_certifications_of_the_busy_profile_run_at_once() {
+    fn rounds_of_the_busy_profile_come_together_and_none_is_left_out() {
         let cells = [cell(Stack::Python, Profile::Busy), cell(Stack::Python, Profile::Plain)];
-        let mut schedule = schedule(&cells, 9);
-        let profiles: Vec<Profile> = (0..6).map(|_| schedule.next(false).unwrap().cell.profile).collect();
-        let (busy, plain) = (Profile::Busy, Profile::Plain);
-        assert_eq!(profiles, [busy, plain, busy, plain, plain, plain]);
-        schedule.busy -= 1;
-        assert_eq!(schedule.next(false).unwrap().cell.profile, Profile::Busy);
+        let order = |runs| {
+            let mut schedule = schedule(&cells, runs);
+            let jobs = std::iter::from_fn(|| schedule.next(false));
+            jobs.map(|job| if job.cell.profile == Profile::Busy { 'b' } else { 'p' }).collect::<String>()
+        };
+        assert_eq!(order(2), "pb");
+        assert_eq!(order(24), "ppppbbbbppppbbbbpbpbpbpb");
+        let mut alone = schedule(&cells[..1], 3);
+        assert!(alone.next(false).is_some_and(|job| job.cell.profile == Profile::Busy));
     }
 
     #[test]
