@@ -324,7 +324,7 @@ pub(super) fn keys_of(evidence: &Evidence) -> BTreeSet<Key> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use lastword_judge::{Connection, Finding, Judgement};
@@ -337,7 +337,7 @@ mod tests {
     use crate::case::catalogue;
     use crate::run::result::skipped;
 
-    fn evidence(found: &[Key]) -> Evidence {
+    pub(in crate::run) fn evidence(found: &[Key]) -> Evidence {
         let finding = |(requirement, kind): &Key| Finding {
             kind: *kind,
             culprit: Culprit::Server,
@@ -353,7 +353,7 @@ mod tests {
         Evidence { trace: Arc::new(trace), judgement: Arc::new(judgement) }
     }
 
-    fn failed(case: &str, first: &[Key], second: Option<&[Key]>) -> CaseResult {
+    pub(in crate::run) fn failed(case: &str, first: &[Key], second: Option<&[Key]>) -> CaseResult {
         let case = catalogue().iter().find(|one| one.id == case).expect("a case");
         CaseResult { evidence: Some(evidence(first)), second: second.map(evidence), ..skipped(case, Verdict::Fail, "") }
     }

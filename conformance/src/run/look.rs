@@ -38,7 +38,7 @@ pub(super) async fn again(env: &Arc<Env>, case: &'static Case, first: Evidence, 
     }
     let started = Instant::now();
     let mut second = if is_a_matter_of_time(&keys) {
-        match clean_twice(env, case, &first).await? {
+        match clean_twice(&first, || decided(env, case)).await? {
             Late::Again(look) => look,
             Late::NotAgain(second, third) => return Some((second, third)),
         }
@@ -68,10 +68,13 @@ enum Late {
 
 /// Looks until the case has passed twice or shows the same again. On a line that stands still now and then something else is late
 /// in every few looks, which says nothing of the first.
-async fn clean_twice(env: &Arc<Env>, case: &'static Case, first: &Evidence) -> Option<Late> {
+async fn clean_twice<F>(first: &Evidence, mut look: impl FnMut() -> F) -> Option<Late>
+where
+    F: Future<Output = Option<Box<CaseResult>>>,
+{
     let (mut clean, mut other) = (None, None);
     for _ in 0..LOOKS_AT_LATE {
-        let look = decided(env, case).await?;
+        let look = look().await?;
         if !seen_in(&look, first).is_empty() {
             return Some(Late::Again(look));
         }
@@ -153,11 +156,62 @@ fn of_less(look: Box<CaseResult>, other: Box<CaseResult>, first: &Evidence) -> B
 
 #[cfg(test)]
 mod tests {
-    use lastword_spec::requirements::END_S2;
+    use lastword_spec::requirements::{END_S2, KA_S6, PRG_S1};
 
     use super::*;
+    use crate::run::confirm::tests::{evidence, failed};
 
     const LOST: Key = (END_S2, FindingKind::LostFinal);
+    const LATE: Key = (KA_S6, FindingKind::Late);
+    const SILENT: Key = (PRG_S1, FindingKind::Late);
+    const CASE: &str = "server/end/no-audio";
+
+    /// What further looks come to, and how many there were: `P` passed, `L` was late again, `O` found something else, `U` came
+    /// to nothing, and there was no room for one that is not named.
+    async fn looks(what: &str) -> (String, usize) {
+        let (mut left, mut count) = (what.chars(), 0);
+        let first = evidence(&[LATE]);
+        let seen = clean_twice(&first, || {
+            count += 1;
+            let look = left.next().map(|what| match what {
+                'P' => (what, Verdict::Pass, failed(CASE, &[], None)),
+                'L' => (what, Verdict::Fail, failed(CASE, &[LATE], None)),
+                'O' => (what, Verdict::Fail, failed(CASE, &[SILENT], None)),
+                _ => (what, Verdict::Inconclusive, failed(CASE, &[], None)),
+            });
+            let named =
+                |(what, verdict, look): (char, _, _)| CaseResult { verdict, reason: Some(what.to_string()), ..look };
+            std::future::ready(look.map(named).map(Box::new))
+        });
+        let reason = |look: &CaseResult| look.reason.clone().unwrap_or_default();
+        let seen = match seen.await {
+            None => "no room".to_owned(),
+            Some(Late::Again(look)) => format!("again {}", reason(&look)),
+            Some(Late::NotAgain(second, third)) => {
+                format!("not again {}{}", reason(&second), third.map(|look| reason(&look)).unwrap_or_default())
+            }
+        };
+        (seen, count)
+    }
+
+    #[tokio::test]
+    async fn what_was_late_once_is_cleared_by_two_looks_that_pass_whatever_else_comes_between() {
+        for (what, seen, count) in [
+            ("PP", "not again PP", 2),
+            ("OPUP", "not again PP", 4),
+            ("POOOP", "not again PP", 5),
+            // One that passes is not enough, and five looks are.
+            ("POOOO", "not again P", 5),
+            ("OOOUO", "not again O", 5),
+            ("OOOOOPP", "not again O", 5),
+            ("L", "again L", 1),
+            ("POL", "again L", 3),
+            ("PO", "no room", 3),
+            ("", "no room", 1),
+        ] {
+            assert_eq!(looks(what).await, (seen.to_owned(), count), "{what}");
+        }
+    }
 
     #[test]
     fn what_is_late_or_crosses_a_timer_is_a_matter_of_time_and_a_lost_word_is_not() {
