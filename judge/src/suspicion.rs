@@ -201,6 +201,8 @@ pub enum Outcome {
         gap_us: u64,
         /// The longest time in it in which nothing moved, whatever `progress` was told.
         still_us: u64,
+        /// When it came, in microseconds of the trace.
+        at_us: u64,
     },
     /// The session ended without it.
     Ended {

@@ -109,6 +109,9 @@ const WORK_IN_TURN: Duration = Duration::from_millis(1_500);
 const LONGEST_WORK: Duration = Duration::from_secs(10);
 /// The control is watched for at least as long, and longer than the longest pause and its watch.
 const WATCH_CONTROL: Duration = Duration::from_millis(2_800);
+/// A repetition of the control begins so long after the one before it: one moment in which the machine stands still then makes
+/// each late by a time of its own, and a timer all by the same.
+const APART: Duration = Duration::from_millis(150);
 /// How long a replay waits for an answer that came on the suspect.
 const ANSWER: Duration = Duration::from_secs(5);
 /// How long a probe waits for the right to open a session.
@@ -219,6 +222,9 @@ impl Probes {
         // Who answers nobody shows nothing here either, and would only cost time.
         if self.env.controls.is_dead() {
             return true;
+        }
+        if stimulus == Stimulus::Nothing && !self.is_serial() {
+            tokio::time::sleep(self.scaled(APART) * round.saturating_sub(1)).await;
         }
         let Some(permit) = self.env.gate.session_within(PERMIT).await else { return false };
         let conn = self.next_conn.fetch_add(1, Ordering::Relaxed);

@@ -22,6 +22,8 @@ pub(crate) const ROUNDS: usize = 5;
 const PROMPT_MS: u64 = 500;
 /// Delays this close together are one timer, or the same work.
 const SPREAD_MS: u64 = 250;
+/// Repetitions of the control must begin as far apart to show anything about a delay that all of them have.
+const APART_MS: u64 = 250;
 /// A silence shorter than this is nobody's timer.
 const LEAST_TIMER_MS: u64 = 300;
 /// How close a silence must come to an announced limit to follow it.
@@ -177,7 +179,7 @@ fn by_itself(record: &Record, since_us: u64, paying: &Act) -> Outcome {
         };
         moves.then_some(act.at.t_us)
     }));
-    Outcome::ByItself { total_us: upto_us.saturating_sub(since_us), gap_us, still_us }
+    Outcome::ByItself { total_us: upto_us.saturating_sub(since_us), gap_us, still_us, at_us: upto_us }
 }
 
 /// The debt that the probes of a connection are about: what most of them were owed at their stimulus.
@@ -288,18 +290,19 @@ pub(crate) fn conclude(rows: &[ProbeRow], debt: &Obligation, limits: &Limits, sc
             others().filter(|row| full(row) && longest_us(row) <= watched_us).map(|row| row.stimulus).collect();
         return (!released.is_empty()).then_some(Conclusion::WaitsFor(released));
     }
-    let (mut totals, mut gaps, mut stills) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut totals, mut gaps, mut stills, mut since) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for outcome in &control.outcomes {
-        if let Outcome::ByItself { total_us, gap_us, still_us } = outcome {
+        if let Outcome::ByItself { total_us, gap_us, still_us, at_us } = outcome {
             totals.push(*total_us);
             gaps.push(*gap_us);
             stills.push(*still_us);
+            since.push(at_us.saturating_sub(*total_us));
         }
     }
     totals.sort_unstable();
     let middle_us = totals[totals.len() / 2];
-    let (gap_us, constant) = spread(&mut gaps, scale);
-    let (still_us, stands) = spread(&mut stills, scale);
+    let (gap_us, constant) = as_a_timer(&mut gaps, &mut since, scale);
+    let (still_us, stands) = as_a_timer(&mut stills, &mut since, scale);
     // For almost the whole of the time nothing comes, or nothing moves.
     let long = |us: u64| us >= middle_us / 4 * 3 && us >= scale.us(LEAST_TIMER_MS);
     let may = control.by_itself() >= ROUNDS && debt.what != "Close";
@@ -322,12 +325,20 @@ pub(crate) fn conclude(rows: &[ProbeRow], debt: &Obligation, limits: &Limits, sc
     Some(Conclusion::Slow { middle_us, too_silent })
 }
 
-/// Sorts the times; the middle of them, and whether all are as long as a timer makes them.
-fn spread(times_us: &mut [u64], scale: Scale) -> (u64, bool) {
+/// Sorts the times; the middle of them, and whether all are as long as a timer makes them. A machine that stands still makes all
+/// equally late that began at one moment: it must not explain them as well.
+fn as_a_timer(times_us: &mut [u64], since_us: &mut [u64], scale: Scale) -> (u64, bool) {
+    let (middle_us, spread_us) = spread(times_us);
+    let (_, apart_us) = spread(since_us);
+    let is_constant = spread_us <= scale.us(SPREAD_MS).max(middle_us / 10);
+    (middle_us, is_constant && apart_us >= scale.us(APART_MS).max(2 * spread_us))
+}
+
+/// Sorts the times; the middle of them, and how far they are apart.
+fn spread(times_us: &mut [u64]) -> (u64, u64) {
     times_us.sort_unstable();
-    let (least, middle) = (times_us[0], times_us[times_us.len() / 2]);
-    let spread_us = times_us[times_us.len() - 1].saturating_sub(least);
-    (middle, spread_us <= scale.us(SPREAD_MS).max(middle / 10))
+    let (least, most) = (times_us[0], times_us[times_us.len() - 1]);
+    (times_us[times_us.len() / 2], most - least)
 }
 
 /// Longer than this no server may be silent while it owes something and works, however it is on its way.

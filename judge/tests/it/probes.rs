@@ -45,9 +45,22 @@ impl Bench {
     fn probes(mut self, stimulus: Stimulus, courses: &[Course]) -> Self {
         for (index, course) in courses.iter().enumerate() {
             let round = u32::try_from(index + 1).expect("few rounds");
-            let conn = self.trace.events.last().map_or(0, |event| event.conn).max(1_999) + 1;
+            let conn = self.trace.events.iter().map(|event| event.conn).max().unwrap_or(0).max(1_999) + 1;
             self.play(conn, Some(Probe { of: 0, stimulus, round }), *course);
         }
+        self
+    }
+
+    /// Probes side by side, each so many milliseconds after the first.
+    fn beside(mut self, stimulus: Stimulus, courses: &[(u64, Course)]) -> Self {
+        let (first_ms, mut last_ms) = (self.next_ms, self.next_ms);
+        for (after_ms, course) in courses {
+            self.next_ms = first_ms + after_ms;
+            self = self.probes(stimulus, &[*course]);
+            last_ms = last_ms.max(self.next_ms);
+        }
+        self.trace.events.sort_by_key(|event| event.t_us);
+        self.next_ms = last_ms;
         self
     }
 
@@ -130,6 +143,27 @@ fn what_a_stimulus_brings_a_fifth_earlier_is_held_back_by_a_timer() {
     assert_eq!(by_a_timer([2_000; 5], 1_600), "slow");
     assert_eq!(by_a_timer([300; 5], 239), "masked None [Audio]");
     assert_eq!(by_a_timer([299; 5], 200), "slow", "so short a silence is no timer");
+}
+
+/// A suspect and controls that end after these times, the controls side by side and each so much later than the one before it;
+/// with audio they end after half of it.
+fn side_by_side(apart_ms: u64, controls: [u64; 5]) -> String {
+    let beside: Vec<(u64, Course)> = (0..).zip(controls).map(|(n, ms)| (n * apart_ms, ends(ms))).collect();
+    let bench = Bench::of(ends(controls[0])).beside(Stimulus::Nothing, &beside);
+    bench.probes(Stimulus::Audio, &[released(controls[0] / 2, 1); 5]).says()
+}
+
+#[test]
+fn controls_that_began_together_are_late_together_by_one_moment_of_the_machine() {
+    assert_eq!(side_by_side(0, [1_300; 5]), "slow");
+    assert_eq!(side_by_side(62, [1_300; 5]), "slow");
+    assert_eq!(side_by_side(63, [1_300; 5]), "masked None [Audio]");
+    // All end at the same moment, whenever they began: it is the moment, not a timer.
+    assert_eq!(side_by_side(50, [1_400, 1_350, 1_300, 1_250, 1_200]), "slow");
+    assert_eq!(side_by_side(100, [1_500, 1_400, 1_300, 1_200, 1_100]), "slow");
+    // They are half as far apart as they began, and further.
+    assert_eq!(side_by_side(100, [1_400, 1_350, 1_300, 1_250, 1_200]), "masked None [Audio]");
+    assert_eq!(side_by_side(100, [1_401, 1_350, 1_300, 1_250, 1_200]), "slow");
 }
 
 #[test]

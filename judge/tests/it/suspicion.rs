@@ -19,7 +19,7 @@ fn ms(us: u64) -> String {
 fn outcome(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Released { after_us, total_us } => format!("released {} {}", ms(*after_us), ms(*total_us)),
-        Outcome::ByItself { total_us, gap_us, still_us } => {
+        Outcome::ByItself { total_us, gap_us, still_us, .. } => {
             format!("by itself {} {} {}", ms(*total_us), ms(*gap_us), ms(*still_us))
         }
         Outcome::Ended { after_us } => format!("ended {}", ms(*after_us)),
@@ -95,8 +95,8 @@ fn a_probe_that_did_not_get_so_far_counts_as_none() {
     let outcomes = vec![
         Outcome::Missing,
         Outcome::Released { after_us: 1, total_us: 2 },
-        Outcome::ByItself { total_us: 1, gap_us: 1, still_us: 1 },
-        Outcome::ByItself { total_us: 1, gap_us: 1, still_us: 1 },
+        Outcome::ByItself { total_us: 1, gap_us: 1, still_us: 1, at_us: 1 },
+        Outcome::ByItself { total_us: 1, gap_us: 1, still_us: 1, at_us: 1 },
         Outcome::Ended { after_us: 1 },
         Outcome::Nothing { watched_us: 1 },
     ];
