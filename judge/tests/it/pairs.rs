@@ -4,7 +4,7 @@
 use lastword_judge::{Options, judge};
 use lastword_spec::trace::{EventKind, Trace};
 
-use crate::scene::{CONFIG, END, READY, ended, error, scene};
+use super::scene::{CONFIG, END, READY, ended, error, scene};
 
 /// A final: its text and where it ends, in milliseconds of audio.
 type Heard<'a> = (&'a str, u64);
