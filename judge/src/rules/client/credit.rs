@@ -9,8 +9,11 @@ use lastword_spec::trace::{Call, ToldWhat};
 
 use super::Run;
 use super::outcome::{expected, observed};
-use super::wire::Written;
+use super::wire::{Facts, Wire, Written};
 use crate::bounds::Scale;
+
+/// What a client may take, beyond its bounds, until it dials again: it backs off first. [REC-C1]
+const BACKOFF_MS: u64 = 2_000;
 
 pub(super) fn exercised(run: &Run, scale: Scale, has_secrets: bool) -> BTreeSet<RequirementId> {
     let mut seen = BTreeSet::new();
@@ -98,10 +101,41 @@ pub(super) fn exercised(run: &Run, scale: Scale, has_secrets: bool) -> BTreeSet<
         credit(ends > 1 && judged, &[req::CLO_C3]);
         credit(run.call(Call::Close).is_some() && judged, &[req::CLO_C2, req::END_C7]);
     }
+    for (lost, next) in run.wires.values().zip(run.wires.values().skip(1)) {
+        credit(judged, &by_redialling(run, &lost.facts, next, lost.limits.idle_timeout_ms, scale));
+    }
     // What waits for `ready` fills the buffer.
     let waited_us = facts.ready.zip(facts.config).map_or(0, |(ready, config)| ready.t_us.saturating_sub(config.t_us));
     let is_all = run.input_ended.is_some() && sentinel.is_some() && facts.audio.len() > 1;
     credit(is_all && waited_us > scale.us(5_000), &[req::BP_C1]);
     credit(is_all && !facts.deaf.is_empty() && facts.ended.is_some(), &[req::BP_C2]);
+    seen
+}
+
+/// What a client shows that lost a session in the middle, dialled again, and reported in the end that something is missing.
+fn by_redialling(run: &Run, lost: &Facts, next: &Wire, idle_timeout_ms: u64, scale: Scale) -> Vec<RequirementId> {
+    let mut seen = Vec::new();
+    let was_cut = lost.ready.is_some() && lost.ended.is_none() && lost.fatal.is_none() && lost.sentinel.is_none();
+    let tells_it = observed(run).is_some_and(|(_, observed)| !observed.is_complete());
+    let Some((again, _)) = next.facts.opened.as_ref().filter(|_| was_cut && tells_it && !lost.audio.is_empty()) else {
+        return seen;
+    };
+    if let Some(left) = lost.server_left() {
+        seen.push(req::END_C5);
+        // Nothing was handed over meanwhile: only a keepalive, and the end of the transport itself, told the client.
+        let is_quiet = !run.calls.iter().any(|(at, _)| at.event > left.event && at.event < again.event);
+        if lost.server_eof.is_some() {
+            seen.push(req::ERR_C3);
+            seen.extend((run.is_driven() && is_quiet).then_some(req::KA_C5));
+        }
+    } else if let Some(heard) = lost.heard.filter(|_| lost.is_deaf()) {
+        let half_open_ms = 2 * idle_timeout_ms;
+        let took_us = again.t_us.saturating_sub(heard.t_us);
+        let in_time = took_us >= scale.us(idle_timeout_ms)
+            && took_us <= scale.patience_us(half_open_ms + 1_000) + scale.us(BACKOFF_MS);
+        if in_time {
+            seen.push(req::KA_C4);
+        }
+    }
     seen
 }

@@ -58,6 +58,10 @@ fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
     if run.started.is_none() {
         return on_the_wire(wire);
     }
+    // Whoever dialled again has let go of a connection on which nobody reads, and nobody sees it.
+    if deaf && run.wires.values().any(|other| other.conn > wire.conn && other.facts.opened.is_some()) {
+        return None;
+    }
     let ending_ms = if run.is_driven() { END_MS } else { END_MS + EXIT_MS };
     let ending = |at: At, extra_ms: u64, requirement| {
         let what = if run.is_driven() { "the end of its iterator" } else { "its end" };

@@ -175,3 +175,37 @@ fn what_is_owed_stands_in_the_ledger_with_its_bound() {
     // A second run on another connection does not hide what the first one owes.
     assert_eq!(owed(&driven(&[(10, "input"), (20, "program"), (21, "@1 open")])), owes("end_of_stream", 10, 1_510, 6));
 }
+
+#[test]
+fn who_dials_again_and_tells_the_gap_shows_what_it_made_of_the_loss() {
+    let (config, ready) = (format!("@1 {CONFIG}"), format!("@1 {READY}"));
+    let (end, last) = (format!("@1 {END}"), format!("@1 {}", ended(0, 0, 0)));
+    let shows = |lost: &[(u64, &str)], again_ms: u64, outcome: &str| -> Vec<String> {
+        let told = format!("@1 told ended {outcome}");
+        let rest: [(u64, &str); 6] =
+            [(0, "@1 open"), (1, &config), (2, &ready), (600, &end), (700, &last), (710, &told)];
+        let rest = rest.map(|(ms, what)| (again_ms + ms, what));
+        let judgement = verdict(&driven(&joined(&[&[(10, "audio 3200")], lost, &rest])));
+        let of_losses = ["END-C5", "ERR-C3", "KA-C4", "KA-C5"];
+        let seen = judgement.exercised.iter().map(|id| id.as_str().to_owned());
+        seen.filter(|id| of_losses.contains(&id.as_str())).collect()
+    };
+    assert_eq!(shows(&[(20, "dropped")], 500, "incomplete"), ["END-C5", "ERR-C3", "KA-C5"]);
+    assert_eq!(shows(&[(20, "dropped")], 500, "complete"), [""; 0], "it did not tell the gap");
+    assert_eq!(shows(&[(20, "dropped"), (30, "call 5 push")], 500, "incomplete"), ["END-C5", "ERR-C3"]);
+    assert_eq!(shows(&[(20, "closed 1011")], 500, "incomplete"), ["END-C5"]);
+    assert_eq!(shows(&[(20, &fatal("overloaded")), (30, "dropped")], 500, "incomplete"), [""; 0], "an error ended it");
+    // Twice the 30 s that a silence may last, a second more and its grace, and the pause before it dials.
+    let deaf = [(12, "deaf")];
+    assert_eq!(shows(&deaf, 30_001, "incomplete"), [""; 0], "it had no reason yet");
+    assert_eq!(shows(&deaf, 30_002, "incomplete"), ["KA-C4"]);
+    assert_eq!(shows(&deaf, 69_102, "incomplete"), ["KA-C4"]);
+    assert_eq!(shows(&deaf, 69_103, "incomplete"), [""; 0]);
+}
+
+#[test]
+fn who_has_dialled_again_owes_nothing_on_a_connection_that_nobody_reads() {
+    let silent = [(10, "audio 3200"), (12, "deaf")];
+    assert_eq!(broken(&driven(&joined(&[&silent, &[(100_000, "gave_up")]]))), ["KA-C4"]);
+    assert_eq!(broken(&driven(&joined(&[&silent, &[(70_000, "@1 open"), (100_000, "gave_up")]]))), [""; 0]);
+}
