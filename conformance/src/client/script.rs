@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use lastword_spec::driver::Lack;
+use lastword_spec::trace::ToldWhat;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -38,11 +39,12 @@ impl Script {
         calls.into_iter().find(|call| lacks.contains(call)).map(|lack| lack.call().as_str())
     }
 
-    /// The types of the messages without which the case means nothing.
+    /// The types of the messages without which the case means nothing. A call is none: what a client makes of a flush that its wire
+    /// cannot say is for the case to show, unless it waits for the answer.
     pub(crate) fn messages(&self) -> BTreeSet<&'static str> {
         let calls = self.calls.iter().filter_map(|call| match call {
-            Ask::Flush => Some("flush"),
-            Ask::Start | Ask::Push(_) | Ask::End | Ask::Close | Ask::Await(_) | Ask::Wait(_) => None,
+            Ask::Await(ToldWhat::Flushed | ToldWhat::FlushFailed) => Some("flushed"),
+            Ask::Start | Ask::Push(_) | Ask::Flush | Ask::End | Ask::Close | Ask::Await(_) | Ask::Wait(_) => None,
         });
         let acts = self
             .plays
@@ -74,7 +76,7 @@ pub enum Ask {
     /// Cancel.
     Close,
     /// Wait until the application was told this, or the session is over.
-    Await(lastword_spec::trace::ToldWhat),
+    Await(ToldWhat),
     /// Wait so many milliseconds.
     Wait(u64),
 }

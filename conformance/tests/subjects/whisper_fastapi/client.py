@@ -12,26 +12,38 @@ import websockets
 KEEPALIVE_EVERY_S = 1.0
 FRAME_MS = 100
 READY_WITHIN_S = 10
-SILENT_FOR_S = 20
+SILENT_FOR_S = 15
 
 
 class Incomplete(Exception):
-    """The session ended, or may never have begun, and something may be missing from what was heard."""
+    """The session ended, or never began, and something may be missing from what was heard."""
+
+
+class Failed(Incomplete):
+    """The session never began: nothing was heard at all."""
+
+
+def tell(text):
+    """What becomes of an error of the service where the application has not said what should."""
+    print(f"the service told an error: {text}", file=sys.stderr)
 
 
 class Stream:
     """A session. Iterate over it for the finals; the iteration ends when the service said that the session has ended.
 
-    Raises Incomplete from the iteration where the service did not say so.
+    Raises Incomplete from the iteration where the service did not say so, and Failed where the session never began. An error
+    of the service that ends nothing goes to `on_error`, as its text.
     """
 
     SENTINEL = object()
 
-    def __init__(self, url, language=None, as_it_was=False):
-        self.url, self.language, self.as_it_was = url, language, as_it_was
+    def __init__(self, url, language=None, as_it_was=False, on_error=tell):
+        self.url, self.language, self.as_it_was, self.on_error = url, language, as_it_was, on_error
         self.input = asyncio.Queue()
         self.output = asyncio.Queue()
         self.ended = False
+        self.began = False
+        self.last = None
         self.failed = None
         self.patience = None
         self.task = asyncio.create_task(self.run())
@@ -69,7 +81,7 @@ class Stream:
         while (final := await self.output.get()) is not None:
             yield final
         if self.failed:
-            raise Incomplete(self.failed)
+            raise self.failed
 
     async def run(self):
         try:
@@ -79,9 +91,9 @@ class Stream:
                 finally:
                     await socket.close(1000)
         except (OSError, TimeoutError, websockets.WebSocketException) as error:
-            self.failed = self.failed or f"the connection failed: {error}"
+            self.failed = (Incomplete if self.began else Failed)(f"the connection failed: {error}")
         except Incomplete as error:
-            self.failed = str(error)
+            self.failed = error
         finally:
             self.output.put_nowait(None)
 
@@ -103,10 +115,11 @@ class Stream:
             async for text in socket:
                 message = read(text)
                 if message.get("type") == "ready":
+                    self.began = True
                     return
                 if message.get("type") == "error":
-                    raise Incomplete(f"the service refused: {message.get('message')}")
-        raise Incomplete("the service closed before it was ready")
+                    raise Failed(f"the service refused: {message.get('message')}")
+        raise Failed("the service closed before it was ready")
 
     async def send(self, socket):
         while True:
@@ -147,13 +160,17 @@ class Stream:
             if self.sent_at is None:
                 self.wait_from_now()
             match message.get("type"):
-                case "final":
+                case "final" if message != self.last:
+                    # Finals have no numbers; one with the same words at the same time is the same one.
+                    self.last = message
                     self.output.put_nowait(message)
                 case "error":
-                    print(f"the service told an error: {message.get('message')}", file=sys.stderr)
+                    self.on_error(str(message.get("message", "")))
                 case "session_ended":
                     if not self.ended and not self.as_it_was:
                         raise Incomplete("the service ended the session before the audio was over")
+                    # The transcript is whole now; the closing handshake may take its time.
+                    self.output.put_nowait(None)
                     return
 
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use lastword_spec::finding::FindingKind;
+use lastword_spec::message::ErrorMessage;
 use lastword_spec::requirements as req;
-use lastword_spec::trace::{Call, ClientOutcome, ToldWhat};
+use lastword_spec::trace::{Call, ClientOutcome, Told, ToldWhat};
 
 use super::wire::Wire;
 use super::{Run, seconds};
@@ -249,7 +250,13 @@ fn swallowed(run: &Run, scale: Scale) -> Option<Finding> {
             run.finding(FindingKind::Late, req::ERR_C1, wire.conn, *told, message)
         });
     }
-    let (_, error) = wire.facts.errors.iter().find(|(at, error)| !names(error.code.as_str(), *at))?;
+    // Where a wire has no codes, its text is what an application can be told.
+    let repeats = |text: &str, from: At| {
+        let of = |one: &Told| one.what == ToldWhat::Error && one.code.is_none() && one.text.as_deref() == Some(text);
+        !text.is_empty() && told.iter().any(|(at, one)| at.event > from.event && of(one))
+    };
+    let is_told = |at: At, error: &ErrorMessage| names(error.code.as_str(), at) || repeats(&error.message, at);
+    let (_, error) = wire.facts.errors.iter().find(|(at, error)| !is_told(*at, error))?;
     let message = format!("never told its application the error `{}`", error.code.as_str());
     Some(run.finding(FindingKind::SwallowedError, req::ERR_C2, wire.conn, ended, message))
 }

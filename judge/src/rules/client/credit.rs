@@ -58,6 +58,7 @@ pub(super) fn exercised(run: &Run, scale: Scale, has_secrets: bool) -> BTreeSet<
     }
     let sentinel = facts.sentinel;
     credit(sentinel.is_some() && (facts.ended.is_some() || facts.server_left().is_some()), &[req::END_C2, req::END_C6]);
+    credit(sentinel.is_some() && run.call(Call::Close).is_some() && judged, &[req::END_C2]);
     if let Some((ended, _)) = &facts.ended {
         let through = ended_itself.or(facts.client_left()).is_some();
         credit(through, &[req::END_C3, req::CLO_C1]);

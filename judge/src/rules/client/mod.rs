@@ -4,6 +4,7 @@
 
 mod calls;
 mod credit;
+mod held;
 mod outcome;
 mod owes;
 mod wire;

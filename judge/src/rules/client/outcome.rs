@@ -7,7 +7,7 @@ use lastword_spec::requirements as req;
 use lastword_spec::trace::{Call, ClientOutcome};
 
 use super::wire::{Wire, Written};
-use super::{Run, seconds};
+use super::{Run, held, seconds};
 use crate::bounds::Scale;
 use crate::conn::At;
 use crate::report::Finding;
@@ -116,7 +116,7 @@ pub(super) fn settle(run: &Run, scale: Scale) -> Vec<Finding> {
         found.extend(wrong_code(run, wire));
         found.extend(late_end(run, wire, scale));
         found.extend(frames(run, wire));
-        found.extend(keepalives(run, wire, scale));
+        found.extend(held::keepalives(run, wire, scale));
     }
     found
 }
@@ -210,6 +210,10 @@ fn left_early(run: &Run, scale: Scale) -> Option<Finding> {
     let waited_us = left.t_us.saturating_sub(sentinel.t_us);
     let drain_us = wire.limits.drain_ms * 1_000;
     let waited = seconds(waited_us);
+    // Its own wait began when it sent the sentinel.
+    if waited_us < drain_us && waited_us + held::at_most_us(wire, sentinel) >= drain_us {
+        return None;
+    }
     // Nobody waits so short by intent.
     if waited_us < scale.us(300) {
         let message = format!("closed {waited} after its sentinel, before session_ended");
@@ -405,46 +409,6 @@ fn frames(run: &Run, wire: &Wire) -> Vec<Finding> {
             say(FindingKind::WrongValue, req::AUD_C1, format!("sent a frame of {ms} ms"));
         } else if ms > 100 || (ms < 20 && !is_last) {
             say(FindingKind::WrongValue, req::AUD_C2, format!("sent a frame of {ms} ms"));
-        }
-    }
-    found
-}
-
-/// [KA-C1] [KA-C2] [KA-C3], where the messages themselves show it.
-fn keepalives(run: &Run, wire: &Wire, scale: Scale) -> Vec<Finding> {
-    let facts = &wire.facts;
-    let Some(ready) = facts.ready else { return Vec::new() };
-    let mut found = Vec::new();
-    let interval_us = wire.limits.keepalive_interval_ms * 1_000;
-    let all: Vec<At> = facts.keepalives.iter().map(|(at, _)| *at).collect();
-    let until_sentinel = facts.sentinel.map_or(usize::MAX, |sentinel| sentinel.event);
-    for pair in all.windows(2).filter(|pair| pair[1].event < until_sentinel) {
-        if pair[1].t_us.saturating_sub(pair[0].t_us) < interval_us / 4 {
-            let message = "sent two keepalives within a quarter of the interval";
-            found.push(run.finding(FindingKind::WrongValue, req::KA_C2, wire.conn, pair[1], message));
-            break;
-        }
-    }
-    if let Some((fatal, _)) = &facts.fatal
-        && let Some(late) = all.iter().find(|at| at.t_us > fatal.t_us.saturating_add(scale.surely_read_us()))
-    {
-        let message = "sent a keepalive after a fatal error";
-        found.push(run.finding(FindingKind::KeepaliveAfterEnd, req::KA_C3, wire.conn, *late, message));
-    }
-    let end = facts.sentinel.or(facts.client_left()).or(facts.server_left());
-    let spoken =
-        std::iter::once(ready).chain(facts.audio.iter().map(|(at, _)| *at)).chain(all.iter().copied()).chain(end);
-    let mut spoken: Vec<At> = spoken.filter(|at| end.is_none_or(|end| at.event <= end.event)).collect();
-    spoken.sort_by_key(|at| at.event);
-    let bound_us = scale.patience_us(wire.limits.keepalive_interval_ms);
-    // Whose input is over owes the sentinel, and nothing else.
-    let until = run.input_ended.as_ref().map_or(usize::MAX, |(at, _)| at.event);
-    for pair in spoken.windows(2).filter(|pair| pair[1].event < until && !facts.was_deaf(pair[0], pair[1])) {
-        let silent_us = pair[1].t_us.saturating_sub(pair[0].t_us);
-        if silent_us > bound_us {
-            let message = format!("was silent for {} and sent no keepalive", seconds(silent_us));
-            found.push(run.finding(FindingKind::Late, req::KA_C1, wire.conn, pair[1], message));
-            break;
         }
     }
     found

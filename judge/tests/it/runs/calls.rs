@@ -176,6 +176,10 @@ fn errors_reach_the_application_by_their_code_and_soon() {
     assert_eq!(ends_well(&[one], 0), ["ERR-C2"]);
     assert_eq!(ends_well(&[one, (11, &two), (20, "told error bad_message")], 0), ["ERR-C2"]);
     assert_eq!(ends_well(&[(5, "told error bad_message"), one], 0), ["ERR-C2"]);
+    assert_eq!(ends_well(&[one, (20, "told error - m")], 0), [""; 0], "by its text");
+    assert_eq!(ends_well(&[one, (20, "told error - other")], 0), ["ERR-C2"]);
+    assert_eq!(ends_well(&[one, (20, "told error invalid_state m")], 0), ["ERR-C2"], "by a wrong code");
+    assert_eq!(ends_well(&[(5, "told error - m"), one], 0), ["ERR-C2"]);
 }
 
 #[test]

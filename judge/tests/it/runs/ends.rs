@@ -158,7 +158,8 @@ fn what_says_nothing_of_the_outcome_is_not_judged_as_one() {
 
 #[test]
 fn who_leaves_after_its_sentinel_waits_first() {
-    for (left_ms, id) in [(299, "CLO-C1"), (300, "END-C4"), (14_999, "END-C4"), (15_000, ""), (20_000, "")] {
+    // The sentinel came 9 ms behind the `config`: so long it may have been on its way.
+    for (left_ms, id) in [(299, "CLO-C1"), (300, "END-C4"), (14_990, "END-C4"), (14_991, ""), (20_000, "")] {
         for leaves in ["close 1000", "leaves"] {
             assert_eq!(broken(&driven(&[(10, END), (10 + left_ms, leaves)])).join(" "), id, "{left_ms} {leaves}");
         }
@@ -174,6 +175,19 @@ fn who_leaves_after_its_sentinel_waits_first() {
 }
 
 #[test]
+fn a_sentinel_that_a_line_held_up_was_waited_on_for_longer_than_it_seems() {
+    let left_after = |ms: u64, audio_ms: u64| {
+        let audio = [(10, "audio 3200"), (audio_ms, "audio 3200"), (2_010, "audio 3200"), (2_011, END)];
+        broken(&driven(&joined(&[&audio, &[(2_011 + ms, "close 1000")]])))
+    };
+    assert_eq!(left_after(13_009, 20), [""; 0], "it came in one go with audio, 2 s behind the last");
+    assert_eq!(left_after(13_008, 20), ["END-C4"]);
+    assert_eq!(left_after(13_009, 1_500), ["END-C4"], "something came 0.5 s before");
+    let alone = [(10, "audio 3200"), (2_011, END), (15_011, "close 1000")];
+    assert_eq!(broken(&driven(&alone)), [""; 0]);
+}
+
+#[test]
 fn progress_after_the_sentinel_begins_the_wait_again() {
     let left_at = |told_ms: u64, left_ms: u64| {
         broken(&driven(&[(10, END), (10 + told_ms, PROGRESS), (10 + left_ms, "close 1000")]))
@@ -181,7 +195,7 @@ fn progress_after_the_sentinel_begins_the_wait_again() {
     assert_eq!(left_at(10_000, 24_999), ["PRG-C1"]);
     assert_eq!(left_at(10_000, 25_000), [""; 0]);
     let before = |left_ms: u64| broken(&driven(&[(5, PROGRESS), (10, END), (10 + left_ms, "close 1000")]));
-    assert_eq!(before(14_999), ["END-C4"]);
+    assert_eq!(before(14_990), ["END-C4"]);
     assert_eq!(before(15_000), [""; 0], "before the sentinel it extends nothing");
     let afterwards = [(10, END), (15_010, "close 1000"), (15_011, PROGRESS)];
     assert_eq!(broken(&driven(&afterwards)), [""; 0]);

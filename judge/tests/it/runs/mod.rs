@@ -98,7 +98,10 @@ fn told(words: &[&str]) -> Told {
             told.segment_id = argument.and_then(|word| word.parse().ok());
             told.text = Some(words[2..].join(" "));
         }
-        ToldWhat::Error => told.code = argument.map(str::to_owned),
+        ToldWhat::Error => {
+            told.code = argument.filter(|code| *code != "-").map(str::to_owned);
+            told.text = words.get(2).map(|text| (*text).to_owned());
+        }
         ToldWhat::Ended => {
             let outcomes =
                 [ClientOutcome::Complete, ClientOutcome::Error, ClientOutcome::Cancelled, ClientOutcome::Incomplete];

@@ -75,6 +75,22 @@ fn keepalives_come_no_more_often_than_four_times_an_interval() {
 }
 
 #[test]
+fn keepalives_that_a_line_held_up_and_brought_in_one_go_are_in_time() {
+    // The interval is 10 s, with a grace of 1 s.
+    let late = |events: &[(u64, &str)]| broken(&program(events));
+    assert_eq!(late(&[(10, PLAIN), (20_010, PLAIN)]), ["KA-C1"], "one that comes late may have been sent late");
+    assert_eq!(late(&[(10, PLAIN), (20_010, PLAIN), (20_011, PLAIN)]), [""; 0], "two stand for two intervals");
+    assert_eq!(late(&[(10, PLAIN), (40_010, PLAIN), (40_011, PLAIN)]), ["KA-C1"], "and for no more");
+    assert_eq!(late(&[(10, PLAIN), (10_010, PLAIN), (10_011, PLAIN)]), ["KA-C2"], "there was no silence before them");
+    let mut audio = vec![(10, PLAIN)];
+    audio.extend((0..20).map(|index| (12_010 + index, "audio 3200")));
+    assert_eq!(late(&audio), [""; 0], "2 s of audio in one go behind 12 s");
+    assert_eq!(late(&audio[..5]), ["KA-C1"], "a few frames do not fill the silence");
+    let spread: Vec<(u64, &str)> = audio.iter().map(|(ms, what)| (*ms + (*ms % 100) * 100, *what)).collect();
+    assert_eq!(late(&spread), ["KA-C1"], "what comes at the pace of speech was sent at that pace");
+}
+
+#[test]
 fn no_keepalive_follows_a_fatal_error() {
     let internal = fatal("internal");
     let after = |ms: u64| broken(&program(&[(10, &internal), (10 + ms, PLAIN)]));
