@@ -7,6 +7,7 @@ mod degenerate;
 #[path = "../it/forge.rs"]
 mod forge;
 mod kill_matrix;
+mod looks;
 mod right;
 mod sdk;
 #[path = "../mutants/tables.rs"]

@@ -15,7 +15,7 @@ use crate::rules::aud;
 const AT_ONCE_US: u64 = 250_000;
 
 /// What the client said on this connection, in its order, each with the time that it stands for: audio its length, a keepalive
-/// an interval.
+/// or the sentinel an interval.
 fn said(wire: &Wire) -> Vec<(At, u64)> {
     let facts = &wire.facts;
     let length_us = |bytes: u64| {
@@ -23,8 +23,9 @@ fn said(wire: &Wire) -> Vec<(At, u64)> {
         ms.unwrap_or(0).saturating_mul(1_000)
     };
     let audio = facts.audio.iter().map(|(at, bytes)| (*at, length_us(*bytes)));
-    let keepalives = facts.keepalives.iter().map(|(at, _)| (*at, wire.limits.keepalive_interval_ms * 1_000));
-    let others = facts.config.iter().chain(&facts.flushes).chain(&facts.sentinel).map(|at| (*at, 0));
+    let interval_us = wire.limits.keepalive_interval_ms * 1_000;
+    let keepalives = facts.keepalives.iter().map(|(at, _)| at).chain(&facts.sentinel).map(|at| (*at, interval_us));
+    let others = facts.config.iter().chain(&facts.flushes).map(|at| (*at, 0));
     let mut said: Vec<(At, u64)> = audio.chain(keepalives).chain(others).collect();
     said.sort_by_key(|(at, _)| at.event);
     said

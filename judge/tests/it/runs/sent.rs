@@ -86,6 +86,9 @@ fn keepalives_that_a_line_held_up_and_brought_in_one_go_are_in_time() {
     audio.extend((0..20).map(|index| (12_010 + index, "audio 3200")));
     assert_eq!(late(&audio), [""; 0], "2 s of audio in one go behind 12 s");
     assert_eq!(late(&audio[..5]), ["KA-C1"], "a few frames do not fill the silence");
+    let ends = |silent_ms: u64| late(&[(10, "audio 3200"), (10 + silent_ms, "audio 3200"), (11 + silent_ms, END)]);
+    assert_eq!(ends(21_100), [""; 0], "the sentinel stands for an interval");
+    assert_eq!(ends(21_101), ["KA-C1"]);
     let spread: Vec<(u64, &str)> = audio.iter().map(|(ms, what)| (*ms + (*ms % 100) * 100, *what)).collect();
     assert_eq!(late(&spread), ["KA-C1"], "what comes at the pace of speech was sent at that pace");
 }
