@@ -8,7 +8,7 @@ use lastword_spec::requirements as req;
 use lastword_spec::trace::{Call, ClientOutcome, Told, ToldWhat};
 
 use super::wire::Wire;
-use super::{Run, seconds};
+use super::{Run, held, outcome, seconds};
 use crate::bounds::Scale;
 use crate::conn::At;
 use crate::report::Finding;
@@ -197,7 +197,9 @@ fn finals(run: &Run) -> Option<Finding> {
         !seen.iter().any(|(seen_id, seen_text)| seen_id.map_or(seen_text == text, |seen_id| seen_id == *id))
     });
     let lost: Vec<u64> = lost.map(|(_, id, _)| *id).collect();
-    if let Some(first) = lost.first() {
+    let may_be_under_way =
+        outcome::observed(run).is_some_and(|(at, observed)| !observed.is_complete() && held::has_waited(wire, at));
+    if let Some(first) = lost.first().filter(|_| !may_be_under_way) {
         let message = format!("never delivered {} of {} finals, segment {first} first", lost.len(), due.len());
         return Some(run.finding(FindingKind::LostFinal, req::FIN_C1, wire.conn, ended, message));
     }

@@ -32,13 +32,21 @@ fn said(wire: &Wire) -> Vec<(At, u64)> {
 }
 
 /// How long a message may have been on its way at most: since the last one that did not come in one go with it.
-pub(super) fn at_most_us(wire: &Wire, at: At) -> u64 {
+fn at_most_us(wire: &Wire, at: At) -> u64 {
     let said = said(wire);
     let mut upto = said.iter().map(|(one, _)| *one).take_while(|one| one.event < at.event).collect::<Vec<At>>();
     upto.push(at);
     let in_one_go = |pair: &&[At]| at.t_us.saturating_sub(pair[1].t_us) <= AT_ONCE_US;
     let behind = upto.windows(2).rev().take_while(in_one_go).map(|pair| at.t_us.saturating_sub(pair[0].t_us));
     behind.max().unwrap_or(0)
+}
+
+/// Whether a client that left here may have waited for `drain_ms` by its own clock, which began when it sent its sentinel, though
+/// it came later: then the last words may have been on their way still. [END-C4]
+pub(super) fn has_waited(wire: &Wire, left: At) -> bool {
+    let Some(sentinel) = wire.facts.sentinel.filter(|sentinel| sentinel.event < left.event) else { return false };
+    let (waited_us, drain_us) = (left.t_us.saturating_sub(sentinel.t_us), wire.limits.drain_ms * 1_000);
+    waited_us < drain_us && waited_us + at_most_us(wire, sentinel) >= drain_us
 }
 
 /// How much of a silence that ended with this message the client has spoken for: what came in one go with it. One message alone

@@ -140,6 +140,9 @@ fn wrong_outcome(run: &Run) -> Option<Finding> {
         return None;
     }
     let wire = run.last()?;
+    if expected == ClientOutcome::Complete && held::has_waited(wire, at) {
+        return None;
+    }
     let requirement = clause_of_ending(wire, requirement);
     let truncated = observed.is_complete()
         && [req::END_C5, req::END_C7, req::END_C8, req::REC_C4, req::CLO_C2, req::ERR_C3].contains(&requirement);
@@ -210,8 +213,7 @@ fn left_early(run: &Run, scale: Scale) -> Option<Finding> {
     let waited_us = left.t_us.saturating_sub(sentinel.t_us);
     let drain_us = wire.limits.drain_ms * 1_000;
     let waited = seconds(waited_us);
-    // Its own wait began when it sent the sentinel.
-    if waited_us < drain_us && waited_us + held::at_most_us(wire, sentinel) >= drain_us {
+    if held::has_waited(wire, left) {
         return None;
     }
     // Nobody waits so short by intent.

@@ -1,6 +1,6 @@
 //! How a client's session ended, what it made of that, and how long it waited before.
 
-use super::super::scene::{FLUSH, KEEPALIVE, ended};
+use super::super::scene::{FLUSH, KEEPALIVE, ended, heard};
 use super::*;
 
 const OUTCOMES: [&str; 4] = ["complete", "incomplete", "error", "cancelled"];
@@ -185,6 +185,20 @@ fn a_sentinel_that_a_line_held_up_was_waited_on_for_longer_than_it_seems() {
     assert_eq!(left_after(13_009, 1_500), ["END-C4"], "something came 0.5 s before");
     let alone = [(10, "audio 3200"), (2_011, END), (15_011, "close 1000")];
     assert_eq!(broken(&driven(&alone)), [""; 0]);
+}
+
+#[test]
+fn a_last_word_that_a_line_held_up_while_the_client_waited_is_not_lost_by_it() {
+    let (word, last) = (heard(0, 0, 100), ended(300, 0, 1));
+    let told_at = |told_ms: u64, audio_ms: u64| {
+        let audio = [(10, "audio 3200"), (audio_ms, "audio 3200"), (audio_ms, "deaf"), (14_009, "reads")];
+        let come = [(14_010, "audio 3200"), (14_011, END), (14_012, word.as_str()), (14_013, &last)];
+        let end = [(14_014, "closed 1000"), (told_ms, "told ended incomplete"), (told_ms, "close 1000")];
+        broken(&driven(&joined(&[&audio, &come, &end])))
+    };
+    assert_eq!(told_at(15_020, 20), [""; 0]);
+    assert_eq!(told_at(15_019, 20), ["END-C7", "FIN-C1"], "it cannot have waited for so long");
+    assert_eq!(told_at(15_020, 21), ["END-C7", "FIN-C1"], "its sentinel was not under way for so long");
 }
 
 #[test]
