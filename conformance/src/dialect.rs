@@ -22,26 +22,16 @@ pub enum DialectError {
     /// The file is wrong.
     #[error("{0}")]
     File(#[from] lastword_dialects::DialectErrors),
-    /// What the harness cannot do.
-    #[error(
-        "the dialect `{0}` asks by HTTP for its socket first, which the harness does not do: give the URL of the socket and a \
-             dialect without `[connect.http]`"
-    )]
-    PreRequest(String),
 }
 
 /// The dialect of that name, or in that file. It stays for as long as the process runs.
 ///
 /// # Errors
-/// There is none, or the harness cannot speak it.
+/// There is none, or its file is wrong.
 pub fn choose(given: &str) -> Result<&'static Dialect, DialectError> {
-    let dialect = match Dialect::builtin(given) {
-        Some(dialect) => dialect,
-        None => read(given)?,
-    };
-    match dialect.pre_request_path() {
-        Some(_) => Err(DialectError::PreRequest(dialect.name().to_owned())),
-        None => Ok(dialect),
+    match Dialect::builtin(given) {
+        Some(dialect) => Ok(dialect),
+        None => read(given),
     }
 }
 

@@ -289,16 +289,25 @@ impl Recorder {
         let by_server = |event: &&Event| {
             event.kind.from() != Some(Side::Client) || !inner.closed_by.contains(&(conn, Side::Server))
         };
-        events.filter(by_server).find_map(|event| match &event.kind {
-            EventKind::Close { from, code, .. } => Some(match code {
-                Some(CloseCode(code)) => format!("Close {code} from the {}", from.as_str()),
-                None => format!("a Close without a code from the {}", from.as_str()),
-            }),
-            EventKind::Eof { how: Eof::Reset, .. } => Some("a reset".to_owned()),
-            EventKind::Refused { status, .. } => Some(format!("HTTP {status}")),
-            EventKind::ConnectFailed { error } => Some(error.clone()),
-            _ => None,
-        })
+        let mut events = events.filter(by_server);
+        while let Some(event) = events.next() {
+            let ending = match &event.kind {
+                EventKind::Close { from, code: Some(CloseCode(code)), .. } => {
+                    format!("Close {code} from the {}", from.as_str())
+                }
+                EventKind::Close { from, .. } => format!("a Close without a code from the {}", from.as_str()),
+                EventKind::Eof { how: Eof::Reset, .. } => "a reset".to_owned(),
+                EventKind::Refused { status, .. } => match events.next().map(|before| &before.kind) {
+                    // What was refused, where it was not the upgrade.
+                    Some(EventKind::Note(told)) => told.clone(),
+                    _ => format!("HTTP {status}"),
+                },
+                EventKind::ConnectFailed { error } => error.clone(),
+                _ => continue,
+            };
+            return Some(ending);
+        }
+        None
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

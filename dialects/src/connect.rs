@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::field::Field;
 use crate::pointer::Pointer;
-use crate::template::{Json, Leaf, Scope, Text, Values, plain_text};
+use crate::template::{Json, Leaf, Scope, Text, Values};
 
 /// The WebSocket upgrade that a client asks for. As a client: what to send. As a server: what came, with the URL as path and query.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub enum ConnectError {
     /// The URL given cannot be used.
     #[error("`{url}` is no URL: write one such as ws://127.0.0.1:8000 or wss://host/path")]
     BadUrl {
-        /// It, as it was given, without its query.
+        /// It, as it was given, without its query and without credentials.
         url: String,
     },
     /// The HTTP request that comes first must be made before.
@@ -77,7 +77,7 @@ pub(crate) fn url(
     query: &[(String, Text)],
     scope: &Scope<'_>,
 ) -> Result<String, ConnectError> {
-    let bad = || ConnectError::BadUrl { url: base.split('?').next().unwrap_or_default().to_owned() };
+    let bad = || ConnectError::BadUrl { url: without_secrets(base) };
     let (scheme, rest) = base.split_once("://").ok_or_else(bad)?;
     let secure = match scheme {
         "ws" | "http" => false,
@@ -113,6 +113,12 @@ pub(crate) fn url(
     let query = if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) };
     let path = if path.is_empty() { "/".to_owned() } else { path };
     Ok(format!("{scheme}://{host}{path}{query}"))
+}
+
+/// A URL without its query and without the credentials before its host.
+fn without_secrets(url: &str) -> String {
+    let shown = url.split(['?', '#']).next().unwrap_or_default();
+    shown.rsplit_once('@').map_or_else(|| shown.to_owned(), |(_, host)| format!("...@{host}"))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,10 +217,18 @@ fn decoded(text: &str) -> String {
     percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
-/// The value at a pointer of an answer, as a text.
+/// The string at a pointer of an answer.
 pub(crate) fn text_at(pointer: &Pointer, document: &Value, what: &str) -> Result<String, ConnectError> {
-    let found = pointer.get(document).and_then(plain_text);
-    found.ok_or_else(|| ConnectError::PreResponse(format!("it does not hold {what} where the dialect says")))
+    let stands = match pointer.get(document) {
+        Some(Value::String(text)) => return Ok(text.clone()),
+        None => "nothing",
+        Some(Value::Null) => "null",
+        Some(Value::Bool(_)) => "a boolean",
+        Some(Value::Number(_)) => "a number",
+        Some(Value::Array(_)) => "an array",
+        Some(Value::Object(_)) => "an object",
+    };
+    Err(ConnectError::PreResponse(format!("{what} should stand at `{pointer}` as a string, and there is {stands}")))
 }
 
 /// An answer that holds these values at these pointers.

@@ -1,5 +1,7 @@
 //! JSON pointers (RFC 6901) with `*` for any element of an array. Owns reading by them and writing by them; it knows no rules.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 /// A pointer, read once.
@@ -70,6 +72,12 @@ impl Pointer {
         }
         *at = value;
         true
+    }
+}
+
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.tokens.iter().fold(String::new(), |text, token| join(&text, token)))
     }
 }
 

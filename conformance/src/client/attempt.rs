@@ -71,6 +71,7 @@ pub(super) async fn attempt(env: &Arc<Env>, case: &Case, script: &Script) -> Res
             label: format!("run {}", index + 1),
             token: env.token.clone(),
             dialect: env.dialect,
+            path: env.path.clone(),
             numbers: Arc::clone(&numbers),
             heard: Arc::new(Heard::default()),
             recorder: Arc::clone(&recorder),

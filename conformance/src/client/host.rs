@@ -21,6 +21,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
+use super::reception::{Asked, Caller, Reception};
 use super::script::{self, Play};
 use super::serve::{Heard, serve};
 use super::tongue::Tongue;
@@ -81,6 +82,8 @@ pub(super) struct Shared {
     pub(super) token: Option<String>,
     /// What the client speaks, where it is not version 1.
     pub(super) dialect: Option<&'static Dialect>,
+    /// The path of the socket.
+    pub(super) path: String,
     pub(super) numbers: Arc<Numbers>,
     pub(super) heard: Arc<Heard>,
     pub(super) recorder: Arc<Recorder>,
@@ -96,18 +99,24 @@ impl Host {
         let numbers = Arc::clone(&shared.numbers);
         let mut tasks = JoinSet::new();
         let (dial, mut dialled) = mpsc::unbounded_channel();
-        let mut door = Door { next: play, shared, connections: JoinSet::new() };
+        let open_door = |address| {
+            let reception = Reception::new(&shared, address);
+            Door { seats: Seats { next: Arc::new(Mutex::new(play)), shared }, reception, connections: JoinSet::new() }
+        };
         let address = if is_in_memory {
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            let mut door = open_door(address);
             tasks.spawn(async move {
                 while let Some(stream) = dialled.recv().await {
                     door.enter(stream);
                 }
                 std::future::pending().await
             });
-            SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+            address
         } else {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
             let address = listener.local_addr()?;
+            let mut door = open_door(address);
             tasks.spawn(async move {
                 while let Ok((stream, _)) = listener.accept().await {
                     // Small replies must not wait for each other.
@@ -128,29 +137,60 @@ impl Host {
 
 /// Where the connections of one run come in.
 struct Door {
-    /// What the next connection meets.
-    next: Play,
-    shared: Shared,
+    seats: Seats,
+    /// What is asked before a socket, where the dialect has that.
+    reception: Option<Reception>,
     connections: JoinSet<()>,
 }
 
 impl Door {
     fn enter<S: Transport>(&mut self, stream: S) {
-        let play = self.next.clone();
-        if !play.always {
-            self.next = play.again.as_deref().cloned().unwrap_or_default();
+        let seats = self.seats.clone();
+        match self.reception.clone() {
+            None => {
+                let (conn, play) = seats.take();
+                self.connections.spawn(async move { seats.serve(conn, stream, &play, None).await });
+            }
+            // What is no socket is no connection of a session, and meets no play.
+            Some(reception) => {
+                self.connections.spawn(async move {
+                    if let Caller::Socket(stream, asked) = reception.receive(stream).await {
+                        let (conn, play) = seats.take();
+                        seats.serve(conn, stream, &play, asked).await;
+                    }
+                });
+            }
         }
-        let conn = self.shared.numbers.take();
-        let shared = self.shared.clone();
-        self.connections.spawn(async move {
-            connection(conn, stream, &play, &shared).await;
-            shared.numbers.leave(conn);
-        });
+    }
+}
+
+/// What becomes of the sockets of one run.
+#[derive(Clone)]
+struct Seats {
+    /// What the next one meets.
+    next: Arc<Mutex<Play>>,
+    shared: Shared,
+}
+
+impl Seats {
+    /// The number of the next socket, and what it meets.
+    fn take(&self) -> (u32, Play) {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let play = next.clone();
+        if !play.always {
+            *next = play.again.as_deref().cloned().unwrap_or_default();
+        }
+        (self.shared.numbers.take(), play)
+    }
+
+    async fn serve<S: Transport>(&self, conn: u32, stream: S, play: &Play, asked: Option<Box<Asked>>) {
+        connection(conn, stream, play, &self.shared, asked).await;
+        self.shared.numbers.leave(conn);
     }
 }
 
 /// What connections are made of.
-trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Makes it end by a reset when it is dropped, where it can.
     fn reset(&self);
 }
@@ -167,7 +207,13 @@ impl Transport for DuplexStream {
 }
 
 #[expect(clippy::result_large_err, reason = "the WebSocket library asks for this type of error")]
-async fn connection<S: Transport>(conn: u32, mut stream: S, play: &Play, shared: &Shared) {
+async fn connection<S: Transport>(
+    conn: u32,
+    mut stream: S,
+    play: &Play,
+    shared: &Shared,
+    asked_before: Option<Box<Asked>>,
+) {
     let recorder = &shared.recorder;
     match play.upgrade {
         script::Upgrade::Accept => {}
@@ -188,7 +234,10 @@ async fn connection<S: Transport>(conn: u32, mut stream: S, play: &Play, shared:
     let reset = Arc::new(AtomicBool::new(false));
     let line = Line { stream, reset: Arc::clone(&reset) };
     let opening = Mutex::new(None);
-    let mut tongue = shared.dialect.map(|dialect| Tongue::new(dialect, conn));
+    let mut tongue = shared.dialect.map(|dialect| match &asked_before {
+        Some(asked) => Tongue::after(dialect, asked.side.clone()),
+        None => Tongue::new(dialect, conn),
+    });
     let config = WebSocketConfig::default().read_buffer_size(16 << 10);
     let upgraded = accept_hdr_async_with_config(
         line,
@@ -208,7 +257,11 @@ async fn connection<S: Transport>(conn: u32, mut stream: S, play: &Play, shared:
             let (mut open, asked) = opening.into_inner().unwrap_or_else(PoisonError::into_inner).unwrap_or_default();
             if let Some(tongue) = &mut tongue {
                 tongue.take(&asked);
-                open.authorization = Some(shown(tongue.token().as_deref(), shared.token.as_deref()));
+                let token = match &asked_before {
+                    Some(asked) => asked.credential(tongue.token()),
+                    None => tongue.token(),
+                };
+                open.authorization = Some(shown(token.as_deref(), shared.token.as_deref()));
                 open.url = open.url.map(|url| url.split('?').next().unwrap_or_default().to_owned());
             }
             recorder.note(conn, EventKind::Open(open));

@@ -7,6 +7,7 @@ mod confirm;
 mod driver;
 mod host;
 mod launch;
+mod reception;
 mod run;
 mod script;
 mod serve;

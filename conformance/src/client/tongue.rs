@@ -35,6 +35,11 @@ impl Tongue {
         Self { dialect, side: Arc::new(Mutex::new(ServerSide::new(dialect, seed))), told: Vec::new() }
     }
 
+    /// The same, of a client that asked for its socket before.
+    pub(super) fn after(dialect: &'static Dialect, side: ServerSide<'static>) -> Self {
+        Self { dialect, side: Arc::new(Mutex::new(side)), told: Vec::new() }
+    }
+
     /// Takes the upgrade.
     pub(super) fn take(&mut self, upgrade: &Upgrade) {
         let told = self.lock().opened(upgrade);

@@ -144,7 +144,10 @@ impl Env {
                 let link = Link::new(conn, *socket, tongue, Arc::clone(recorder), self.suspects.flood());
                 Some(Session { link, _permit: permit })
             }
-            Opened::Refused { status, retry_after } => {
+            Opened::Refused { status, retry_after, told } => {
+                if let Some(told) = told {
+                    recorder.note(conn, EventKind::Note(told));
+                }
                 let offered = Some(open.offer.clone());
                 let authorization = Some(self.shown(open.authorization));
                 recorder.note(conn, EventKind::Refused { status, retry_after, offered, authorization });

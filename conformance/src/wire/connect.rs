@@ -1,29 +1,31 @@
-//! Owns the way to an open WebSocket: TCP without Nagle, TLS or a pipe in memory, then the upgrade, all within one bound.
-//! Says what came of it and judges nothing.
+//! Owns the way to an open WebSocket: TCP without Nagle, TLS or a pipe in memory, the HTTP request of a dialect that has one, then
+//! the upgrade, all within one bound. Says what came of it and judges nothing.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::AUTHORIZATION;
-use lastword_dialects::Dialect;
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use lastword_dialects::{ConnectError, Dialect, HttpRequest};
 use lastword_spec::trace::Spoken;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
+use super::ask::{self, ask};
 use super::pipe::Pipe;
 use super::tls::{Roots, TlsError, connector};
 use super::tongue::Tongue;
 use super::upgrade::{self, Answer};
 use crate::case::Credential;
 use crate::dialect;
-use crate::subject::Target;
+use crate::redact::Redactor;
+use crate::subject::{Target, TargetError};
 
 /// The transport below a WebSocket, plain or encrypted.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -44,12 +46,14 @@ pub enum Opened {
         /// The translator, where another wire is spoken.
         tongue: Option<Tongue>,
     },
-    /// The server refused it with a status.
+    /// The server refused it with a status, or the HTTP request before it.
     Refused {
         /// The HTTP status.
         status: u16,
         /// `Retry-After`, as it came.
         retry_after: Option<String>,
+        /// What was refused and how, without secrets, where it was not the upgrade.
+        told: Option<String>,
     },
     /// There was no HTTP answer, or one that is no answer to an upgrade.
     Failed(String),
@@ -69,8 +73,11 @@ pub struct Dialler {
 /// How bytes get to the subject.
 #[derive(Clone)]
 enum Way {
-    Tcp,
-    Tls(TlsConnector),
+    /// Over TCP, and TLS where the URL says so; a dialect's socket may need it where the subject's own URL did not.
+    Net {
+        roots: Roots,
+        tls: Option<TlsConnector>,
+    },
     Memory(Accept),
 }
 
@@ -86,6 +93,8 @@ const WRITE_BUFFER_BYTES: usize = 256 << 10;
 const MAX_WRITE_BUFFER_BYTES: usize = 8 << 20;
 /// What a pipe in memory holds on its way, each direction for itself: about what a socket holds.
 const PIPE_BYTES: usize = 64 << 10;
+/// So much is told of the body of a refusal.
+const SHOWN_CHARS: usize = 200;
 /// A server has no reason to send more in one message.
 const MAX_MESSAGE_BYTES: usize = 4 << 20;
 
@@ -95,7 +104,8 @@ impl Dialler {
     /// # Errors
     /// The roots cannot be read. The caller's fault.
     pub fn new(target: Target, roots: &Roots) -> Result<Self, TlsError> {
-        let way = if target.tls { Way::Tls(connector(roots)?) } else { Way::Tcp };
+        let tls = if target.tls { Some(connector(roots)?) } else { None };
+        let way = Way::Net { roots: roots.clone(), tls };
         Ok(Self { target, way, dialect: None, opened: Arc::default() })
     }
 
@@ -134,39 +144,67 @@ impl Dialler {
         &self.target
     }
 
-    /// Connects and upgrades, with these subprotocols offered and this credential shown, within this bound.
+    /// Connects and upgrades, with these subprotocols offered and this credential shown, within this bound. Where the dialect has
+    /// an HTTP request that comes first, that is made within the same bound.
     pub async fn open(&self, offer: &[String], credential: Credential, bound: Duration) -> Opened {
-        match timeout(bound, self.upgrade(offer, credential)).await {
+        let until = Instant::now() + bound;
+        let tongue = self.dialect.map(|dialect| self.tongue(dialect, credential));
+        let none = |to_what: &str| Opened::Failed(format!("no answer to the {to_what} within {} s", bound.as_secs()));
+        if let Some(tongue) = &tongue {
+            match timeout_at(until, self.ask_for_socket(tongue, credential)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(turned_away)) => return turned_away,
+                Err(_) => return none("HTTP request before the upgrade"),
+            }
+        }
+        match timeout_at(until, self.upgrade(offer, credential, tongue)).await {
             Ok(Ok(opened)) => opened,
-            Ok(Err(error)) => Opened::Failed(error.to_string()),
-            Err(_) => Opened::Failed(format!("no answer to the upgrade within {} s", bound.as_secs())),
+            Ok(Err(error)) => Opened::Failed(self.without_secrets(&error.to_string())),
+            Err(_) => none("upgrade"),
         }
     }
 
-    async fn upgrade(&self, offer: &[String], credential: Credential) -> std::io::Result<Opened> {
-        let mut transport = match &self.way {
-            Way::Tcp => {
-                let tcp = self.tcp().await?;
-                let addresses = addresses(&tcp);
-                Pipe::new(Box::new(tcp), addresses)
-            }
-            Way::Tls(connector) => {
-                let name = ServerName::try_from(self.target.host.clone()).map_err(std::io::Error::other)?;
-                let tcp = self.tcp().await?;
-                let addresses = addresses(&tcp);
-                Pipe::new(Box::new(connector.connect(name, tcp).await?), addresses)
-            }
-            Way::Memory(accept) => {
-                let (ours, theirs) = duplex(PIPE_BYTES);
-                accept(theirs);
-                Pipe::new(Box::new(ours), None)
-            }
+    /// Makes the HTTP request that comes before the socket, if the dialect has one; the translator keeps what it brings.
+    async fn ask_for_socket(&self, tongue: &Tongue, credential: Credential) -> Result<(), Opened> {
+        let failed = |error: String| Opened::Failed(self.without_secrets(&error));
+        let Some(request) = tongue.pre_request(&self.base()).map_err(|error| failed(error.to_string()))? else {
+            return Ok(());
         };
-        let mut request = self.request(offer, credential);
-        let tongue = self.dialect.map(|dialect| self.tongue(dialect, credential));
-        if let Some(tongue) = &tongue {
-            self.translate(&mut request, tongue).map_err(std::io::Error::other)?;
+        let answer = self.answer(&request, credential).await;
+        let answer = answer.map_err(|error| failed(format!("the HTTP request before the upgrade: {error}")))?;
+        match tongue.pre_response(answer.status, &answer.body) {
+            Ok(()) => Ok(()),
+            Err(_) if !(200..300).contains(&answer.status) => {
+                let (method, status) = (&request.method, answer.status);
+                // Hidden before it is cut, or a part of a secret would stand at the end.
+                let body: String = self.without_secrets(&answer.body).chars().take(SHOWN_CHARS).collect();
+                let body = if body.is_empty() { "an empty body".to_owned() } else { format!("the body {body:?}") };
+                let told = format!("the HTTP request before the upgrade ({method}) got status {status} with {body}");
+                Err(Opened::Refused { status, retry_after: answer.retry_after, told: Some(told) })
+            }
+            Err(error) => Err(failed(error.to_string())),
         }
+    }
+
+    async fn answer(&self, request: &HttpRequest, credential: Credential) -> Result<ask::Answer, String> {
+        let pipe = self.reach(&self.target).await.map_err(|error| error.to_string())?;
+        let own = self.target.headers.iter().filter(|(name, _)| goes_along(name, credential));
+        let own: Vec<(HeaderName, HeaderValue)> = own.cloned().collect();
+        ask(pipe, &self.target.authority(), request, &own).await
+    }
+
+    async fn upgrade(
+        &self,
+        offer: &[String],
+        credential: Credential,
+        tongue: Option<Tongue>,
+    ) -> std::io::Result<Opened> {
+        let mut request = self.request(offer, credential);
+        let place = match &tongue {
+            Some(tongue) => self.translate(&mut request, tongue, credential).map_err(std::io::Error::other)?,
+            None => self.target.clone(),
+        };
+        let mut transport = self.reach(&place).await?;
         match upgrade::upgrade(&mut transport, &request).await? {
             Answer::Switched { selected, tail } => {
                 let config = WebSocketConfig::default()
@@ -178,15 +216,34 @@ impl Dialler {
                 let socket = WebSocketStream::from_partially_read(transport, tail, Role::Client, Some(config)).await;
                 Ok(Opened::Socket { socket: Box::new(socket), selected, tongue })
             }
-            Answer::Refused { status, retry_after } => Ok(Opened::Refused { status, retry_after }),
+            Answer::Refused { status, retry_after } => Ok(Opened::Refused { status, retry_after, told: None }),
             Answer::Nonsense(detail) => Ok(Opened::Failed(detail)),
         }
     }
 
-    async fn tcp(&self) -> std::io::Result<TcpStream> {
-        let tcp = TcpStream::connect((self.target.host.as_str(), self.target.port)).await?;
-        tcp.set_nodelay(true)?;
-        Ok(tcp)
+    /// A transport to this place.
+    async fn reach(&self, place: &Target) -> std::io::Result<Pipe> {
+        match &self.way {
+            Way::Net { roots, tls } => {
+                let tcp = TcpStream::connect((place.host.as_str(), place.port)).await?;
+                tcp.set_nodelay(true)?;
+                let addresses = addresses(&tcp);
+                if !place.tls {
+                    return Ok(Pipe::new(Box::new(tcp), addresses));
+                }
+                let tls = match tls {
+                    Some(tls) => tls.clone(),
+                    None => connector(roots).map_err(std::io::Error::other)?,
+                };
+                let name = ServerName::try_from(place.host.clone()).map_err(std::io::Error::other)?;
+                Ok(Pipe::new(Box::new(tls.connect(name, tcp).await?), addresses))
+            }
+            Way::Memory(accept) => {
+                let (ours, theirs) = duplex(PIPE_BYTES);
+                accept(theirs);
+                Ok(Pipe::new(Box::new(ours), None))
+            }
+        }
     }
 
     fn tongue(&self, dialect: &'static Dialect, credential: Credential) -> Tongue {
@@ -200,20 +257,42 @@ impl Dialler {
         Tongue::new(dialect, format!("00000000-0000-4000-8000-{number:012x}"), token)
     }
 
-    /// Asks for what the dialect asks for: its path where none was given, its query, headers and subprotocols.
+    /// Asks for what the dialect asks for: its path where none was given, its query, headers and subprotocols. Where the socket is.
     fn translate(
         &self,
         request: &mut upgrade::Request,
         tongue: &Tongue,
-    ) -> Result<(), lastword_dialects::ConnectError> {
-        let scheme = if self.target.tls { "wss" } else { "ws" };
-        let path = if request.path == "/" { "" } else { request.path.as_str() };
-        let wanted = tongue.upgrade(&format!("{scheme}://{}{path}", request.host))?;
-        let rest = wanted.url.split_once("://").map_or(wanted.url.as_str(), |(_, rest)| rest);
-        request.path = rest.find(['/', '?']).map_or("/", |at| &rest[at..]).to_owned();
+        credential: Credential,
+    ) -> Result<Target, OpeningError> {
+        let wanted = tongue.upgrade(&self.base())?;
+        let place = Target::parse(&wanted.url)?;
+        if tongue.asks_first() {
+            // What credential goes along, and how, the dialect says; elsewhere the subject's other headers are nobody's business.
+            let own = self.target.headers.iter().filter(|(name, _)| goes_along(name, credential));
+            let own = own.filter(|_| self.is_same_place(&place));
+            request.headers = own.map(|(name, value)| (name.to_string(), value.as_bytes().to_owned())).collect();
+        }
+        request.host = place.authority();
+        request.path.clone_from(&place.path);
         request.offer = wanted.subprotocols;
         request.headers.extend(wanted.headers.into_iter().map(|(name, value)| (name, value.into_bytes())));
-        Ok(())
+        Ok(place)
+    }
+
+    /// The subject's address as a dialect takes it: without a path where none was given.
+    fn base(&self) -> String {
+        let scheme = if self.target.tls { "wss" } else { "ws" };
+        let path = if self.target.path == "/" { "" } else { self.target.path.as_str() };
+        format!("{scheme}://{}{path}", self.target.authority())
+    }
+
+    fn is_same_place(&self, place: &Target) -> bool {
+        (place.tls, place.port) == (self.target.tls, self.target.port)
+            && place.host.eq_ignore_ascii_case(&self.target.host)
+    }
+
+    fn without_secrets(&self, text: &str) -> String {
+        Redactor::new(&self.target.secrets()).redact(text)
     }
 
     /// The request without the headers that make it an upgrade.
@@ -221,7 +300,7 @@ impl Dialler {
         let mut headers: Vec<(String, Vec<u8>)> = Vec::new();
         let mut has_authorization = false;
         for (name, value) in &self.target.headers {
-            if *name == AUTHORIZATION && credential != Credential::Good {
+            if !goes_along(name, credential) {
                 continue;
             }
             has_authorization |= *name == AUTHORIZATION;
@@ -242,6 +321,20 @@ impl Dialler {
             headers,
         }
     }
+}
+
+/// Why there is no address to dial in a dialect.
+#[derive(Debug, thiserror::Error)]
+enum OpeningError {
+    #[error(transparent)]
+    Dialect(#[from] ConnectError),
+    #[error("the URL of the socket cannot be used: {0}")]
+    Place(#[from] TargetError),
+}
+
+/// Whether a header that was given goes along where this credential is to be shown.
+fn goes_along(name: &HeaderName, credential: Credential) -> bool {
+    *name != AUTHORIZATION || credential == Credential::Good
 }
 
 /// The addresses of the two ends, ours first.

@@ -1,6 +1,7 @@
-//! Owns the sockets: dialling, TLS, the WebSocket upgrade, and one connection's reading and writing. Every frame is written
+//! Owns the sockets: dialling, TLS, the HTTP request before the socket, the WebSocket upgrade, and one connection's reading and writing. Every frame is written
 //! down before anybody looks at it, in the words of version 1 whatever the wire says. Knows nothing of what a message means.
 
+mod ask;
 mod connect;
 mod link;
 mod pipe;

@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lastword_dialects::{ClientSide, Closer, Dialect, Frame, Output, Seed, Upgrade};
+use lastword_dialects::{ClientSide, Closer, Dialect, Frame, HttpRequest, Output, Seed, Upgrade};
 use lastword_spec::close::CloseCode;
 use lastword_spec::codec::{DecodeErrorKind, Decoded, decode_client};
 use lastword_spec::message::{ClientMessage, Config, ServerMessage};
@@ -28,7 +28,28 @@ impl Tongue {
         Self { dialect, side: Arc::new(Mutex::new(ClientSide::new(dialect, Seed { uuid, token }))) }
     }
 
-    /// What to ask for at this address.
+    /// The HTTP request that comes before the socket, at this address; `None` where the dialect has none.
+    ///
+    /// # Errors
+    /// The address cannot be used with this dialect.
+    pub(super) fn pre_request(&self, base: &str) -> Result<Option<HttpRequest>, lastword_dialects::ConnectError> {
+        self.lock().pre_request(base, &Config::default())
+    }
+
+    /// Whether the dialect has such a request.
+    pub(super) fn asks_first(&self) -> bool {
+        self.dialect.pre_request_path().is_some()
+    }
+
+    /// Takes the answer to it.
+    ///
+    /// # Errors
+    /// It is not what the dialect says. The subject's fault.
+    pub(super) fn pre_response(&self, status: u16, body: &str) -> Result<(), lastword_dialects::ConnectError> {
+        self.lock().pre_response(status, body)
+    }
+
+    /// What to ask for at this address, or at the one that the answer to the HTTP request gave.
     ///
     /// # Errors
     /// The address cannot be used with this dialect.

@@ -12,7 +12,7 @@ use lastword::subject::Target;
 use lastword::wire::Dialler;
 use lastword_spec::finding::{FindingKind, Verdict};
 use serde_json::{Value, json};
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+pub(crate) enum Fault {
     None,
     /// Takes whatever comes after the end and drops it without a word.
     DropsWhatIsLate,
@@ -37,7 +37,9 @@ enum Fault {
 async fn certified(fault: Fault) -> Run {
     let dialect = dialect::choose("whisper-fastapi").expect("it comes with the harness");
     let target = Target { path: "/".to_owned(), ..memory::target() };
-    let accept = move |stream| drop(tokio::spawn(serve(stream, fault)));
+    let accept = move |stream: DuplexStream| {
+        drop(tokio::spawn(serve(stream, fault, |uri| assert_eq!(uri, "/ws/transcribe", "the path of the dialect"))));
+    };
     let dialler = Dialler::in_memory(target, accept).speaking(dialect);
     memory::certify(memory::plan_with(dialler, catalogue().iter().collect())).await.run
 }
@@ -98,11 +100,16 @@ async fn each_fault_is_named_by_its_clause_as_it_is_in_version_1() {
     }
 }
 
-/// One connection.
+/// What a connection is made of.
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Transport for T {}
+
+/// One connection, whose path and query are looked at.
 #[expect(clippy::result_large_err, reason = "the type of the library's callback")]
-async fn serve(stream: DuplexStream, fault: Fault) {
+pub(crate) async fn serve(stream: impl Transport, fault: Fault, look_at: impl Fn(&str) + Unpin) {
     let at_its_path = |request: &Request, response: Response| {
-        assert_eq!(request.uri().path(), "/ws/transcribe", "the path of the dialect");
+        look_at(&request.uri().to_string());
         Ok(response)
     };
     let Ok(socket) = accept_hdr_async(stream, at_its_path).await else { return };
@@ -116,8 +123,8 @@ async fn serve(stream: DuplexStream, fault: Fault) {
     while session.socket.next().await.is_some_and(|message| message.is_ok()) {}
 }
 
-struct Session {
-    socket: WebSocketStream<DuplexStream>,
+struct Session<S> {
+    socket: WebSocketStream<S>,
     fault: Fault,
     configured: bool,
     /// Positions of the loud stretches of 100 ms, in samples.
@@ -128,7 +135,7 @@ struct Session {
 
 const STRETCH: usize = 1_600;
 
-impl Session {
+impl<S: Transport> Session<S> {
     async fn run(&mut self) -> Result<(), Error> {
         while let Some(message) = self.socket.next().await {
             match message? {

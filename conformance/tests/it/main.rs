@@ -8,6 +8,7 @@ mod controls;
 mod counterexamples;
 mod dialect;
 mod dialect_client;
+mod dialect_http;
 mod explore;
 mod forge;
 mod peer;
