@@ -82,7 +82,7 @@ class Run(Trace):
 
 @trace("CON-C1--waits-for-the-upgrade", "The upgrade is never answered, and the client waits on.")
 def _(t):
-    t.program().event(reads=False).wait(17000).given_up(17000)
+    t.program().event(reads=False).wait(28_000).given_up(28_000)
 
 
 @trace("CON-C2--waits-for-ready", "`ready` never comes, and the client waits on.")
@@ -174,12 +174,12 @@ def _(t):
 
 @trace("KA-C4--half-open", "Nothing comes from the server any more, and the client does not notice.")
 def _(t):
-    t.begun().event(reads=False).wait(9000).given_up(9000)
+    t.begun().event(reads=False).wait(20_000).given_up(20_000)
 
 
 @trace("KA-C5--cannot-be-sent", "The transport fails while nothing is handed over, and nobody is told.")
 def _(t):
-    t.begun().eof("server", "reset").wait(3000).given_up(3000)
+    t.begun().eof("server", "reset").wait(13_000).given_up(13_000)
 
 
 # Flushes

@@ -247,7 +247,8 @@ impl Run<'_> {
         // From the time when its last connection ended.
         let since = all_over.then(|| *self.over_since.get_or_insert_with(Instant::now));
         self.over_since = since;
-        if since.is_some_and(|since| since.elapsed() > EXIT) {
+        let owes = !recorder.owed_by_client(latest).is_empty();
+        if !owes && since.is_some_and(|since| since.elapsed() > EXIT) {
             return Some(latest);
         }
         let is_flood = self.shared.numbers.count() - self.before > MAX_CONNECTIONS;

@@ -93,7 +93,7 @@ fn flush_not_sent(run: &Run, scale: Scale) -> Option<Finding> {
     let at = match wire.facts.sentinel {
         Some(sentinel) => sentinel,
         None => {
-            message += ", and nothing more could follow: whoever waits for an answer waits for ever";
+            message += ", and no more came: whoever waits for an answer waits for ever";
             swallowed_until(run, wire, call, scale)?
         }
     };

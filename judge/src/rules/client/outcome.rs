@@ -127,7 +127,7 @@ fn crashed(run: &Run) -> Option<Finding> {
     let signal = exited.signal?;
     let by_itself = run.gave_up.is_none_or(|(gave_up, _)| at.event < gave_up.event);
     by_itself.then(|| {
-        let message = format!("its process died of signal {signal}");
+        let message = format!("died of signal {signal}");
         run.finding(FindingKind::Crash, req::SEC_C2, run.conn(), *at, message)
     })
 }
@@ -372,6 +372,11 @@ fn wrong_code(run: &Run, wire: &Wire) -> Option<Finding> {
 /// [END-C3], where it did end.
 fn late_end(run: &Run, wire: &Wire, scale: Scale) -> Option<Finding> {
     let (ended, _) = wire.facts.ended.as_ref()?;
+    // After an error that may be retried it may have gone on with another connection.
+    let is_last = run.last().is_none_or(|last| last.conn == wire.conn);
+    if !is_last && wire.facts.fatal.as_ref().is_some_and(|(_, error)| error.retryable) {
+        return None;
+    }
     // Its Close cannot be read, and it may wait for the answer before it exits. [CLO-C4]
     if wire.facts.is_deaf() && !run.is_driven() {
         return None;

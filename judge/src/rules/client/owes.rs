@@ -5,7 +5,7 @@ use lastword_spec::finding::FindingKind;
 use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements as req;
 use lastword_spec::table::State;
-use lastword_spec::trace::Side;
+use lastword_spec::trace::{Call, Side};
 
 use super::wire::Wire;
 use super::{Run, seconds};
@@ -22,6 +22,10 @@ const READY_AT_MOST_MS: u64 = 60_000;
 const END_MS: u64 = 1_000;
 /// A process has more to do at its end than an iterator.
 const EXIT_MS: u64 = 4_000;
+/// How long a client may wait before it dials for the second time. [REC-C1]
+const FIRST_PAUSE_MS: u64 = 10_000;
+/// A backoff that doubles grows by this much at most, with its jitter.
+const GROWTH: u64 = 3;
 
 /// What is owed, in a few words, since when, and for how long.
 struct Debt {
@@ -59,7 +63,7 @@ fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
         return on_the_wire(wire);
     }
     // Whoever dialled again has let go of a connection on which nobody reads, and nobody sees it.
-    if deaf && run.wires.values().any(|other| other.conn > wire.conn && other.facts.opened.is_some()) {
+    if deaf && run.wires.values().any(|other| other.conn > wire.conn && other.facts.dialled().is_some()) {
         return None;
     }
     let ending_ms = if run.is_driven() { END_MS } else { END_MS + EXIT_MS };
@@ -67,6 +71,26 @@ fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
         let what = if run.is_driven() { "the end of its iterator" } else { "its end" };
         Some(Debt { what, at, within_ms: ending_ms + extra_ms, requirement })
     };
+    // Whoever may dial again backs off first.
+    let pause_ms = if may_dial(run, wire) { pause_ms(run) } else { 0 };
+    let lost = |at: At, extra_ms: u64, requirement| {
+        let mut debt = ending(at, extra_ms.max(pause_ms), requirement)?;
+        if pause_ms > 0 {
+            debt.what = if run.is_driven() {
+                "the end of its iterator, or a new connection"
+            } else {
+                "its end, or a new connection"
+            };
+        }
+        Some(debt)
+    };
+    // Nobody sees when it leaves a connection on which nobody reads.
+    let unseen_ms = if deaf { pause_ms } else { 0 };
+    if let Some((at, error)) = &facts.fatal
+        && error.retryable
+    {
+        return lost(*at, limits.close_ms, req::ERR_C1);
+    }
     if let Some((at, _)) = &facts.ended {
         // At level 0 the end of the iterator is the Close or the exit; what comes after a Close is the process's end.
         return match facts.client_left() {
@@ -81,7 +105,7 @@ fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
         return ending(*at, limits.close_ms, req::ERR_C1);
     }
     if let Some(left) = facts.client_left() {
-        return ending(left, limits.close_ms, req::CLO_C4);
+        return lost(left, limits.close_ms, req::CLO_C4);
     }
     if let Some(left) = facts.server_left() {
         let requirement = match () {
@@ -89,15 +113,15 @@ fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
             () if run.owed_only_keepalives() => req::KA_C5,
             () => req::END_C5,
         };
-        return ending(left, 0, requirement);
+        return lost(left, 0, requirement);
     }
     if let Some(failed) = facts.failed {
-        return ending(failed, CONFIG_MS, req::CON_C1);
+        return lost(failed, CONFIG_MS, req::CON_C1);
     }
     let Some((opened, _)) = &facts.opened else {
         // It asked for an upgrade that nobody answers.
         let (asked, _) = *facts.deaf.first()?;
-        return ending(asked, CONFIG_MS, req::CON_C1);
+        return lost(asked, CONFIG_MS + unseen_ms, req::CON_C1);
     };
     let Some(config) = facts.config else {
         return Some(Debt { what: "config", at: *opened, within_ms: CONFIG_MS, requirement: req::CFG_C1 });
@@ -127,7 +151,24 @@ fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
         let within_ms = limits.keepalive_interval_ms;
         return Some(Debt { what: "audio, keepalive or end_of_stream", at: spoke, within_ms, requirement: req::KA_C1 });
     }
-    ending(heard, half_open_ms, req::KA_C4)
+    ending(heard, half_open_ms + unseen_ms, req::KA_C4)
+}
+
+/// Whether the client may dial again once this connection is lost. [REC-C2] [REC-C3]
+fn may_dial(run: &Run, wire: &Wire) -> bool {
+    let facts = &wire.facts;
+    let is_over = facts.sentinel.is_some() || run.call(Call::Close).is_some();
+    !is_over && facts.fatal.as_ref().map_or(facts.ended.is_none(), |(_, error)| error.retryable)
+}
+
+/// How long the next pause between two connections may be: far longer than the longest so far.
+fn pause_ms(run: &Run) -> u64 {
+    let wires = run.wires.values().zip(run.wires.values().skip(1));
+    let pauses = wires.filter_map(|(before, after)| {
+        let (over, again) = (before.facts.over()?, after.facts.dialled()?);
+        Some(again.t_us.saturating_sub(over.t_us) / 1_000)
+    });
+    FIRST_PAUSE_MS.max(GROWTH * pauses.max().unwrap_or_default())
 }
 
 /// What is owed where nothing is known but the wire.

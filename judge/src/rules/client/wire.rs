@@ -90,6 +90,18 @@ impl Facts {
         close.into_iter().chain(self.client_eof).min_by_key(|at| at.event)
     }
 
+    /// When the client asked for the connection, as far as that is known.
+    pub(super) fn dialled(&self) -> Option<At> {
+        let asked = self.deaf.first().map(|(at, _)| *at);
+        self.opened.as_ref().map(|(at, _)| *at).or(self.failed).or(asked)
+    }
+
+    /// When it was over, whoever ended it.
+    pub(super) fn over(&self) -> Option<At> {
+        let ends = self.server_left().into_iter().chain(self.client_left()).chain(self.failed);
+        ends.min_by_key(|at| at.event)
+    }
+
     /// Whether the harness does not read now.
     pub(super) fn is_deaf(&self) -> bool {
         self.deaf.last().is_some_and(|(_, until)| until.is_none())

@@ -28,9 +28,10 @@ fn before_ready_a_client_owes_its_config_and_then_an_end() {
     either_owes(12_100, 16_500, "CON-C2", &[OPEN, (10, CONFIG)]);
     either_owes(12_100, 16_500, "CON-C1", &[(10, "failed")]);
     either_owes(12_100, 16_500, "CON-C1", &[(10, "refused")]);
-    either_owes(1_500, 5_500, "CON-C3", &[OPEN, ASKED, (10, "closed 1011")]);
-    either_owes(1_500, 5_500, "CON-C3", &[OPEN, (10, "dropped")]);
-    either_owes(3_500, 7_700, "ERR-C1", &[OPEN, ASKED, (10, &fatal("overloaded"))]);
+    // It may back off and dial again.
+    either_owes(12_100, 16_500, "CON-C3", &[OPEN, ASKED, (10, "closed 1011")]);
+    either_owes(12_100, 16_500, "CON-C3", &[OPEN, (10, "dropped")]);
+    either_owes(12_100, 16_500, "ERR-C1", &[OPEN, ASKED, (10, &fatal("overloaded"))]);
 }
 
 #[test]
@@ -59,14 +60,50 @@ fn whoever_was_told_the_end_ends() {
     let closed = [OPEN, ASKED, ACCEPTED, (3, END), (4, last.as_str()), (10, "close 1000")];
     owes(5_500, "END-C3", &joined(&[&[(0, "program")], &closed]));
     owes(1_494, "END-C3", &joined(&[&[(0, "driven")], &closed]));
-    either_owes(3_500, 7_700, "ERR-C1", &[OPEN, ASKED, ACCEPTED, (10, &fatal("internal"))]);
-    either_owes(3_500, 7_700, "CLO-C4", &[OPEN, ASKED, ACCEPTED, (10, "close 1000")]);
-    either_owes(3_500, 7_700, "CLO-C4", &[OPEN, ASKED, ACCEPTED, (10, "leaves")]);
-    either_owes(1_500, 5_500, "END-C5", &[OPEN, ASKED, ACCEPTED, (10, "closed 1001")]);
-    either_owes(1_500, 5_500, "END-C5", &[OPEN, ASKED, ACCEPTED, (10, "dropped")]);
+    let lost = |driven_ms, program_ms, id, what: &[(u64, &str)]| {
+        either_owes(driven_ms, program_ms, id, &joined(&[&[OPEN, ASKED, ACCEPTED], what]));
+    };
+    // After its sentinel and after a cancel nobody dials again, nor after an error that says so.
+    lost(3_500, 7_700, "ERR-C1", &[(10, &fatal("auth_failed"))]);
+    lost(3_500, 7_700, "CLO-C4", &[(4, "call 1 close"), (10, "close 1000")]);
+    lost(3_500, 7_700, "CLO-C4", &[(4, "call 1 close"), (10, "leaves")]);
+    lost(1_500, 5_500, "END-C5", &[(4, END), (10, "closed 1001")]);
+    lost(1_500, 5_500, "END-C5", &[(4, END), (10, "dropped")]);
     // The first of the two that ended it counts.
-    either_owes(3_500, 7_700, "CLO-C4", &[OPEN, ASKED, ACCEPTED, (10, "close 1000"), (1_000, "leaves")]);
-    either_owes(1_500, 5_500, "END-C5", &[OPEN, ASKED, ACCEPTED, (10, "closed 1001"), (1_000, "dropped")]);
+    lost(3_500, 7_700, "CLO-C4", &[(4, "call 1 close"), (10, "close 1000"), (1_000, "leaves")]);
+    lost(1_500, 5_500, "END-C5", &[(4, END), (10, "closed 1001"), (1_000, "dropped")]);
+}
+
+#[test]
+fn whoever_lost_its_connection_in_the_middle_may_back_off_before_it_dials_again() {
+    for (id, what) in [("CLO-C4", "close 1000"), ("CLO-C4", "leaves"), ("END-C5", "closed 1001"), ("END-C5", "dropped")]
+    {
+        either_owes(12_100, 16_500, id, &[OPEN, ASKED, ACCEPTED, (10, what)]);
+    }
+    either_owes(12_100, 16_500, "ERR-C1", &[OPEN, ASKED, ACCEPTED, (10, &fatal("internal"))]);
+    // What the server says of its end after such an error ends the session, and not the client.
+    let last = ended(0, 0, 0);
+    either_owes(12_100, 16_500, "ERR-C1", &[OPEN, ASKED, ACCEPTED, (10, &fatal("internal")), (20, &last)]);
+    let patient = READY.replace(r#""close_ms":2000"#, r#""close_ms":20000"#);
+    either_owes(23_100, 27_500, "CLO-C4", &[OPEN, ASKED, (2, &patient), (10, "leaves")]);
+}
+
+#[test]
+fn a_pause_between_two_dials_may_be_three_times_the_longest_before() {
+    let (config, ready) = (format!("@1 {CONFIG}"), format!("@1 {READY}"));
+    let waits = |pause_ms: u64, bound_ms: u64, over: &str| {
+        let again_ms = 10 + pause_ms;
+        let second =
+            [(0, "@1 open"), (1, &config), (2, &ready), (3, "@1 dropped")].map(|(ms, what)| (again_ms + ms, what));
+        let gave_up_at = |ms| broken(&driven(&joined(&[&[(10, over)], &second, &[(again_ms + 3 + ms, "@1 gave_up")]])));
+        assert_eq!(gave_up_at(bound_ms), [""; 0], "{pause_ms} {over}: in time");
+        assert_eq!(gave_up_at(bound_ms + 1), ["END-C5"], "{pause_ms} {over}: late");
+    };
+    waits(100, 12_100, "dropped");
+    waits(3_333, 12_100, "dropped");
+    waits(5_000, 17_600, "dropped");
+    waits(5_000, 17_600, "leaves");
+    waits(5_000, 17_600, "close 1000");
 }
 
 #[test]
@@ -110,7 +147,9 @@ fn a_silent_client_owes_a_keepalive_and_a_deaf_session_its_end() {
     owes(67_100, "KA-C4", &driven(&joined(&[&[(10, "ping")], &speaks])));
     owes(67_100, "KA-C4", &driven(&joined(&[&[(10, "sound")], &speaks])));
     owes(71_500, "KA-C4", &program(&joined(&[&[(10, PROGRESS)], &speaks])));
-    owes(67_100, "KA-C4", &driven(&[(10, PROGRESS), (20, "deaf")]));
+    // When it leaves nobody sees, nor whether it backs off.
+    owes(78_100, "KA-C4", &driven(&[(10, PROGRESS), (20, "deaf")]));
+    owes(67_100, "KA-C4", &driven(&[(5, "call 1 close"), (10, PROGRESS), (20, "deaf")]));
 }
 
 #[test]
