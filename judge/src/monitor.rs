@@ -17,8 +17,8 @@ use crate::rules::client::Client;
 use crate::rules::con::UpgradeRefusal;
 use crate::rules::progress::Motion;
 use crate::rules::{
-    aud, blame, close, con, counters, end, errors, flush, keepalive, messages, progress, release, results, security,
-    vad,
+    aud, blame, close, con, counters, end, errors, flush, keepalive, messages, progress, release, results, room,
+    security, vad,
 };
 use crate::suspicion::Suspicion;
 use crate::{compare, evidence, read, stall, visited};
@@ -167,6 +167,7 @@ impl Monitor {
         }
         let mut refs: Vec<&mut Conn> = conns.iter_mut().collect();
         con::across(&mut refs, &self.controls);
+        room::across(&mut refs);
         security::across(&mut refs, &self.secrets);
         compare::across(&mut refs);
         // Where nothing at all was served, a refusal is no answer to the stimulus: it may be all that the server can say.

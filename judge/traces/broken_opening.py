@@ -24,6 +24,11 @@ def _(t):
     heater(t.open(offered=["strange.v9"], selected=None).config().wait(5).server(ready()).speech()).finish()
 
 
+@trace("CON-1--no-handshake", "The answer to the upgrade says 101 and is no handshake.")
+def _(t):
+    t.event(refused={"status": 101, "offered": ["lastword.v1"]})
+
+
 @trace("CON-1--offer-refused", "An upgrade that offers lastword.v1 is refused; one that offers nothing is served.")
 def _(t):
     t.event(refused={"status": 426, "offered": ["lastword.v1"], "authorization": "none"})

@@ -1,6 +1,6 @@
 """Sessions that break a requirement about keepalives, progress, messages, secrets or limits."""
 
-from builder import LIMITS, SMALL, heater, spoken
+from builder import LIMITS, SMALL, heater, ready, spoken
 
 REST = {}
 
@@ -257,6 +257,20 @@ def _(t):
 @trace("CON-S4--no-retry-after", "A server without a slot does not say when to come again.")
 def _(t):
     t.event(refused={"status": 503})
+
+
+@trace("CON-S4--waits-in-silence", "Sessions are told nothing until others end.")
+def _(t):
+    for conn in (0, 1):
+        t.on(conn).start()
+    for conn in (2, 3):
+        t.on(conn).open().config()
+    t.wait(6000)
+    for served, waiting in ((0, 2), (1, 3)):
+        t.on(served).finish(0, 0)
+        t.on(waiting).wait(5).server(ready()).wait(50)
+    for conn in (2, 3):
+        t.on(conn).finish(0, 0)
 
 
 @trace("ERR-S5--no-retry-after", "rate_limited does not say when to come again.")

@@ -75,7 +75,12 @@ impl Case {
     /// How many connections the steps open.
     #[must_use]
     pub fn connections(&self) -> u64 {
-        self.steps.iter().filter(|step| matches!(step, Step::Open(_) | Step::Start(_))).count() as u64
+        let opens = |step: &Step| match step {
+            Step::Open(_) | Step::Start(_) => 1,
+            Step::SideBySide(sessions) => u64::from(*sessions),
+            _ => 0,
+        };
+        self.steps.iter().map(opens).sum()
     }
 }
 
@@ -97,6 +102,8 @@ pub enum Need {
     Words,
     /// The subject's wire has no `flush`.
     NoFlush,
+    /// Several sessions may be open at once.
+    Sessions,
     /// The command may be sent more than the usual amount of audio: `max_buffered_audio_ms` is not beyond a minute.
     SmallAudioBuffer,
 }

@@ -16,6 +16,9 @@ pub enum Step {
     Start(Start),
     /// Open a connection and send nothing.
     Open(Open),
+    /// Open so many connections and send `config` on each. Hold those that are told `ready`, as long as others are told nothing; then end
+    /// one after the other.
+    SideBySide(u32),
     /// Go on with the connection opened under this label.
     Use(String),
     /// Send this object as a message.
@@ -81,7 +84,13 @@ impl Step {
         match self {
             Self::Send(_) | Self::Raw(_) | Self::Padded(_) | Self::Nested(_) | Self::Audio(_) | Self::Binary(_) => true,
             Self::Frame(_) | Self::Close(_) | Self::Fragmented(_) => true,
-            Self::Start(_) | Self::Open(_) | Self::Use(_) | Self::Burst(_) | Self::Repeat(_) | Self::Tick(_) => false,
+            Self::Start(_)
+            | Self::Open(_)
+            | Self::SideBySide(_)
+            | Self::Use(_)
+            | Self::Burst(_)
+            | Self::Repeat(_)
+            | Self::Tick(_) => false,
             Self::Await(_) | Self::Barrier | Self::Settle | Self::Finish => false,
             Self::ExpectClose | Self::Drop => false,
         }
@@ -99,7 +108,7 @@ pub(super) fn messages<'a>(steps: &'a [Step], found: &mut BTreeSet<&'a str>) {
             Step::Burst(steps) | Step::Fragmented(steps) => messages(steps, found),
             Step::Repeat(repeat) => messages(&repeat.steps, found),
             Step::Tick(tick) => messages(&tick.send, found),
-            Step::Finish => {
+            Step::Finish | Step::SideBySide(_) => {
                 found.insert("end_of_stream");
             }
             // `ready` may be made up where there is none, and a barrier can be done without.

@@ -26,6 +26,7 @@ pub(super) fn knowledge(options: &Options, sessions: &[Trace]) -> Knowledge {
         has_credential: options.has_credential,
         expected: options.expected.clone(),
         max_wait_ms: options.max_wait_ms,
+        max_sessions: options.max_sessions,
         ready: None,
         dialect: options.dialect.clone(),
     };

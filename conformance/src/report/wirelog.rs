@@ -75,6 +75,7 @@ fn line(event: &Event, redactor: &Redactor) -> String {
             });
             format!("open (offered [{}], selected {selected}{})", open.offered.join(", "), probe.unwrap_or_default())
         }
+        EventKind::Refused { status: 101, .. } => "the answer to the upgrade is no handshake, with HTTP 101".to_owned(),
         EventKind::Refused { status, retry_after, .. } => {
             let after = retry_after.as_ref().map(|after| format!(", Retry-After {after}")).unwrap_or_default();
             format!("upgrade refused with HTTP {status}{after}")

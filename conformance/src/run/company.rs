@@ -1,17 +1,16 @@
-//! Owns the look in company: a hang, or something untrue, that was found while many cases ran side by side, and not again when its
-//! case ran alone, is looked for among a few copies of the case. A server may wait for what only another session gives back, or mix
-//! sessions up. The looking is I/O; what it
-//! showed is settled in `confirm`.
+//! Owns the look in company: what was found while many cases ran side by side, and not again when its case ran alone, is looked for
+//! among a few copies of the case. A server may wait for what only another session gives back, or mix sessions up. The looking is
+//! I/O; what it showed is settled in `confirm`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use lastword_spec::finding::FindingKind;
 use lastword_spec::trace::{Event, EventKind, Trace};
 
 use super::confirm::{Key, keys};
 use super::env::Env;
+use super::look::{is_a_matter_of_time, shared};
 use super::result::{CaseResult, Evidence};
 use super::unit::{self, Unit};
 use super::{Observer, confirm};
@@ -57,7 +56,7 @@ pub(super) async fn look(
         observer.note(&format!("running {} again, {COPIES} side by side", result.case.id));
         let looks = join_all((0..COPIES).map(|_| unit::run(env, result.case))).await;
         let shows = |look: Unit| match look {
-            Unit::Done(look) if !confirm::shared(&look, &open).is_empty() => look.evidence,
+            Unit::Done(look) if !shared(&keys(&look), &open).is_empty() => look.evidence,
             _ => None,
         };
         let shown: Vec<Evidence> = looks.into_iter().filter_map(shows).collect();
@@ -66,7 +65,7 @@ pub(super) async fn look(
         }
         if let Some(evidence) = shown.into_iter().next() {
             let evidence = marked(&evidence);
-            confirmed.extend(confirm::keys_of(&evidence).intersection(&open));
+            confirmed.extend(shared(&confirm::keys_of(&evidence), &open));
             results[index].second = Some(evidence);
         }
     }
@@ -77,11 +76,10 @@ pub(super) fn is_in_company(trace: &Trace) -> bool {
     trace.events.iter().any(|event| matches!(&event.kind, EventKind::Note(note) if note == NOTE))
 }
 
-/// What sessions side by side do to each other: they wait for the same thing, or one is given what belongs to the other. Nothing
-/// else of what was found once comes of company; a machine that stands still makes answers late, not wrong.
-fn needs_company((_, kind): &Key) -> bool {
-    let hangs = matches!(kind, FindingKind::Stalled | FindingKind::Unresponsive);
-    hangs || matches!(kind, FindingKind::WrongValue | FindingKind::LostFinal | FindingKind::SilentTruncation)
+/// What sessions side by side do to each other: they wait for the same thing, or one is given what belongs to the other. A machine
+/// that stands still makes answers late, and lets timers run out; it makes nothing untrue.
+fn needs_company(key: &Key) -> bool {
+    !is_a_matter_of_time(&BTreeSet::from([*key]))
 }
 
 /// The evidence of a look, by which it is known for what it is.
@@ -90,4 +88,22 @@ pub(super) fn marked(evidence: &Evidence) -> Evidence {
     let t_us = trace.events.last().map_or(0, |event| event.t_us);
     trace.events.push(Event { t_us, conn: 0, kind: EventKind::Note(NOTE.to_owned()) });
     Evidence { trace: Arc::new(trace), judgement: Arc::clone(&evidence.judgement) }
+}
+
+#[cfg(test)]
+mod tests {
+    use lastword_spec::finding::FindingKind;
+    use lastword_spec::requirements::{CFG_S1, END_S2, KA_S2};
+
+    use super::*;
+
+    #[test]
+    fn what_is_untrue_or_never_comes_may_need_company_and_what_is_late_does_not() {
+        use FindingKind::{ClosedWithoutEnd, DuplicateAnswer, IllegalMessage, Late, NoProgress, Stalled, WrongValue};
+        for kind in [Stalled, WrongValue, ClosedWithoutEnd, DuplicateAnswer, IllegalMessage] {
+            assert!(needs_company(&(CFG_S1, kind)), "{kind}");
+        }
+        assert!(!needs_company(&(END_S2, Late)) && !needs_company(&(END_S2, NoProgress)));
+        assert!(!needs_company(&(KA_S2, IllegalMessage)), "its timer ran out");
+    }
 }

@@ -123,10 +123,6 @@ fn choose(
     chosen
 }
 
-pub(super) fn shared(look: &CaseResult, keys: &BTreeSet<Key>) -> BTreeSet<Key> {
-    self::keys(look).intersection(keys).copied().collect()
-}
-
 /// Says of every failing case by which evidence it stands, or that it does not: what the first runs found, in `results`, against
 /// what the second ones found, in [`CaseResult::second`], and against a session that was held alone.
 pub(crate) fn settle_all(results: &mut [CaseResult], alone: Option<&Evidence>) {

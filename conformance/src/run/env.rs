@@ -64,6 +64,7 @@ impl Env {
             has_credential: target.has_credential(),
             expected: Knowledge::expected(&self.expect, &self.speech),
             max_wait_ms: self.max_wait_ms,
+            max_sessions: Some(self.gate.max_sessions()),
             ready: self.ready.get().cloned(),
             dialect: self.dialler.spoken(),
         }

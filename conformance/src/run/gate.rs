@@ -40,6 +40,11 @@ impl Gate {
         self.max_sessions <= 1
     }
 
+    /// How many sessions may be open at a time.
+    pub(crate) fn max_sessions(&self) -> usize {
+        self.max_sessions
+    }
+
     /// How many sessions are open.
     pub(crate) fn open_sessions(&self) -> usize {
         self.max_sessions.saturating_sub(self.sessions.available_permits())

@@ -21,6 +21,8 @@ pub struct Knowledge {
     pub expected: BTreeMap<String, Expected>,
     /// The longest wait, in milliseconds.
     pub max_wait_ms: u64,
+    /// How many sessions may be open at once, where that is bounded.
+    pub max_sessions: Option<usize>,
     /// The first `ready` that the subject sent; `None` where none came.
     pub ready: Option<Ready>,
     /// The dialect that the subject speaks, where it is not version 1 itself.

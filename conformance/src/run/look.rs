@@ -116,8 +116,20 @@ pub(super) fn in_both(first: &Evidence, second: &Evidence) -> BTreeSet<Key> {
         late.map(|finding| ((finding.requirement, finding.kind), finding.conn)).collect()
     };
     let late: BTreeSet<Key> = late_on(first).intersection(&late_on(second)).map(|(key, _)| *key).collect();
-    let both = keys_of(first).intersection(&keys_of(second)).copied().collect::<BTreeSet<Key>>();
+    let both = shared(&keys_of(first), &keys_of(second));
     both.into_iter().filter(|key| key.1 != FindingKind::Late || late.contains(key)).collect()
+}
+
+/// What is in both of these. That something never came is told in two ways: the harness stopped to wait, or the server ended the
+/// session before. Which of them it is may depend on how busy everything is.
+pub(super) fn shared(one: &BTreeSet<Key>, other: &BTreeSet<Key>) -> BTreeSet<Key> {
+    let plain = |(id, kind): &Key| match kind {
+        FindingKind::Unanswered => (*id, FindingKind::Stalled),
+        kind => (*id, *kind),
+    };
+    let of = |keys: &BTreeSet<Key>| keys.iter().map(plain).collect::<BTreeSet<Key>>();
+    let both: BTreeSet<Key> = of(one).intersection(&of(other)).copied().collect();
+    one.union(other).filter(|key| both.contains(&plain(key))).copied().collect()
 }
 
 /// What a further look has seen again.
@@ -211,6 +223,15 @@ mod tests {
         ] {
             assert_eq!(looks(what).await, (seen.to_owned(), count), "{what}");
         }
+    }
+
+    #[test]
+    fn what_never_came_is_the_same_whoever_stopped_to_wait() {
+        let (unanswered, stalled) = ((KA_S6, FindingKind::Unanswered), (KA_S6, FindingKind::Stalled));
+        let both = in_both(&evidence(&[unanswered, LOST]), &evidence(&[stalled]));
+        assert_eq!(both, BTreeSet::from([unanswered, stalled]));
+        assert!(in_both(&evidence(&[unanswered]), &evidence(&[(END_S2, FindingKind::Stalled)])).is_empty());
+        assert!(in_both(&evidence(&[unanswered]), &evidence(&[LATE])).is_empty(), "what is late did come");
     }
 
     #[test]

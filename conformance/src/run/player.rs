@@ -1,6 +1,8 @@
 //! Owns the carrying out of a case: it sends what the steps say, waits for what they wait for, and writes down what happened.
 //! It decides nothing; what the record means is for the judge.
 
+mod crowd;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use super::env::{Env, Session};
 use super::probe::{Fate, PROBE_CONN, Probes, Script, Suspect};
 use super::wait::{self, Waited};
 use super::{control, stimulus};
-use crate::case::{Audio, Await, Case, Open, Start, Step, Tick};
+use crate::case::{Audio, Await, Case, Need, Open, Start, Step, Tick};
 use crate::record::Recorder;
 use crate::wire::Outgoing;
 use crate::{audio_frames, limit};
@@ -120,15 +122,17 @@ impl Player {
         player.probe_afterwards().await;
         player.witness_afterwards().await;
         let trace = player.recorder.trace();
-        // A probe for which there was no room is missing evidence; the case itself was served.
-        let overloaded = control::is_overload(trace.events.iter().filter(|event| event.conn < PROBE_CONN));
+        // A probe for which there was no room is missing evidence; the case itself was served. So was one that asks for several
+        // sessions, as soon as the subject had room for the first.
+        let first_of = if case.needs.contains(&Need::Sessions) { 1 } else { PROBE_CONN };
+        let overloaded = control::is_overload(trace.events.iter().filter(|event| event.conn < first_of));
         Played { overloaded, trace, unmet: player.unmet, controls: player.controls }
     }
 
     async fn steps(&mut self, steps: &[Step]) {
         let mut skipping = false;
         for step in steps {
-            skipping &= !matches!(step, Step::Open(_) | Step::Start(_) | Step::Use(_));
+            skipping &= !matches!(step, Step::Open(_) | Step::Start(_) | Step::SideBySide(_) | Step::Use(_));
             if skipping {
                 continue;
             }
@@ -144,6 +148,7 @@ impl Player {
         match step {
             Step::Start(start) => self.start(start).await,
             Step::Open(open) => self.open(open, None).await,
+            Step::SideBySide(sessions) => self.side_by_side(*sessions).await,
             Step::Use(label) => self.switch(label),
             Step::Audio(audio) => self.audio(audio).await,
             Step::Burst(steps) => {
@@ -213,13 +218,27 @@ impl Player {
             return Flow::Stop;
         }
         let conn = self.sessions.len();
-        let permit = self.env.gate.session().await;
+        // Who holds sessions already does not wait for ever for one more: others may wait for those.
+        let permit = match self.open_sessions() {
+            0 => self.env.gate.session().await,
+            _ => match self.env.gate.session_within(PERMIT).await {
+                Some(permit) => permit,
+                None => {
+                    self.unmet.push("no further session may be opened".to_owned());
+                    return Flow::Stop;
+                }
+            },
+        };
         let session = self.env.open(conn_number(conn), open, speech, &self.recorder, permit).await;
         let opened = session.is_some();
         let about_waiting = self.about_waiting;
         self.sessions.push(Opened { about_waiting, ..Opened::new(open.clone(), session) });
         self.current = conn;
         if opened { Flow::Go } else { Flow::Skip }
+    }
+
+    fn open_sessions(&self) -> usize {
+        self.sessions.iter().filter(|opened| opened.session.is_some()).count()
     }
 
     fn switch(&mut self, label: &str) -> Flow {
@@ -441,6 +460,9 @@ impl Player {
         }
     }
 }
+
+/// How long one more session waits for the right to be opened.
+const PERMIT: Duration = Duration::from_secs(5);
 
 /// How long the harness waits for the end of a connection that it leaves; nothing is decided by it.
 const LEAVE: Duration = Duration::from_millis(300);

@@ -30,7 +30,13 @@ pub(super) fn messages(step: &Step, env: &Env, limits: &Limits, attempt: u32, nu
             whole.map(|message| Outgoing::Fragmented(Box::new(message))).collect()
         }
         Step::Close(close) => vec![Outgoing::Close(close.code)],
-        Step::Start(_) | Step::Open(_) | Step::Use(_) | Step::Burst(_) | Step::Repeat(_) | Step::Tick(_) => Vec::new(),
+        Step::Start(_)
+        | Step::Open(_)
+        | Step::SideBySide(_)
+        | Step::Use(_)
+        | Step::Burst(_)
+        | Step::Repeat(_)
+        | Step::Tick(_) => Vec::new(),
         Step::Await(_) | Step::Barrier | Step::Settle | Step::Finish => Vec::new(),
         Step::ExpectClose | Step::Drop => Vec::new(),
     }

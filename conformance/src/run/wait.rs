@@ -106,10 +106,12 @@ impl<'a> Wait<'a> {
         let mut changes = self.recorder.changes();
         let mut known = self.env.suspects.changes();
         loop {
+            // Asked first: what is waited for may come between the two questions, with the end of the connection or as its end.
+            let is_over = self.recorder.is_over(self.conn);
             if done(self.recorder) {
                 return self.ended(Waited::Came).await;
             }
-            if self.recorder.is_over(self.conn) {
+            if is_over {
                 return self.ended(Waited::Over).await;
             }
             let now_us = self.recorder.now_us();

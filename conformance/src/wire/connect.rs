@@ -52,7 +52,7 @@ pub enum Opened {
         status: u16,
         /// `Retry-After`, as it came.
         retry_after: Option<String>,
-        /// What was refused and how, without secrets, where it was not the upgrade.
+        /// What was refused and how, without secrets, where it was not the upgrade; what is wrong with an upgrade of status 101.
         told: Option<String>,
     },
     /// There was no HTTP answer, or one that is no answer to an upgrade.
@@ -217,6 +217,7 @@ impl Dialler {
                 Ok(Opened::Socket { socket: Box::new(socket), selected, tongue })
             }
             Answer::Refused { status, retry_after } => Ok(Opened::Refused { status, retry_after, told: None }),
+            Answer::Forged(detail) => Ok(Opened::Refused { status: 101, retry_after: None, told: Some(detail) }),
             Answer::Nonsense(detail) => Ok(Opened::Failed(detail)),
         }
     }

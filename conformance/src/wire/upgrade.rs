@@ -34,7 +34,9 @@ pub(super) enum Answer {
         /// `Retry-After`.
         retry_after: Option<String>,
     },
-    /// Something that is no HTTP, or claims an upgrade it did not make.
+    /// It claims an upgrade that it did not make: what is wrong with it.
+    Forged(String),
+    /// Something that is no HTTP.
     Nonsense(String),
 }
 
@@ -106,10 +108,10 @@ fn decode(bytes: &[u8], key: &str) -> Option<Answer> {
         return Some(Answer::Refused { status, retry_after: header("Retry-After") });
     }
     if header("Sec-WebSocket-Accept").as_deref() != Some(derive_accept_key(key.as_bytes()).as_str()) {
-        return Some(Answer::Nonsense("status 101 with a wrong or no Sec-WebSocket-Accept".into()));
+        return Some(Answer::Forged("status 101 with a wrong or no Sec-WebSocket-Accept".into()));
     }
     if let Some(extension) = header("Sec-WebSocket-Extensions").filter(|value| !value.is_empty()) {
-        return Some(Answer::Nonsense(format!("status 101 with the extension {extension:?}, which was not offered")));
+        return Some(Answer::Forged(format!("status 101 with the extension {extension:?}, which was not offered")));
     }
     Some(Answer::Switched {
         selected: header("Sec-WebSocket-Protocol").filter(|value| !value.is_empty()),
@@ -139,7 +141,7 @@ mod tests {
             decode(format!("{head}Sec-WebSocket-Extensions: {extensions}\r\n\r\n").as_bytes(), KEY)
         };
         assert!(
-            matches!(answer("permessage-deflate"), Some(Answer::Nonsense(why)) if why.contains("permessage-deflate"))
+            matches!(answer("permessage-deflate"), Some(Answer::Forged(why)) if why.contains("permessage-deflate"))
         );
         assert!(matches!(answer(""), Some(Answer::Switched { .. })));
     }
@@ -156,7 +158,7 @@ mod tests {
     #[test]
     fn a_forged_acceptance_and_what_is_no_http_are_told() {
         let forged = "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: nonsense\r\n\r\n";
-        assert!(matches!(decode(forged.as_bytes(), KEY), Some(Answer::Nonsense(_))));
+        assert!(matches!(decode(forged.as_bytes(), KEY), Some(Answer::Forged(_))));
         assert!(matches!(decode(b"SSH-2.0-OpenSSH\r\n\r\n", KEY), Some(Answer::Nonsense(_))));
     }
 }

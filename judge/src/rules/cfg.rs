@@ -16,6 +16,8 @@ use crate::rules::{limits, progress, refusal};
 pub(crate) struct Configuring {
     /// When `config` was sent.
     pub(crate) at: Option<At>,
+    /// For how long the server had said nothing when `ready` came, in microseconds.
+    pub(crate) silent_us: Option<u64>,
     /// What it asked for, if it could be read.
     pub(crate) request: Option<Config>,
     /// Why it could not.
@@ -69,6 +71,7 @@ pub(crate) const KNOWN_PATHS: &[&str] = &[
 pub(crate) fn on_ready(conn: &mut Conn, at: At, ready: &Ready, whole: bool) {
     let asked = conn.config.at.unwrap_or(at);
     conn.answers.read(asked.event);
+    conn.config.silent_us = Some(at.t_us.saturating_sub(conn.heard_us.unwrap_or(0).max(asked.t_us)));
     conn.limits = ready.limits.clone();
     conn.ready = Some((at, ready.clone()));
     conn.state = if conn.end.sentinel.is_some() { State::Draining } else { State::Streaming };

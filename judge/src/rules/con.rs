@@ -38,9 +38,9 @@ pub(crate) struct UpgradeRefusal {
 }
 
 impl UpgradeRefusal {
-    /// Whether the status says that it is not the subprotocol that was refused: credentials, rate or room.
+    /// Whether the status says that it is not the subprotocol that was refused: credentials, rate, room, or nothing at all.
     fn has_another_cause(&self) -> bool {
-        matches!(self.status, 401 | 403 | 429 | 503) || self.authorization == Some(Shown::Wrong)
+        matches!(self.status, 101 | 401 | 403 | 429 | 503) || self.authorization == Some(Shown::Wrong)
     }
 }
 
@@ -50,6 +50,10 @@ pub(crate) fn on_refused(conn: &mut Conn, refusal: UpgradeRefusal, retry_after: 
     conn.refused = Some(status);
     conn.refusal = Some(refusal);
     conn.state = State::Closed;
+    if status == 101 {
+        let text = "answered the upgrade with 101, and with no handshake of RFC 6455";
+        conn.convict(FindingKind::WrongAnswer, req::CON_1, at, text);
+    }
     if status == 503 {
         conn.credit(req::CON_S4);
         if !retry_after {

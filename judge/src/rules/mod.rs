@@ -1,5 +1,5 @@
 //! The rules, one module an area, each with the memory that it needs. A rule looks at what has been said on one connection;
-//! only `connection` and `security` also look across the connections of a trace.
+//! only `con`, `room` and `security` also look across the connections of a trace.
 
 pub(crate) mod answers;
 pub(crate) mod aud;
@@ -19,6 +19,7 @@ pub(crate) mod progress;
 pub(crate) mod refusal;
 pub(crate) mod release;
 pub(crate) mod results;
+pub(crate) mod room;
 pub(crate) mod security;
 pub(crate) mod times;
 pub(crate) mod vad;

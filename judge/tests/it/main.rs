@@ -15,6 +15,7 @@ mod pairs;
 mod probes;
 mod records;
 mod release;
+mod room;
 mod runs;
 mod scene;
 mod single;

@@ -14,6 +14,7 @@ pub(crate) enum Fault {
     SubprotocolSelectedUnasked,
     ConfigTimeoutNever,
     ConfigTimeoutCloses,
+    WaitsForRoom,
     ProtocolWithMinor,
     ExtensionRefused,
     // Section 2: `config` and `ready`.

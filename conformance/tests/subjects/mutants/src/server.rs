@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -23,6 +23,8 @@ use crate::session::Session;
 /// The library's limit, above both of the server's own, so that the session answers an oversize message.
 const LIBRARY_MAX_BYTES: usize = 1 << 20;
 const UPGRADE: Duration = Duration::from_secs(10);
+/// How many sessions there is room for in the mutant that lets others wait.
+const ROOM: usize = 4;
 
 /// What has become of the whole process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,8 @@ pub struct Server {
     sessions: AtomicU64,
     pub(crate) finals_of_all: AtomicU64,
     last_text: Mutex<Option<Value>>,
+    /// The room that a mutant has for sessions, and lets others wait for.
+    room: Semaphore,
     fate: AtomicU8,
     /// Wakes in the order in which they began to wait: runs in memory are the same each time.
     fate_changed: Notify,
@@ -56,6 +60,7 @@ impl Server {
             sessions: AtomicU64::new(0),
             finals_of_all: AtomicU64::new(0),
             last_text: Mutex::new(None),
+            room: Semaphore::new(ROOM),
             fate: AtomicU8::new(Fate::Runs as u8),
             fate_changed: Notify::new(),
         })
@@ -137,6 +142,7 @@ impl Server {
         };
         let accepted = timeout(UPGRADE, accept_hdr_async_with_config(stream, upgrade, Some(config))).await;
         if let Ok(Ok(socket)) = accepted {
+            let _room = if self.is(Fault::WaitsForRoom) { self.room.acquire().await.ok() } else { None };
             Session::new(Link::new(socket), Arc::clone(self), slot, authorized).run().await;
         }
     }

@@ -54,6 +54,13 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "closes without an error when no config comes",
     ),
     mutant(
+        Fault::WaitsForRoom,
+        "waits-for-room",
+        "CON-S4",
+        "server/connection/side-by-side",
+        "has room for four sessions, and lets a fifth wait without a word until one of them ends",
+    ),
+    mutant(
         Fault::ProtocolWithMinor,
         "protocol-with-minor",
         "VER-1",
