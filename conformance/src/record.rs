@@ -192,6 +192,13 @@ impl Recorder {
         self.lock().over.contains(&conn)
     }
 
+    /// Whether the upgrade was refused with a status.
+    #[must_use]
+    pub fn is_refused(&self, conn: u32) -> bool {
+        let inner = self.lock();
+        inner.trace.events.iter().any(|event| event.conn == conn && matches!(event.kind, EventKind::Refused { .. }))
+    }
+
     /// Whether the server has sent its Close, or is gone.
     #[must_use]
     pub fn is_closed(&self, conn: u32) -> bool {

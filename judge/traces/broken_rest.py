@@ -267,7 +267,7 @@ def _(t):
         t.on(conn).open().config()
     t.wait(6000)
     for served, waiting in ((0, 2), (1, 3)):
-        t.on(served).finish(0, 0)
+        t.on(served).keepalive(1).wait(5).ack(1).wait(500).finish(0, 0)
         t.on(waiting).wait(5).server(ready()).wait(50)
     for conn in (2, 3):
         t.on(conn).finish(0, 0)

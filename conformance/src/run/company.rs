@@ -10,16 +10,17 @@ use lastword_spec::trace::{Event, EventKind, Trace};
 
 use super::confirm::{Key, keys};
 use super::env::Env;
-use super::look::{is_a_matter_of_time, shared};
+use super::look::{in_both, is_a_matter_of_time, shared};
 use super::result::{CaseResult, Evidence};
 use super::unit::{self, Unit};
 use super::{Observer, confirm};
+use crate::case::Need;
 
 /// So many copies of a case run side by side: few enough for any machine that serves more than one session.
 const COPIES: usize = 4;
 /// So many of them must show it: one may be chance.
 const QUORUM: usize = 2;
-/// So many cases are looked at so, and so many for each kind of hang; each look may cost a wait.
+/// So many cases are looked at so, and so many for each kind of finding; each look may cost a wait.
 const CASES: usize = 4;
 const CASES_PER_KIND: usize = 2;
 /// What stands in the trace of such a look.
@@ -27,7 +28,7 @@ const NOTE: &str = "one of four copies of the case that ran side by side";
 /// What stands behind the name of a case that showed something in company.
 pub(crate) const BESIDE: &str = " beside copies of itself";
 
-/// Looks at the cases of `order` for the hangs in them that are not `confirmed`; what was seen becomes the second look of a case.
+/// Looks at the cases of `order` for what was found in them and is not `confirmed`; what was seen becomes the second look of a case.
 pub(super) async fn look(
     env: &Arc<Env>,
     results: &mut [CaseResult],
@@ -43,8 +44,9 @@ pub(super) async fn look(
             needs_company(key) && !confirmed.contains(key) && looks < CASES_PER_KIND
         };
         let open: BTreeSet<Key> = keys(result).into_iter().filter(is_open).collect();
-        // Without a look alone nothing is known of what company does.
+        // Without a look alone nothing is known of what company does, and a case with several sessions has company.
         if open.is_empty()
+            || result.case.needs.contains(&Need::Sessions)
             || result.second.is_none()
             || looked.len() == CASES
             || env.is_serial()
@@ -66,7 +68,12 @@ pub(super) async fn look(
         if let Some(evidence) = shown.into_iter().next() {
             let evidence = marked(&evidence);
             confirmed.extend(shared(&confirm::keys_of(&evidence), &open));
-            results[index].second = Some(evidence);
+            // What the look alone has shown stands by that one.
+            let result = &mut results[index];
+            let alone = result.evidence.as_ref().zip(result.second.as_ref());
+            if alone.is_none_or(|(first, second)| in_both(first, second).is_empty()) {
+                result.second = Some(evidence);
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use super::confirm::{Key, keys_of};
 use super::env::Env;
 use super::result::{CaseResult, Evidence};
 use super::unit::{self, Unit};
-use crate::case::Case;
+use crate::case::{Case, Need};
 
 /// So many more looks side by side decide whether what is a matter of time was seen by chance, and as many again, so many
 /// times at most and as long as there is time, where all of them saw it: on a line that stands still every few seconds a case meets that more often than not.
@@ -149,10 +149,18 @@ pub(super) fn is_a_matter_of_time(found: &BTreeSet<Key>) -> bool {
     !found.is_empty() && found.iter().all(|(id, kind)| by_kind(kind) || by_clock(id))
 }
 
-/// The case so many times, side by side, and of all looks the one that saw the least: a line that stands still now and then
+/// The case so many times, side by side unless it has several sessions itself, and of all looks the one that saw the least: a line that stands still now and then
 /// may do so in two looks in a row, a server that is late is late in all.
 async fn look_often(env: &Arc<Env>, case: &'static Case, times: usize, first: &Evidence) -> Option<Box<CaseResult>> {
-    let looks = join_all((0..times).map(|_| unit::run(env, case))).await;
+    let looks = if case.needs.contains(&Need::Sessions) {
+        let mut looks = Vec::new();
+        for _ in 0..times {
+            looks.push(unit::run(env, case).await);
+        }
+        looks
+    } else {
+        join_all((0..times).map(|_| unit::run(env, case))).await
+    };
     let seen = looks.into_iter().filter_map(|look| match look {
         // A look that decides nothing acquits nobody.
         Unit::Done(result) if result.evidence.is_some() && decides(result.verdict) => Some(result),

@@ -221,7 +221,7 @@ impl Player {
         // Who holds sessions already does not wait for ever for one more: others may wait for those.
         let permit = match self.open_sessions() {
             0 => self.env.gate.session().await,
-            _ => match self.env.gate.session_within(PERMIT).await {
+            _ => match self.env.gate.session_within(Duration::from_millis(self.env.max_wait_ms)).await {
                 Some(permit) => permit,
                 None => {
                     self.unmet.push("no further session may be opened".to_owned());
@@ -327,10 +327,18 @@ impl Player {
     }
 
     async fn finish(&mut self) -> Flow {
-        let flow = self.send(vec![Outgoing::Text(r#"{"type":"end_of_stream"}"#.to_owned())]).await;
+        let flow = self.say_the_end().await;
         if flow != Flow::Go {
             return flow;
         }
+        self.see_the_end().await
+    }
+
+    async fn say_the_end(&mut self) -> Flow {
+        self.send(vec![Outgoing::Text(r#"{"type":"end_of_stream"}"#.to_owned())]).await
+    }
+
+    async fn see_the_end(&mut self) -> Flow {
         let flow = self.wait_for(&wanted("session_ended")).await;
         if flow != Flow::Go {
             return flow;
@@ -460,9 +468,6 @@ impl Player {
         }
     }
 }
-
-/// How long one more session waits for the right to be opened.
-const PERMIT: Duration = Duration::from_secs(5);
 
 /// How long the harness waits for the end of a connection that it leaves; nothing is decided by it.
 const LEAVE: Duration = Duration::from_millis(300);

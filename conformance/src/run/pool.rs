@@ -15,7 +15,7 @@ use super::env::Env;
 use super::result::{CaseResult, skipped};
 use super::unit::{self, Unit};
 use super::{Observer, applicable};
-use crate::case::{Case, Step};
+use crate::case::{Case, Need, Step};
 
 /// How often a case is tried again that was turned away although nothing else ran.
 const TRIES_ALONE: u32 = 3;
@@ -53,6 +53,11 @@ pub(super) async fn run_all(
         while running.len() < limit + parked
             && let Some(index) = queue.pop_front()
         {
+            // It brings company of its own, and stands last in line.
+            if takes_room(cases[index]) && !running.is_empty() {
+                queue.push_front(index);
+                break;
+            }
             let (env, case) = (Arc::clone(env), cases[index]);
             let alone = limit == 1;
             let task = running.spawn(async move { (index, alone, unit::run_unless_dead(&env, case).await) });
@@ -164,17 +169,17 @@ async fn recovers(env: &Arc<Env>, patience: Duration) -> bool {
 }
 
 /// Cases first that show at once whether the subject is stuck, then those that take their time whatever the subject does: for
-/// timers, or as long as speech takes. The others by the seed.
+/// timers, or as long as speech takes. The others by the seed; last the one that takes room from others.
 fn order(cases: &[&'static Case], seed: u64) -> Vec<usize> {
     let mut indices: Vec<usize> = (0..cases.len()).collect();
     let mut state = seed ^ 0x9e37_79b9_7f4a_7c15;
-    let mut keyed: Vec<(bool, bool, u64, usize)> = indices
+    let mut keyed: Vec<(bool, bool, bool, u64, usize)> = indices
         .drain(..)
         .map(|index| {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            (!is_about_waiting(cases[index]), !takes_its_time(cases[index]), state, index)
+            (takes_room(cases[index]), !is_about_waiting(cases[index]), !takes_its_time(cases[index]), state, index)
         })
         .collect();
     keyed.sort_unstable();
@@ -185,6 +190,11 @@ fn order(cases: &[&'static Case], seed: u64) -> Vec<usize> {
 /// has been looked into, the shorter they wait.
 fn is_about_waiting(case: &Case) -> bool {
     case.covers.first().is_some_and(|id| [CFG_S1, FLU_S2, END_S1, END_S2, END_S6, CLO_S2].contains(id))
+}
+
+/// Whether the case opens several sessions at once, which might turn those of other cases away.
+fn takes_room(case: &Case) -> bool {
+    case.needs.contains(&Need::Sessions)
 }
 
 fn takes_its_time(case: &Case) -> bool {

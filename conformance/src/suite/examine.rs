@@ -215,6 +215,7 @@ fn sentinel(sent: &[Sent<'_>]) -> Option<usize> {
 /// Why there was no session to speak of.
 fn no_session(trace: &Trace) -> Option<String> {
     trace.events.iter().filter(|event| event.conn == CONN).find_map(|event| match &event.kind {
+        EventKind::Refused { status: 101, .. } => Some("the answer to the upgrade is no handshake".to_owned()),
         EventKind::Refused { status, .. } => Some(format!("the upgrade was refused with HTTP {status}")),
         EventKind::ConnectFailed { error } => Some(format!("no connection: {error}")),
         _ => None,

@@ -173,6 +173,21 @@ async fn a_subject_with_little_room_halves_the_cases_side_by_side_and_loses_none
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_are_turned_away_beside_others_have_their_answer() {
+    const CASE: &str = "server/connection/side-by-side";
+    for slots in [1, 3, 64] {
+        let run = certify(Setup { slots, ..Setup::default() }, &[CASE]).await;
+        assert_eq!((passes(&run), run.jobs_at_end), (1, 16), "{slots}: {}", report::render(&to_report(&run)));
+    }
+    let target = Target::local(peer::spawn_on(0, Setup::default()).await, "/v1/listen");
+    let run = run::run(Plan { max_sessions: Some(8), ..plan(target, &[CASE]) }, &Quiet).await;
+    assert_eq!(run.results[0].verdict, Verdict::NotTested);
+    let target = Target::local(peer::spawn_on(0, Setup::default()).await, "/v1/listen");
+    let run = run::run(Plan { max_sessions: Some(9), ..plan(target, &[CASE]) }, &Quiet).await;
+    assert_eq!(run.results[0].verdict, Verdict::Pass, "{}", report::render(&to_report(&run)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stall_is_still_proved_where_only_one_session_is_allowed() {
     let target = Target::local(peer::spawn_on(0, faulty(Fault::NeverEnds)).await, "/v1/listen");
     let plan = Plan { max_sessions: Some(1), ..plan(target, &["server/end/plain"]) };

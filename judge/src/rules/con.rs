@@ -50,7 +50,8 @@ pub(crate) fn on_refused(conn: &mut Conn, refusal: UpgradeRefusal, retry_after: 
     conn.refused = Some(status);
     conn.refusal = Some(refusal);
     conn.state = State::Closed;
-    if status == 101 {
+    let offered = conn.refusal.as_ref().and_then(|refusal| refusal.offered.as_ref());
+    if status == 101 && offered.is_none_or(|offered| offered.iter().any(|token| token == PROTOCOL)) {
         let text = "answered the upgrade with 101, and with no handshake of RFC 6455";
         conn.convict(FindingKind::WrongAnswer, req::CON_1, at, text);
     }

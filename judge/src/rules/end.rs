@@ -16,6 +16,8 @@ use crate::rules::{answers, aud, blame, keepalive};
 #[derive(Debug, Default)]
 pub(crate) struct End {
     pub(crate) sentinel: Option<At>,
+    /// When the server had last been heard by then, in microseconds.
+    pub(crate) heard_us: Option<u64>,
     /// It was sent before `ready` had come.
     pub(crate) sentinel_early: bool,
     /// Its form was unusual: white space, escapes, another order of members.
@@ -36,6 +38,7 @@ pub(crate) fn sentinel(conn: &mut Conn, at: At, is_odd: bool) {
     keepalive::silence_before(conn, at);
     conn.end.sentinel_odd = is_odd;
     conn.end.sentinel = Some(at);
+    conn.end.heard_us = conn.heard_us;
     conn.end.sentinel_early = conn.ready.is_none();
     if conn.state == State::Streaming {
         conn.state = State::Draining;

@@ -6,14 +6,17 @@ use lastword_spec::requirements as req;
 
 use crate::conn::{At, Conn};
 
-/// So long nobody is silent before `ready` who does not wait for something.
+/// So long a session that waits is told nothing; and so long before the first end nobody is told `ready`: whoever becomes ready after
+/// such a pause, behind the end of another one, has waited for that.
 const SILENT_MS: u64 = 4_000;
 /// So soon after the end of a session its room is given to the next one.
 const GIVEN_MS: u64 = 1_000;
+/// So shortly before its end a session was served: it is not the whole server that stood still.
+const SERVED_MS: u64 = 2_000;
 /// So many sessions must have waited, each for another one: one may be chance.
 const WAITED: usize = 2;
 
-/// A session that was told nothing until another one ended.
+/// A session that was told nothing until another one was ended.
 struct Wait {
     index: usize,
     ready: At,
@@ -23,17 +26,31 @@ struct Wait {
 
 /// Across the connections of a trace.
 pub(crate) fn across(conns: &mut [&mut Conn]) {
+    let waits = waits(conns);
+    let Some(first) = waits.first().filter(|_| waits.len() >= WAITED) else { return };
+    let since_us = first.ended.t_us.saturating_sub(conns[first.index].scale.us(SILENT_MS));
+    let readies = conns.iter().filter_map(|conn| conn.ready.as_ref());
+    if readies.map(|(ready, _)| ready).any(|ready| ready.t_us > since_us && ready.event < first.ended.event) {
+        return;
+    }
+    let text = format!(
+        "said nothing for {} ms, until another session was ended: it lets sessions wait for room in silence",
+        first.silent_us / 1_000
+    );
+    let (ready, ended) = (first.ready, first.ended.event);
+    conns[first.index].convict_with(FindingKind::WrongAnswer, req::CON_S4, ready, &[ended], text);
+}
+
+/// Those who waited, in the order in which they became ready.
+fn waits(conns: &[&mut Conn]) -> Vec<Wait> {
     let mut ends: Vec<At> = conns.iter().filter_map(|conn| ended(conn)).collect();
     ends.sort_unstable_by_key(|end| end.event);
-    let mut silent: Vec<(At, u64, usize)> = conns
-        .iter()
-        .enumerate()
-        .filter_map(|(index, conn)| {
-            let ((ready, _), silent_us) = conn.ready.as_ref().zip(conn.config.silent_us)?;
-            let is_long = silent_us >= conn.scale.us(SILENT_MS) && !conn.tainted && !conn.abandoned;
-            is_long.then_some((*ready, silent_us, index))
-        })
-        .collect();
+    let silent = conns.iter().enumerate().filter_map(|(index, conn)| {
+        let ((ready, _), silent_us) = conn.ready.as_ref().zip(conn.config.silent_us)?;
+        let is_long = silent_us >= conn.scale.us(SILENT_MS) && !conn.tainted && !conn.abandoned;
+        is_long.then_some((*ready, silent_us, index))
+    });
+    let mut silent: Vec<(At, u64, usize)> = silent.collect();
     silent.sort_unstable_by_key(|(ready, ..)| ready.event);
     let mut waits = Vec::new();
     for (ready, silent_us, index) in silent {
@@ -43,18 +60,14 @@ pub(crate) fn across(conns: &mut [&mut Conn]) {
             waits.push(Wait { index, ready, silent_us, ended: ends.remove(position) });
         }
     }
-    let Some(wait) = waits.first().filter(|_| waits.len() >= WAITED) else { return };
-    let conn = &mut *conns[wait.index];
-    let text = format!(
-        "said nothing for {} ms, until another session ended: it lets sessions wait for room in silence",
-        wait.silent_us / 1_000
-    );
-    conn.convict_with(FindingKind::WrongAnswer, req::CON_S4, wait.ready, &[wait.ended.event], text);
+    waits
 }
 
-/// When a session was over that the client ended.
+/// When the client ended a session that was served until then. Its sentinel is what makes room: a server may tell the next one `ready`
+/// before it tells this one the end.
 fn ended(conn: &Conn) -> Option<At> {
     let (ended, _) = conn.session_ended.as_ref()?;
     let (ready, sentinel) = (conn.ready.as_ref()?, conn.end.sentinel?);
-    (ready.0.event < sentinel.event && sentinel.event < ended.event).then_some(*ended)
+    let was_served = conn.end.heard_us? + conn.scale.us(SERVED_MS) >= sentinel.t_us;
+    (was_served && ready.0.event < sentinel.event && sentinel.event < ended.event).then_some(sentinel)
 }

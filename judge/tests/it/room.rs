@@ -1,9 +1,9 @@
 //! Sessions that wait for room: those that are told nothing until others end, to the millisecond.
 
 use lastword_judge::{Options, judge, render};
-use lastword_spec::trace::{Header, Side, Trace};
+use lastword_spec::trace::{Header, Side, Spoken, Trace};
 
-use super::scene::{CONFIG, END, READY, ended, scene};
+use super::scene::{ACK, CONFIG, END, KEEPALIVE, READY, ended, scene};
 
 /// A session as lines, each with its milliseconds.
 type Lines = Vec<(u64, String)>;
@@ -21,7 +21,7 @@ fn session(asked_ms: u64, ready_ms: u64, end_ms: u64, more: &[(u64, &str)]) -> L
     lines
 }
 
-fn found(sessions: &[Lines]) -> Vec<String> {
+fn trace_of(sessions: &[Lines]) -> Trace {
     let mut events = Vec::new();
     for (conn, lines) in sessions.iter().enumerate() {
         let lines: Vec<(u64, &str)> = lines.iter().map(|(ms, what)| (*ms, what.as_str())).collect();
@@ -30,13 +30,25 @@ fn found(sessions: &[Lines]) -> Vec<String> {
         events.extend(session);
     }
     events.sort_by_key(|event| event.t_us);
-    let judgement = judge(&Trace { header: Header::new(Side::Server), events }, &Options::default());
-    judgement.findings.iter().map(render).collect()
+    Trace { header: Header::new(Side::Server), events }
 }
 
-/// Two sessions that end at these times, and some that are asked for at 10 ms and told `ready` at those.
+fn found_in(trace: &Trace) -> Vec<String> {
+    judge(trace, &Options::default()).findings.iter().map(render).collect()
+}
+
+fn found(sessions: &[Lines]) -> Vec<String> {
+    found_in(&trace_of(sessions))
+}
+
+/// A session that was served, and last answered so long before its end.
+fn served(end_ms: u64, before_ms: u64) -> Lines {
+    session(0, 1, end_ms, &[(end_ms - before_ms, KEEPALIVE), (end_ms - before_ms, ACK)])
+}
+
+/// Sessions that end at these times, and some that are asked for at 10 ms and told `ready` at those.
 fn waited(ends_ms: &[u64], ready_ms: &[u64]) -> Vec<String> {
-    let served = ends_ms.iter().map(|end_ms| session(0, 1, *end_ms, &[]));
+    let served = ends_ms.iter().map(|end_ms| served(*end_ms, 1_000));
     let waiting = ready_ms.iter().map(|ready_ms| session(10, *ready_ms, 9_000, &[]));
     found(&served.chain(waiting).collect::<Vec<Lines>>())
 }
@@ -49,7 +61,7 @@ fn ids(findings: Vec<String>) -> Vec<String> {
 fn two_that_are_told_nothing_until_others_end_wait_for_room_in_silence() {
     let found = waited(&[5_000, 5_500], &[5_010, 5_510]);
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].contains("said nothing for 5000 ms, until another session ended"), "{found:?}");
+    assert!(found[0].contains("said nothing for 5000 ms, until another session was ended"), "{found:?}");
     assert!(found[0].contains("[CON-S4]"), "{found:?}");
 }
 
@@ -62,11 +74,11 @@ fn one_may_be_chance() {
 
 #[test]
 fn who_is_told_something_within_four_seconds_did_not_wait_for_room() {
-    assert_eq!(ids(waited(&[4_000, 4_005], &[4_010, 4_011])), ["CON-S4"]);
-    assert!(waited(&[4_000, 4_005], &[4_009, 4_010]).is_empty());
+    assert_eq!(ids(waited(&[4_002, 4_005], &[4_010, 4_011])), ["CON-S4"]);
+    assert!(waited(&[4_002, 4_005], &[4_009, 4_010]).is_empty());
     let told = |told_ms| {
         let waits = |end_ms: u64| session(10, end_ms + 10, 9_000, &[(told_ms, PROGRESS)]);
-        found(&[session(0, 1, 5_000, &[]), session(0, 1, 5_500, &[]), waits(5_000), waits(5_500)])
+        found(&[served(5_000, 1_000), served(5_500, 1_000), waits(5_000), waits(5_500)])
     };
     assert_eq!(ids(told(1_010)), ["CON-S4"]);
     assert!(told(1_011).is_empty());
@@ -90,4 +102,40 @@ fn only_an_end_that_the_client_brought_about_makes_room() {
     };
     let waits = |end_ms: u64| session(10, end_ms + 10, 9_000, &[]);
     assert!(found(&[early(5_000), early(5_500), waits(5_000), waits(5_500)]).is_empty());
+}
+
+#[test]
+fn where_nobody_was_served_the_whole_server_stood_still() {
+    let waits = |end_ms: u64| session(10, end_ms + 10, 9_000, &[]);
+    let heard = |before_ms| found(&[served(5_000, before_ms), served(5_500, before_ms), waits(5_000), waits(5_500)]);
+    assert_eq!(ids(heard(2_000)), ["CON-S4"]);
+    assert!(heard(2_001).is_empty());
+}
+
+#[test]
+fn where_sessions_become_ready_one_after_the_other_anyway_no_end_makes_room() {
+    let waits = |end_ms: u64| session(10, end_ms + 10, 9_000, &[]);
+    let loaded = |ready_ms| {
+        let slow = session(10, ready_ms, 9_000, &[]);
+        found(&[served(5_000, 1_000), served(5_500, 1_000), slow, waits(5_000), waits(5_500)])
+    };
+    assert_eq!(ids(loaded(1_000)), ["CON-S4"]);
+    assert!(loaded(1_001).is_empty());
+}
+
+#[test]
+fn the_bounds_follow_the_clock_of_the_trace_and_a_wire_without_progress_has_none() {
+    let mut trace = trace_of(&[
+        served(5_000, 1_000),
+        served(5_500, 1_000),
+        session(10, 5_010, 9_000, &[]),
+        session(10, 5_510, 9_000, &[]),
+    ]);
+    assert_eq!(ids(found_in(&trace)), ["CON-S4"]);
+    trace.header.time_scale_percent = 126;
+    assert!(found_in(&trace).is_empty());
+    trace.header.time_scale_percent = 100;
+    trace.header.dialect =
+        Some(Spoken { name: "other".to_owned(), not_binding: vec!["PRG-S1".to_owned()], lacks: Vec::new() });
+    assert!(found_in(&trace).is_empty());
 }

@@ -15,8 +15,10 @@ use crate::wire::Outgoing;
 const HELD: Duration = Duration::from_secs(6);
 /// How long they need nothing to stay open.
 const UNTOUCHED: Duration = Duration::from_millis(300);
-/// How many are ended, one after the other, to see whether somebody waits for that.
-const ENDED: usize = 3;
+/// How long at most between two keepalives: their answers show that a session is served.
+const LONGEST_PAUSE_MS: u64 = 1_000;
+/// So many are ended in a row without anybody being answered before the rest is waited for as anywhere else.
+const IN_VAIN: usize = 2;
 /// How long a session has for its `ready` once another one has ended.
 const FREED: Duration = Duration::from_secs(2);
 
@@ -26,34 +28,60 @@ impl Player {
         let first = self.sessions.len();
         let token = self.env.dialler.target().token.clone();
         for _ in 0..sessions {
-            // Who is turned away has its answer.
-            let opened = self.open(&Open::default(), None).await;
-            if opened == Flow::Stop {
-                return Flow::Stop;
+            match self.open(&Open::default(), None).await {
+                Flow::Stop => return Flow::Stop,
+                // Who is turned away has its answer; nobody need be asked again who gave none.
+                Flow::Skip if self.recorder.is_refused(conn_number(self.current)) => continue,
+                Flow::Skip => {
+                    self.unmet.push("one more upgrade got no answer while other sessions were open".to_owned());
+                    break;
+                }
+                Flow::Go => {}
             }
             let config = control::config_message(token.as_deref(), &Map::new());
-            if opened == Flow::Go && self.send(vec![Outgoing::Text(config)]).await == Flow::Stop {
+            if self.send(vec![Outgoing::Text(config)]).await == Flow::Stop {
                 return Flow::Stop;
             }
         }
         let all: Vec<usize> = (first..self.sessions.len()).collect();
-        let waiting = self.hold(&all).await;
-        if !waiting.is_empty() {
-            let serving: Vec<usize> = all.iter().copied().filter(|index| self.serves(*index)).collect();
-            for index in serving.into_iter().take(ENDED) {
-                if self.end(index).await == Flow::Stop {
-                    return Flow::Stop;
-                }
-                self.answered(&waiting).await;
+        self.hold(&all).await;
+        let mut in_vain = 0;
+        while in_vain < IN_VAIN && all.iter().any(|index| !self.is_answered(*index)) {
+            let Some(index) = all.iter().copied().find(|index| self.serves(*index)) else { break };
+            let before = self.count_answered(&all);
+            self.keep_alive(&all).await;
+            if self.end(index).await == Flow::Stop {
+                return Flow::Stop;
+            }
+            in_vain = if self.more_answered(&all, before).await { 0 } else { in_vain + 1 };
+        }
+        if self.end_all(&all).await == Flow::Stop {
+            return Flow::Stop;
+        }
+        for index in all.iter().copied() {
+            self.current = index;
+            if !self.is_answered(index) && self.wait_for(&wanted("ready")).await == Flow::Stop {
+                return Flow::Stop;
+            }
+            if self.serves(index) && self.end(index).await == Flow::Stop {
+                return Flow::Stop;
             }
         }
-        for index in all {
-            if self.is_answered_otherwise(index) {
-                continue;
-            }
+        Flow::Go
+    }
+
+    /// Ends the sessions that serve: all are told so before any is waited for, so that none falls idle meanwhile.
+    async fn end_all(&mut self, all: &[usize]) -> Flow {
+        let serving: Vec<usize> = all.iter().copied().filter(|index| self.serves(*index)).collect();
+        for index in serving.iter().copied() {
             self.current = index;
-            let is_ready = self.serves(index) || self.wait_for(&wanted("ready")).await == Flow::Go;
-            if !is_ready || self.end(index).await == Flow::Stop {
+            if self.say_the_end().await == Flow::Stop {
+                return Flow::Stop;
+            }
+        }
+        for index in serving {
+            self.current = index;
+            if self.see_the_end().await == Flow::Stop {
                 return Flow::Stop;
             }
         }
@@ -64,23 +92,23 @@ impl Player {
     async fn end(&mut self, index: usize) -> Flow {
         self.current = index;
         let flow = self.finish().await;
-        if let Some(opened) = self.sessions.get_mut(index) {
+        // One that is left open is left in order when the case is over.
+        if let Some(opened) = self.sessions.get_mut(index).filter(|_| flow != Flow::Stop) {
             opened.session = None;
         }
         flow
     }
 
-    /// Keeps the sessions that serve alive until all are answered or the time is up. Gives back those that are not.
-    async fn hold(&mut self, all: &[usize]) -> Vec<usize> {
+    /// Keeps the sessions that serve alive until all are answered or the time is up.
+    async fn hold(&mut self, all: &[usize]) {
         let end = Instant::now() + self.env.controls.scaled(HELD);
         let mut changes = self.recorder.changes();
         let mut next = Instant::now() + UNTOUCHED;
         loop {
             changes.borrow_and_update();
-            let waiting: Vec<usize> = all.iter().copied().filter(|index| !self.is_answered(*index)).collect();
             let now = Instant::now();
-            if waiting.is_empty() || now >= end {
-                return waiting;
+            if now >= end || all.iter().all(|index| self.is_answered(*index)) {
+                return;
             }
             if now >= next {
                 next = now + self.keep_alive(all).await;
@@ -93,31 +121,41 @@ impl Player {
         }
     }
 
-    /// Sends a keepalive on each session that serves; says when the next ones are due.
+    /// Sends a keepalive on each session that serves, to be acknowledged where the wire has that: so it shows that it is served. Says
+    /// when the next ones are due.
     async fn keep_alive(&mut self, all: &[usize]) -> Duration {
-        let mut interval_ms = 1_000;
-        for index in all.iter().copied().filter(|index| self.has_barrier && self.serves(*index)).collect::<Vec<usize>>()
-        {
+        let mut interval_ms = LONGEST_PAUSE_MS;
+        let has_keepalive = self.env.knowledge().has_message("keepalive");
+        let serving: Vec<usize> = all.iter().copied().filter(|index| has_keepalive && self.serves(*index)).collect();
+        for index in serving {
             self.current = index;
             interval_ms = interval_ms.min(self.recorder.limits(self.conn()).keepalive_interval_ms / 2);
-            let keepalive = Outgoing::Text(stimulus::plain(&json!({"type": "keepalive"})));
-            let _ = self.send(vec![keepalive]).await;
+            let mut keepalive = json!({"type": "keepalive"});
+            if self.has_barrier {
+                self.next_seq += 1;
+                keepalive["seq"] = json!(self.next_seq);
+            }
+            let _ = self.send(vec![Outgoing::Text(stimulus::plain(&keepalive))]).await;
         }
         Duration::from_millis(interval_ms.max(100))
     }
 
-    /// Waits until one of these is answered, for a moment.
-    async fn answered(&mut self, waiting: &[usize]) {
+    fn count_answered(&self, all: &[usize]) -> usize {
+        all.iter().filter(|index| self.is_answered(**index)).count()
+    }
+
+    /// Whether more than so many are answered within a moment.
+    async fn more_answered(&self, all: &[usize], before: usize) -> bool {
         let end = Instant::now() + self.env.controls.scaled(FREED);
         let mut changes = self.recorder.changes();
-        let before = waiting.iter().filter(|index| self.is_answered(**index)).count();
-        while waiting.iter().filter(|index| self.is_answered(**index)).count() == before && Instant::now() < end {
+        while self.count_answered(all) <= before && Instant::now() < end {
             tokio::select! {
                 biased;
                 _ = changes.changed() => {}
                 () = sleep_until(end) => {}
             }
         }
+        self.count_answered(all) > before
     }
 
     /// It was told `ready` and goes on.

@@ -372,9 +372,8 @@ fn wrong_code(run: &Run, wire: &Wire) -> Option<Finding> {
 /// [END-C3], where it did end.
 fn late_end(run: &Run, wire: &Wire, scale: Scale) -> Option<Finding> {
     let (ended, _) = wire.facts.ended.as_ref()?;
-    // After an error that may be retried it may have gone on with another connection.
-    let is_last = run.last().is_none_or(|last| last.conn == wire.conn);
-    if !is_last && wire.facts.fatal.as_ref().is_some_and(|(_, error)| error.retryable) {
+    // After an error that may be retried it may go on with another connection. [ERR-C1]
+    if wire.facts.fatal.as_ref().is_some_and(|(_, error)| error.retryable) {
         return None;
     }
     // Its Close cannot be read, and it may wait for the answer before it exits. [CLO-C4]

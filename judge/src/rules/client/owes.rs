@@ -165,7 +165,8 @@ fn may_dial(run: &Run, wire: &Wire) -> bool {
 fn pause_ms(run: &Run) -> u64 {
     let wires = run.wires.values().zip(run.wires.values().skip(1));
     let pauses = wires.filter_map(|(before, after)| {
-        let (over, again) = (before.facts.over()?, after.facts.dialled()?);
+        // Nobody sees when it lets go of an upgrade that is never answered.
+        let (over, again) = (before.facts.over().or(before.facts.dialled())?, after.facts.dialled()?);
         Some(again.t_us.saturating_sub(over.t_us) / 1_000)
     });
     FIRST_PAUSE_MS.max(GROWTH * pauses.max().unwrap_or_default())

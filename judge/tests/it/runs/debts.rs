@@ -89,6 +89,30 @@ fn whoever_lost_its_connection_in_the_middle_may_back_off_before_it_dials_again(
 }
 
 #[test]
+fn who_may_dial_again_after_an_error_need_not_end_with_what_the_server_says_of_its_end() {
+    let last = ended(0, 0, 0);
+    let ends = |code: &str| {
+        let told = format!("told error {code}");
+        broken(&driven(&[(10, &fatal(code)), (20, &last), (30, &told), (6_000, "told ended error")]))
+    };
+    assert_eq!(ends("internal"), [""; 0]);
+    assert_eq!(ends("auth_failed"), ["END-C3"]);
+}
+
+#[test]
+fn pauses_between_upgrades_that_nobody_answers_are_learnt_from_the_dials() {
+    let silent = |again_ms: u64, after_ms: u64| {
+        let end_ms = again_ms + after_ms;
+        broken(&[(0, "driven"), (0, "deaf"), (again_ms, "@1 deaf"), (end_ms, "@1 gave_up")])
+    };
+    // A second to end, ten to connect, and the pause.
+    assert_eq!(silent(3_000, 23_100), [""; 0]);
+    assert_eq!(silent(3_000, 23_101), ["CON-C1"]);
+    assert_eq!(silent(5_000, 28_600), [""; 0]);
+    assert_eq!(silent(5_000, 28_601), ["CON-C1"]);
+}
+
+#[test]
 fn a_pause_between_two_dials_may_be_three_times_the_longest_before() {
     let (config, ready) = (format!("@1 {CONFIG}"), format!("@1 {READY}"));
     let waits = |pause_ms: u64, bound_ms: u64, over: &str| {
