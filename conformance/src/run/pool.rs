@@ -215,7 +215,8 @@ mod tests {
         let mut sorted = first.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, (0..cases.len()).collect::<Vec<_>>());
-        let aimed = cases.iter().filter(|case| is_about_waiting(case)).count();
+        assert!(takes_room(cases[first[first.len() - 1]]) && !takes_room(cases[first[first.len() - 2]]));
+        let aimed = cases.iter().filter(|case| is_about_waiting(case) && !takes_room(case)).count();
         let slow = cases.iter().filter(|case| takes_its_time(case) && !is_about_waiting(case)).count();
         assert!(aimed > 0 && first[..aimed].iter().all(|index| is_about_waiting(cases[*index])));
         assert!(slow > 0 && first[aimed..aimed + slow].iter().all(|index| takes_its_time(cases[*index])));
