@@ -115,7 +115,13 @@ fn a_confidence_that_is_no_probability_breaks_its_own_clause() {
     };
     assert_eq!(with(r#","confidence":1"#), [""; 0]);
     assert_eq!(with(r#","confidence":1.5"#), ["FIN-S8"]);
+    assert_eq!(with(r#","confidence":"high""#), ["MSG-2"], "this is no number");
     assert_eq!(with(r#","language":7"#), ["MSG-2"]);
+    assert_eq!(
+        broken_after_ready(&[(10, r#"<{"type":"keepalive_ack","seq":-1}"#)]),
+        ["MSG-2"],
+        "another impossible value"
+    );
 }
 
 /// Longer than any message may be, by a member that means nothing.
@@ -136,11 +142,17 @@ fn a_message_that_is_too_long_is_a_breach_and_still_says_what_it_says() {
 }
 
 #[test]
-fn behind_a_ready_an_end_or_a_fatal_error_that_cannot_be_read_nothing_is_judged() {
+fn nothing_is_owed_behind_a_ready_an_end_or_a_fatal_error_that_cannot_be_read() {
+    let silent = |sent: &str, answer: &str| {
+        broken_after_ready(&[(10, sent), (20, answer), (30_000, "gave_up 1"), (30_010, "control 10")])
+    };
     let end = r#"<{"type":"session_ended","reason":"completed"}"#;
-    assert_eq!(broken_after_ready(&[(10, END), (20, end), (30, "closed 1011")]), ["MSG-2"]);
-    assert_eq!(broken_after_ready(&[(20, r#"<{"type":"error","fatal":true}"#), (30, "closed 1000")]), ["ERR-1"]);
-    assert_eq!(broken(&[(0, "open"), (1, CONFIG), (2, r#"<{"type":"ready"}"#), (3, "closed 1000")]).len(), 1);
+    assert_eq!(silent(END, end), ["MSG-2"]);
+    assert_eq!(silent(FLUSH, r#"<{"type":"error","fatal":true}"#), ["ERR-1"]);
+    assert_eq!(silent(FLUSH, r#"<{"type":"error","fatal":false}"#), ["ERR-1", "FLU-S2"], "the session goes on");
+    let unready = r#"<{"type":"ready"}"#;
+    let unready = [(0, "open"), (1, CONFIG), (2, unready), (30_000, "gave_up 1"), (30_010, "control 10")];
+    assert_eq!(broken(&unready), ["MSG-2"]);
 }
 
 /// A `config` that asks for every option that has a default, but for `words` where it is left out.

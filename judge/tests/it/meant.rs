@@ -84,7 +84,10 @@ fn a_server_whose_buffer_was_full_may_have_left_unread_what_came_last() {
 
 #[test]
 fn each_message_before_the_sentinel_that_is_never_answered_is_missed() {
+    let last = ended(1_000, 0, 0);
     assert_eq!(ids(&whole(&[], &[STRANGE, STRANGE], 0)), ["MSG-S5", "MSG-S5"]);
+    let cancelled = [STRANGE, STRANGE, END, "close 1000", &last, "closed 1000"];
+    assert_eq!(ids(&whole(&[], &cancelled, 0)), ["MSG-S5", "MSG-S5"], "cancelled at its end");
 }
 
 #[test]
