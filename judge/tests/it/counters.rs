@@ -1,6 +1,9 @@
 //! The counters of `session_ended`, one by one: how many were due, and on which rule a wrong one is blamed.
 
-use super::scene::{CONFIG, END, READY, broken, error, heard};
+use lastword_judge::{Options, judge};
+use lastword_spec::trace::EventKind;
+
+use super::scene::{CONFIG, END, READY, broken, error, heard, scene};
 
 /// `session_ended` as it is said: received, processed, refused frames, finals, complete.
 struct Said(u64, u64, u64, u64, bool);
@@ -143,4 +146,64 @@ fn a_session_that_failed_counts_no_more_than_was_sent() {
     assert_eq!(failed(500, 400), [""; 0], "it may not have read all");
     assert_eq!(failed(1_001, 1_000), ["END-S9"]);
     assert_eq!(failed(500, 501), ["END-S9"]);
+}
+
+#[test]
+fn frames_behind_a_keepalive_at_which_it_stopped_reading_are_counted_or_not() {
+    let late = [(2_001, r#">{"type":"keepalive"}"#), (2_002, "audio 3200"), (2_003, "audio 3200")];
+    let counted = |rejected| session(&[], &[], &late, &Said(1_000, 1_000, rejected, 0, true));
+    assert_eq!(counted(0), ["KA-S5"]);
+    assert_eq!(counted(1), ["KA-S5"]);
+    assert_eq!(counted(3), ["END-S9", "KA-S5"]);
+}
+
+/// What a session with these events shows and what it leaves open.
+fn shown(events: &[(u64, &str)]) -> (Vec<String>, Vec<String>) {
+    let judgement = judge(&scene(events), &Options::default());
+    let names = |id: &lastword_spec::registry::RequirementId| id.as_str().to_owned();
+    (judgement.exercised.iter().map(names).collect(), judgement.undecided.keys().map(names).collect())
+}
+
+#[test]
+fn a_refusal_that_comes_only_behind_the_end_leaves_open_whether_late_audio_is_refused() {
+    let (refusal, last) = (error("audio_after_end", false, ""), Said(1_000, 1_000, 0, 0, true).text());
+    let begun = [(0, "open"), (10, CONFIG), (20, READY), (30, "audio 32000"), (2_000, END), (3_999, "audio 3200")];
+    let (exercised, undecided) = shown(&[&begun[..], &[(4_000, &last), (4_001, &refusal)]].concat());
+    assert!(undecided.contains(&"END-S4".to_owned()), "{undecided:?}");
+    assert!(!exercised.contains(&"END-S4".to_owned()), "{exercised:?}");
+}
+
+#[test]
+fn a_frame_before_config_that_is_counted_as_refused_shows_the_refusal_however_late_its_error_comes() {
+    let (refusal, last) = (error("invalid_state", false, ""), Said(1_000, 1_000, 1, 0, false).text());
+    let begun = [(0, "open"), (1, "audio 640"), (10, CONFIG), (20, READY), (21, refusal.as_str())];
+    let rest = [(30, "audio 32000"), (2_000, END), (4_000, &last), (4_001, "closed 1000")];
+    let (exercised, _) = shown(&[&begun[..], &rest].concat());
+    assert!(exercised.contains(&"STA-S2".to_owned()), "{exercised:?}");
+}
+
+#[test]
+fn a_final_beyond_the_audio_is_blamed_on_late_audio_unless_every_refused_frame_is_counted() {
+    let (invalid, late) = (error("invalid_audio", false, ""), error("audio_after_end", false, ""));
+    let (broken, word) = ([(40, "audio 3201"), (41, invalid.as_str())], heard(0, 500, 1_050));
+    let behind = [(2_001, "audio 3200"), (2_002, late.as_str()), (3_000, word.as_str())];
+    let counted = |rejected| session(&[], &broken, &behind, &Said(1_000, 1_000, rejected, 1, false));
+    assert_eq!(counted(2), ["TIM-S1"]);
+    assert_eq!(counted(1), ["END-S4", "END-S4"]);
+}
+
+#[test]
+fn only_the_first_frame_is_asked_for_a_container() {
+    let last = Said(2_000, 2_000, 0, 0, true).text();
+    let found = |frame: usize| {
+        let audio = [(30, "audio 32000"), (31, "audio 32000")];
+        let rest = [(2_000, END), (4_000, last.as_str()), (4_001, "closed 1000"), (4_002, "close 1000")];
+        let mut trace = scene(&[&[(0, "open"), (10, CONFIG), (20, READY)], &audio[..], &rest].concat());
+        if let EventKind::Audio { head, .. } = &mut trace.events[frame].kind {
+            *head = b"RIFF".to_vec();
+        }
+        judge(&trace, &Options::default()).findings.len()
+    };
+    assert_eq!(found(3), 1, "nobody warned of it");
+    assert_eq!(found(4), 0);
 }

@@ -101,3 +101,17 @@ fn nothing_is_owed_by_a_session_that_a_breach_made_meaningless() {
     assert_eq!(owed(&[&begun[..], &[(3, END), (4, &last)]].concat()), 1, "the Close");
     assert_eq!(owed(&[&begun[..], &[(4, &last)]].concat()), 0, "it ended unasked");
 }
+
+#[test]
+fn what_is_no_activity_was_counted_until_the_timeout_has_passed_since() {
+    let clause = |heard_ms| {
+        let told = r#"<{"type":"warning","code":"x_slow","message":"m"}"#;
+        let trace =
+            scene(&[(0, "open"), (0, CONFIG), (0, READY), (10, "audio 32000"), (20_000, "audio 0"), (heard_ms, told)]);
+        let mut monitor = Monitor::new(&trace.header, &Options::default());
+        trace.events.iter().for_each(|event| monitor.observe(event));
+        monitor.timers(0)[0].requirement.as_str().to_owned()
+    };
+    assert_eq!(clause(49_999), "KA-S7");
+    assert_eq!(clause(50_000), "KA-S2");
+}

@@ -1,5 +1,8 @@
 //! What `ready.config` may say of each option: the default where it was not asked for, what was asked for, or that it is ignored.
 
+use lastword_judge::{Options, judge};
+use lastword_spec::trace::Spoken;
+
 use super::scene::{READY, broken};
 
 const COMPARED: &[(&str, &str, &str, &str)] = &[
@@ -122,4 +125,13 @@ fn what_is_required_is_served_or_the_session_is_refused() {
     assert_eq!(with("interim_results", READY), [""; 0]);
     assert_eq!(with("interim_results", &ignoring(READY, "interim_results")), ["CFG-S9"]);
     assert_eq!(with("teleportation", READY), ["CFG-S9"]);
+}
+
+#[test]
+fn what_a_dialect_cannot_show_is_named_in_the_judgement() {
+    let mut trace = super::scene::scene(&[(0, "open")]);
+    let unbound = vec!["PRG-S1".to_owned(), "PRG-S99".to_owned()];
+    trace.header.dialect = Some(Spoken { name: "other".to_owned(), not_binding: unbound, lacks: Vec::new() });
+    let judgement = judge(&trace, &Options::default());
+    assert_eq!(judgement.not_binding.iter().map(|id| id.as_str()).collect::<Vec<_>>(), ["PRG-S1"]);
 }

@@ -97,6 +97,11 @@ impl Bench {
         self.next_ms += course.watched_ms + 20;
     }
 
+    fn finds(self) -> Vec<String> {
+        let judgement = judge(&self.trace, &Options::default());
+        judgement.findings.iter().map(|finding| finding.requirement.as_str().to_owned()).collect()
+    }
+
     fn says(self) -> String {
         assert_eq!(self.trace.header.subject, Side::Server);
         let judgement = judge(&self.trace, &Options::default());
@@ -246,4 +251,35 @@ fn what_came_in_some_probes_is_open_and_not_stuck() {
     }
     let said = with_audio([never; 5]);
     assert!(said.contains("control sessions"), "nothing brought it: {said}");
+}
+
+#[test]
+fn a_suspect_that_took_about_as_long_as_the_timer_was_held_by_it() {
+    let says = |own_ms, timer_ms| {
+        let bench = Bench::of(ends(own_ms)).probes(Stimulus::Nothing, &[ends(timer_ms); 5]);
+        bench.probes(Stimulus::Audio, &[released(200, 300); 5]).says()
+    };
+    let other = "the probes took another time than the suspect itself";
+    // An eighth of a long timer less, a third and half a second of a short one more.
+    assert_eq!(says(7_000, 8_000), "masked None [Audio]");
+    assert!(says(6_999, 8_000).contains(other));
+    assert_eq!(says(3_700, 2_400), "masked None [Audio]");
+    assert!(says(3_701, 2_400).contains(other));
+}
+
+#[test]
+fn nothing_is_stuck_for_good_where_one_stimulus_was_never_tried() {
+    let mut bench = Bench::of(stuck(20_000));
+    for stimulus in Stimulus::ALL.iter().filter(|stimulus| **stimulus != Stimulus::Audio) {
+        bench = bench.probes(*stimulus, &[stuck(4_000); 5]);
+    }
+    let said = bench.says();
+    assert!(said.contains("not enough release probes with the stimulus `audio`"), "{said}");
+}
+
+#[test]
+fn who_is_silent_too_long_each_time_breaks_the_bound_where_the_suspect_was_silent_for_three_quarters_of_it() {
+    let found = |own_ms| Bench::of(ends(own_ms)).probes(Stimulus::Nothing, &[ends(6_000); 5]).finds();
+    assert_eq!(found(4_500), ["PRG-S1"]);
+    assert_eq!(found(4_499), [""; 0]);
 }

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use lastword_judge::{Options, Rows, judge};
-use lastword_spec::trace;
+use lastword_spec::trace::{self, Eof, Event, EventKind, Side};
 
-use super::scene::{CONFIG, READY, scene};
+use super::scene::{CONFIG, END, READY, ended, scene};
 use super::traces::traces;
 
 fn visited(name: &str) -> Rows {
@@ -86,4 +86,30 @@ fn a_second_close_of_the_client_visits_nothing() {
     let once = rows(&[]);
     assert!(once.contains("Streaming: Close"), "{once}");
     assert_eq!(rows(&[(3, "close 1001")]), once);
+}
+
+#[test]
+fn what_comes_behind_a_close_of_the_client_visits_nothing_where_the_session_has_ended_since() {
+    let last = ended(0, 0, 0);
+    let rows = |more: &[Event]| {
+        let mut trace = scene(&[(0, "open"), (0, CONFIG), (1, READY), (2, END), (3, "close 1000"), (4, &last)]);
+        trace.events.extend_from_slice(more);
+        listing(&judge(&trace, &Options::default()).visited)
+    };
+    let (once, event) = (rows(&[]), |kind| Event { t_us: 5_000, conn: 0, kind });
+    assert!(once.contains("Draining: Close"), "{once}");
+    let close = EventKind::Close { from: Side::Client, code: None, reason: String::new() };
+    assert_eq!(rows(&[event(close)]), once);
+    assert_eq!(rows(&[event(EventKind::Eof { from: Side::Client, how: Eof::Reset })]), once);
+}
+
+#[test]
+fn a_text_as_long_as_the_limit_is_a_message() {
+    let rows = |bytes: usize| {
+        let text = format!(r#">{{"type":"flush","id":"f","x_pad":"{}"}}"#, "a".repeat(bytes - 36));
+        assert_eq!(text.len(), bytes + 1);
+        listing(&judge(&scene(&[(0, "open"), (0, CONFIG), (1, READY), (2, &text)]), &Options::default()).visited)
+    };
+    assert!(rows(65_536).contains("Streaming: flush"));
+    assert!(rows(65_537).contains("Streaming: text (oversize)"));
 }

@@ -272,3 +272,18 @@ fn who_has_dialled_again_owes_nothing_on_a_connection_that_nobody_reads() {
     assert_eq!(broken(&driven(&joined(&[&silent, &[(100_000, "gave_up")]]))), ["KA-C4"]);
     assert_eq!(broken(&driven(&joined(&[&silent, &[(70_000, "@1 open"), (100_000, "gave_up")]]))), [""; 0]);
 }
+
+#[test]
+fn only_keepalives_are_owed_to_a_lost_transport_while_the_input_is_open() {
+    let lost = |input: &[(u64, &'static str)]| {
+        let mut events = driven(&[&[(10, "audio 3200"), (20, "dropped"), (100_000, "gave_up")], input].concat());
+        events.sort_by_key(|(ms, _)| *ms);
+        broken(&events)
+    };
+    assert_eq!(lost(&[]), ["KA-C5"]);
+    assert_eq!(lost(&[(15, "input")]), ["END-C5"]);
+    assert_eq!(lost(&[(30, "input")]), ["KA-C5"]);
+    assert_eq!(lost(&[(30, "call 5 push")]), ["END-C5"]);
+    assert_eq!(lost(&[(15, "call 5 push")]), ["KA-C5"]);
+    assert_eq!(lost(&[(30, "call 5 flush")]), ["KA-C5"]);
+}
