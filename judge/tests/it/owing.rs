@@ -2,9 +2,8 @@
 //! has seen.
 
 use lastword_judge::{Judgement, Monitor, Motion, Options, judge};
-use lastword_spec::finding::FindingKind;
 
-use super::scene::{ACK, CONFIG, END, FLUSH, KEEPALIVE, READY, broken, broken_after_ready, error, scene};
+use super::scene::{ACK, CONFIG, END, KEEPALIVE, READY, broken, broken_after_ready, error, scene};
 
 fn progress(seq: u64, processed_ms: u64) -> String {
     format!(r#"<{{"type":"progress","seq":{seq},"audio_processed_ms":{processed_ms}}}"#)
@@ -16,8 +15,8 @@ fn judged(events: &[(u64, &str)]) -> Judgement {
 
 #[test]
 fn progress_that_advances_is_not_seen_to_run_in_place() {
-    let motion = |told: &[&str]| {
-        let mut events = vec![(0, "open"), (0, CONFIG), (0, READY), (10, "audio 32000"), (20, END)];
+    let motion = |audio: &'static str, told: &[&str]| {
+        let mut events = vec![(0, "open"), (0, CONFIG), (0, READY), (10, audio), (20, END)];
         events.extend((1..).zip(told).map(|(second, text)| (second * 1_000, *text)));
         let trace = scene(&events);
         let mut monitor = Monitor::new(&trace.header, &Options::default());
@@ -25,8 +24,13 @@ fn progress_that_advances_is_not_seen_to_run_in_place() {
         monitor.motion(0)
     };
     let (on, again) = (progress(1, 500), progress(2, 500));
-    assert_eq!(motion(&[&on]), Some(Motion { advanced_us: 1_000_000, in_place_us: None }));
-    assert_eq!(motion(&[&on, &again]), Some(Motion { advanced_us: 1_000_000, in_place_us: Some(34_000_000) }));
+    assert_eq!(motion("audio 32000", &[&on]), Some(Motion { advanced_us: 1_000_000, in_place_us: None }));
+    assert_eq!(
+        motion("audio 32000", &[&on, &again]),
+        Some(Motion { advanced_us: 1_000_000, in_place_us: Some(34_000_000) })
+    );
+    let nothing = motion("audio 0", &[&progress(1, 0)]);
+    assert_eq!(nothing, Some(Motion { advanced_us: 20_000, in_place_us: None }), "there is no audio to advance on");
 }
 
 #[test]
@@ -85,29 +89,27 @@ fn a_harness_gives_up_once() {
 }
 
 #[test]
-fn a_fatal_error_is_behind_the_finals_of_audio_and_where_there_is_none_behind_nothing() {
-    let told: Vec<String> = (1..24).map(|seq| progress(seq, 0)).collect();
-    let found = |audio: &'static str| {
-        let mut events = vec![(5, audio), (10, "audio 64002")];
+fn who_tells_progress_stands_still_for_longer_than_a_step_or_not_at_all() {
+    let told: Vec<String> = (1..17).map(|seq| progress(seq, 0)).collect();
+    let found = |gave_up_ms| {
+        let mut events = vec![(5, "audio 32000"), (10, END)];
         events.extend((1..).zip(&told).map(|(step, text)| (step * 2_000, text.as_str())));
-        events.extend([(47_000, "gave_up 1"), (48_000, "control 10")]);
-        judged(&events).findings.iter().map(|one| (one.kind, one.requirement.as_str())).collect::<Vec<_>>()
+        events.extend([(gave_up_ms, "gave_up 1"), (40_000, "control 10")]);
+        broken_after_ready(&events)
     };
-    assert_eq!(found("audio 32000"), [(FindingKind::NoProgress, "PRG-S4")]);
-    assert_eq!(found("audio 0"), [(FindingKind::Stalled, "LIM-S2")]);
+    // 30 s and a tenth after the sentinel; until then it only does not end.
+    assert_eq!(found(33_010), ["END-S2"]);
+    assert_eq!(found(33_011), ["PRG-S4"]);
 }
 
 #[test]
-fn what_was_said_when_the_debt_arose_is_no_talk_since() {
-    let ready = READY.replace(r#""flush_ms":5000"#, r#""flush_ms":2000"#);
-    let kind = |said_ms| {
-        let mut events = vec![(0, "open"), (0, CONFIG), (0, ready.as_str()), (10, "audio 32000"), (900, KEEPALIVE)];
-        events.extend([(1_000, FLUSH), (said_ms, ACK), (4_000, "gave_up 1"), (5_000, "control 10")]);
-        let judgement = judge(&scene(&events), &Options::default());
-        judgement.findings.iter().map(|one| one.kind).collect::<Vec<_>>()
+fn talk_is_no_work_once_two_intervals_have_passed_since_the_last() {
+    let found = |gave_up_ms| {
+        let last = [(gave_up_ms, "gave_up 1"), (5_000, "control 10")];
+        broken_after_ready(&[&[(5, "audio 32000"), (8, KEEPALIVE), (10, END), (1_000, ACK)], &last[..]].concat())
     };
-    assert_eq!(kind(1_000), [FindingKind::Stalled]);
-    assert_eq!(kind(1_001), [FindingKind::NoProgress]);
+    assert_eq!(found(4_010), [""; 0]);
+    assert_eq!(found(4_011), ["END-S2"]);
 }
 
 #[test]
