@@ -24,6 +24,8 @@ const PROMPT_MS: u64 = 500;
 const SPREAD_MS: u64 = 250;
 /// Repetitions of the control must begin as far apart to show anything about a delay that all of them have.
 const APART_MS: u64 = 250;
+/// Two repetitions that began closer together than this began at one moment.
+const MOMENT_MS: u64 = 50;
 /// A silence shorter than this is nobody's timer.
 const LEAST_TIMER_MS: u64 = 300;
 /// How close a silence must come to an announced limit to follow it.
@@ -331,7 +333,13 @@ fn as_a_timer(times_us: &mut [u64], since_us: &mut [u64], scale: Scale) -> (u64,
     let (middle_us, spread_us) = spread(times_us);
     let (_, apart_us) = spread(since_us);
     let is_constant = spread_us <= scale.us(SPREAD_MS).max(middle_us / 10);
+    let is_constant = is_constant && moments(since_us, scale) + 1 >= since_us.len();
     (middle_us, is_constant && apart_us >= scale.us(APART_MS).max(2 * spread_us))
+}
+
+/// How many moments these sorted times are: what a machine held up together goes on together, and is one.
+fn moments(times_us: &[u64], scale: Scale) -> usize {
+    1 + times_us.windows(2).filter(|pair| pair[1] - pair[0] >= scale.us(MOMENT_MS)).count()
 }
 
 /// Sorts the times; the middle of them, and how far they are apart.

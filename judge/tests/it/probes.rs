@@ -153,7 +153,12 @@ fn what_a_stimulus_brings_a_fifth_earlier_is_held_back_by_a_timer() {
 /// A suspect and controls that end after these times, the controls side by side and each so much later than the one before it;
 /// with audio they end after half of it.
 fn side_by_side(apart_ms: u64, controls: [u64; 5]) -> String {
-    let beside: Vec<(u64, Course)> = (0..).zip(controls).map(|(n, ms)| (n * apart_ms, ends(ms))).collect();
+    begun([0, 1, 2, 3, 4].map(|n| n * apart_ms), controls)
+}
+
+/// The same with controls that begin at these times.
+fn begun(at_ms: [u64; 5], controls: [u64; 5]) -> String {
+    let beside: Vec<(u64, Course)> = at_ms.into_iter().zip(controls.map(ends)).collect();
     let bench = Bench::of(ends(controls[0])).beside(Stimulus::Nothing, &beside);
     bench.probes(Stimulus::Audio, &[released(controls[0] / 2, 1); 5]).says()
 }
@@ -169,6 +174,16 @@ fn controls_that_began_together_are_late_together_by_one_moment_of_the_machine()
     // They are half as far apart as they began, and further.
     assert_eq!(side_by_side(100, [1_400, 1_350, 1_300, 1_250, 1_200]), "masked None [Audio]");
     assert_eq!(side_by_side(100, [1_401, 1_350, 1_300, 1_250, 1_200]), "slow");
+}
+
+#[test]
+fn controls_that_a_machine_let_go_on_in_two_moments_are_two_and_not_five() {
+    assert_eq!(begun([0, 0, 1, 265, 266], [653, 653, 653, 713, 713]), "slow");
+    assert_eq!(begun([0, 100, 200, 300, 301], [700; 5]), "masked None [Audio]");
+    assert_eq!(begun([0, 100, 200, 201, 300], [700; 5]), "masked None [Audio]");
+    assert_eq!(begun([0, 1, 150, 151, 300], [700; 5]), "slow");
+    assert_eq!(begun([0, 49, 150, 199, 300], [700; 5]), "slow");
+    assert_eq!(begun([0, 50, 150, 199, 300], [700; 5]), "masked None [Audio]");
 }
 
 #[test]
