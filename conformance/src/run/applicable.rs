@@ -8,8 +8,6 @@ use crate::dialect;
 
 const CONFIG_TIMEOUT_MS: u64 = 10_000;
 const MAX_BUFFER_MS: u64 = 60_000;
-/// What a case with several sessions opens, and a control session beside it.
-const SESSIONS: usize = 9;
 
 /// Why a case is not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +22,8 @@ pub(crate) enum Obstacle {
     Offered(&'static str),
     /// The subject's audio buffer is so large.
     BufferTooLarge(u64),
-    /// Only so many sessions may be open at once.
-    TooFewSessions(usize),
+    /// The case has so many sessions at once, a control session beside its own; and so many are allowed.
+    TooFewSessions { needed: usize, allowed: usize },
     /// A timer of the subject is longer than the longest wait.
     TimerTooLong(u64),
     /// The dialect of the subject has nothing of what the case is about.
@@ -52,7 +50,7 @@ pub(crate) fn obstacle(knowledge: &Knowledge, case: &Case) -> Option<Obstacle> {
         }
     }
     let ready = knowledge.ready.as_ref();
-    if let Some(found) = case.needs.iter().find_map(|need| missing(knowledge, *need)) {
+    if let Some(found) = case.needs.iter().find_map(|need| missing(knowledge, case, *need)) {
         return Some(found);
     }
     let timer_ms = match case.timer? {
@@ -62,7 +60,7 @@ pub(crate) fn obstacle(knowledge: &Knowledge, case: &Case) -> Option<Obstacle> {
     (timer_ms > knowledge.max_wait_ms).then_some(Obstacle::TimerTooLong(timer_ms))
 }
 
-fn missing(knowledge: &Knowledge, need: Need) -> Option<Obstacle> {
+fn missing(knowledge: &Knowledge, case: &Case, need: Need) -> Option<Obstacle> {
     let ready = knowledge.ready.as_ref();
     let capabilities = ready.map(|ready| &ready.capabilities);
     let unoffered = |offered: Option<bool>, name| (offered != Some(true)).then_some(Obstacle::NotOffered(name));
@@ -76,7 +74,11 @@ fn missing(knowledge: &Knowledge, need: Need) -> Option<Obstacle> {
         Need::VadEvents => unoffered(capabilities.and_then(|all| all.vad_events), "vad_events"),
         Need::Words => unoffered(capabilities.and_then(|all| all.words), "words"),
         Need::NoFlush => knowledge.has_message("flush").then_some(Obstacle::Offered("flush")),
-        Need::Sessions => knowledge.max_sessions.filter(|allowed| *allowed < SESSIONS).map(Obstacle::TooFewSessions),
+        Need::Sessions => {
+            let needed = usize::try_from(case.connections()).unwrap_or(usize::MAX).saturating_add(1);
+            let allowed = knowledge.max_sessions.filter(|allowed| *allowed < needed)?;
+            Some(Obstacle::TooFewSessions { needed, allowed })
+        }
         Need::SmallAudioBuffer => {
             let held_ms = ready.map(|ready| ready.limits.max_buffered_audio_ms);
             held_ms.filter(|held_ms| *held_ms > MAX_BUFFER_MS).map(Obstacle::BufferTooLarge)
@@ -93,7 +95,7 @@ impl Obstacle {
             | Self::Offered(_)
             | Self::Dialect
             | Self::NoMessage(_) => Verdict::NotApplicable,
-            Self::BufferTooLarge(_) | Self::TooFewSessions(_) | Self::TimerTooLong(_) => Verdict::NotTested,
+            Self::BufferTooLarge(_) | Self::TooFewSessions { .. } | Self::TimerTooLong(_) => Verdict::NotTested,
         }
     }
 
@@ -111,8 +113,8 @@ impl Obstacle {
             Self::BufferTooLarge(held_ms) => {
                 format!("max_buffered_audio_ms is {held_ms}: to fill that would take too much audio")
             }
-            Self::TooFewSessions(allowed) => {
-                format!("it takes {SESSIONS} sessions at once, and --max-sessions allows {allowed}")
+            Self::TooFewSessions { needed, allowed } => {
+                format!("it takes {needed} sessions at once, and --max-sessions allows {allowed}")
             }
             Self::TimerTooLong(timer_ms) => format!(
                 "the subject's timer of {timer_ms} ms is longer than --max-wait {} s; let it announce less for certification",
@@ -132,7 +134,7 @@ impl Obstacle {
             Self::BufferTooLarge(_) => {
                 Some(format!("let the subject announce a max_buffered_audio_ms of at most {MAX_BUFFER_MS}"))
             }
-            Self::TooFewSessions(_) => Some(format!("give --max-sessions {SESSIONS} or more")),
+            Self::TooFewSessions { needed, .. } => Some(format!("give --max-sessions {needed} or more")),
             Self::TimerTooLong(timer_ms) => Some(format!("give --max-wait {}", timer_ms.div_ceil(1_000))),
         }
     }

@@ -17,6 +17,8 @@ const HELD: Duration = Duration::from_secs(6);
 const UNTOUCHED: Duration = Duration::from_millis(300);
 /// How long at most between two keepalives: their answers show that a session is served.
 const LONGEST_PAUSE_MS: u64 = 1_000;
+/// And at least, whatever a server announces.
+const SHORTEST_PAUSE_MS: u64 = 100;
 /// So many are ended in a row without anybody being answered before the rest is waited for as anywhere else.
 const IN_VAIN: usize = 2;
 /// How long a session has for its `ready` once another one has ended.
@@ -44,13 +46,14 @@ impl Player {
             }
         }
         let all: Vec<usize> = (first..self.sessions.len()).collect();
-        self.hold(&all).await;
+        if self.hold(&all).await == Flow::Stop {
+            return Flow::Stop;
+        }
         let mut in_vain = 0;
         while in_vain < IN_VAIN && all.iter().any(|index| !self.is_answered(*index)) {
             let Some(index) = all.iter().copied().find(|index| self.serves(*index)) else { break };
             let before = self.count_answered(&all);
-            self.keep_alive(&all).await;
-            if self.end(index).await == Flow::Stop {
+            if self.keep_alive(&all).await == Flow::Stop || self.end(index).await == Flow::Stop {
                 return Flow::Stop;
             }
             in_vain = if self.more_answered(&all, before).await { 0 } else { in_vain + 1 };
@@ -100,7 +103,7 @@ impl Player {
     }
 
     /// Keeps the sessions that serve alive until all are answered or the time is up.
-    async fn hold(&mut self, all: &[usize]) {
+    async fn hold(&mut self, all: &[usize]) -> Flow {
         let end = Instant::now() + self.env.controls.scaled(HELD);
         let mut changes = self.recorder.changes();
         let mut next = Instant::now() + UNTOUCHED;
@@ -108,10 +111,13 @@ impl Player {
             changes.borrow_and_update();
             let now = Instant::now();
             if now >= end || all.iter().all(|index| self.is_answered(*index)) {
-                return;
+                return Flow::Go;
             }
             if now >= next {
-                next = now + self.keep_alive(all).await;
+                if self.keep_alive(all).await == Flow::Stop {
+                    return Flow::Stop;
+                }
+                next = now + self.pause(all);
             }
             tokio::select! {
                 biased;
@@ -121,23 +127,33 @@ impl Player {
         }
     }
 
-    /// Sends a keepalive on each session that serves, to be acknowledged where the wire has that: so it shows that it is served. Says
-    /// when the next ones are due.
-    async fn keep_alive(&mut self, all: &[usize]) -> Duration {
-        let mut interval_ms = LONGEST_PAUSE_MS;
-        let has_keepalive = self.env.knowledge().has_message("keepalive");
-        let serving: Vec<usize> = all.iter().copied().filter(|index| has_keepalive && self.serves(*index)).collect();
-        for index in serving {
+    /// Sends a keepalive on each session that serves, to be acknowledged where the wire has that: so it shows that it is served.
+    async fn keep_alive(&mut self, all: &[usize]) -> Flow {
+        if !self.env.knowledge().has_message("keepalive") {
+            return Flow::Go;
+        }
+        for index in all.iter().copied() {
+            if !self.serves(index) {
+                continue;
+            }
             self.current = index;
-            interval_ms = interval_ms.min(self.recorder.limits(self.conn()).keepalive_interval_ms / 2);
             let mut keepalive = json!({"type": "keepalive"});
             if self.has_barrier {
                 self.next_seq += 1;
                 keepalive["seq"] = json!(self.next_seq);
             }
-            let _ = self.send(vec![Outgoing::Text(stimulus::plain(&keepalive))]).await;
+            if self.send(vec![Outgoing::Text(stimulus::plain(&keepalive))]).await == Flow::Stop {
+                return Flow::Stop;
+            }
         }
-        Duration::from_millis(interval_ms.max(100))
+        Flow::Go
+    }
+
+    /// When the next keepalives are due.
+    fn pause(&self, all: &[usize]) -> Duration {
+        let serving = all.iter().copied().filter(|index| self.serves(*index));
+        let intervals_ms = serving.map(|index| self.recorder.limits(conn_number(index)).keepalive_interval_ms / 2);
+        Duration::from_millis(intervals_ms.min().unwrap_or(LONGEST_PAUSE_MS).clamp(SHORTEST_PAUSE_MS, LONGEST_PAUSE_MS))
     }
 
     fn count_answered(&self, all: &[usize]) -> usize {
