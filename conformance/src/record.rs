@@ -357,6 +357,16 @@ fn has(message: &Map<String, Value>, wanted: &Map<String, Value>) -> bool {
     })
 }
 
+/// Why an attempt came to no connection, if this event is the end of one, as a part of a sentence.
+pub(crate) fn no_connection(event: &EventKind) -> Option<String> {
+    match event {
+        EventKind::Refused { status: 101, .. } => Some("the answer to the upgrade is no handshake".to_owned()),
+        EventKind::Refused { status, .. } => Some(format!("the upgrade was refused with HTTP {status}")),
+        EventKind::ConnectFailed { error } => Some(format!("no connection: {error}")),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -114,7 +114,6 @@ pub(crate) struct Conn {
     /// The same, and that nothing had provoked it: the stream had just come to its end.
     pub(crate) failed_at_the_end: Option<Failed>,
     pub(crate) settled: bool,
-    pub(crate) server_messages: usize,
 
     pub(crate) config: cfg::Configuring,
     pub(crate) audio: aud::Sent,
@@ -162,7 +161,6 @@ impl Conn {
             failed: None,
             failed_at_the_end: None,
             settled: false,
-            server_messages: 0,
             config: cfg::Configuring::default(),
             audio: aud::Sent::default(),
             answers: answers::Answers::default(),

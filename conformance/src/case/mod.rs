@@ -102,8 +102,10 @@ pub enum Need {
     Words,
     /// The subject's wire has no `flush`.
     NoFlush,
-    /// Several sessions may be open at once.
+    /// Several sessions may be open at once. Nothing else runs meanwhile.
     Sessions,
+    /// Nothing else runs meanwhile: what the sessions of other cases leave behind would hide what is looked for.
+    Alone,
     /// The command may be sent more than the usual amount of audio: `max_buffered_audio_ms` is not beyond a minute.
     SmallAudioBuffer,
 }

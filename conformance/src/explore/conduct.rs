@@ -16,6 +16,7 @@ use super::model::draw;
 use super::play::{Probing, play};
 use super::shrink::shrink;
 use super::step::Sequence;
+use crate::record::no_connection;
 use crate::run::env::Env;
 use crate::run::{Observer, Plan, calibrate, environment};
 use crate::verdict::breaks_a_must;
@@ -341,9 +342,6 @@ fn open_question(outcome: &Outcome) -> Option<String> {
             let about = undecided.map(|(id, why)| format!(": {why} [{id}]")).unwrap_or_default();
             Some(format!("the harness gave up a wait after {after_ms} ms in which nothing moved the session{about}"))
         }
-        EventKind::Refused { status: 101, .. } => Some("the answer to the upgrade is no handshake".to_owned()),
-        EventKind::Refused { status, .. } => Some(format!("the upgrade was refused with HTTP {status}")),
-        EventKind::ConnectFailed { error } => Some(format!("no connection: {error}")),
-        _ => None,
+        kind => no_connection(kind),
     })
 }

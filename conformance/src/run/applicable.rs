@@ -74,6 +74,7 @@ fn missing(knowledge: &Knowledge, case: &Case, need: Need) -> Option<Obstacle> {
         Need::VadEvents => unoffered(capabilities.and_then(|all| all.vad_events), "vad_events"),
         Need::Words => unoffered(capabilities.and_then(|all| all.words), "words"),
         Need::NoFlush => knowledge.has_message("flush").then_some(Obstacle::Offered("flush")),
+        Need::Alone => None,
         Need::Sessions => {
             let needed = usize::try_from(case.connections()).unwrap_or(usize::MAX).saturating_add(1);
             let allowed = knowledge.max_sessions.filter(|allowed| *allowed < needed)?;

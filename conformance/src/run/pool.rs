@@ -53,8 +53,8 @@ pub(super) async fn run_all(
         while running.len() < limit + parked
             && let Some(index) = queue.pop_front()
         {
-            // It brings company of its own, and stands last in line.
-            if takes_room(cases[index]) && !running.is_empty() {
+            // It stands at the end of the line, so nothing starts beside it either.
+            if runs_alone(cases[index]) && !running.is_empty() {
                 queue.push_front(index);
                 break;
             }
@@ -169,17 +169,18 @@ async fn recovers(env: &Arc<Env>, patience: Duration) -> bool {
 }
 
 /// Cases first that show at once whether the subject is stuck, then those that take their time whatever the subject does: for
-/// timers, or as long as speech takes. The others by the seed; last the one that takes room from others.
+/// timers, or as long as speech takes. The others by the seed; then those that run alone, and last the one that takes room from others.
 fn order(cases: &[&'static Case], seed: u64) -> Vec<usize> {
     let mut indices: Vec<usize> = (0..cases.len()).collect();
     let mut state = seed ^ 0x9e37_79b9_7f4a_7c15;
-    let mut keyed: Vec<(bool, bool, bool, u64, usize)> = indices
+    let mut keyed: Vec<_> = indices
         .drain(..)
         .map(|index| {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            (takes_room(cases[index]), !is_about_waiting(cases[index]), !takes_its_time(cases[index]), state, index)
+            let case = cases[index];
+            (runs_alone(case), takes_room(case), !is_about_waiting(case), !takes_its_time(case), state, index)
         })
         .collect();
     keyed.sort_unstable();
@@ -195,6 +196,10 @@ fn is_about_waiting(case: &Case) -> bool {
 /// Whether the case opens several sessions at once, which might turn those of other cases away.
 fn takes_room(case: &Case) -> bool {
     case.needs.contains(&Need::Sessions)
+}
+
+fn runs_alone(case: &Case) -> bool {
+    takes_room(case) || case.needs.contains(&Need::Alone)
 }
 
 fn takes_its_time(case: &Case) -> bool {
@@ -215,9 +220,13 @@ mod tests {
         let mut sorted = first.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, (0..cases.len()).collect::<Vec<_>>());
-        assert!(takes_room(cases[first[first.len() - 1]]) && !takes_room(cases[first[first.len() - 2]]));
-        let aimed = cases.iter().filter(|case| is_about_waiting(case) && !takes_room(case)).count();
-        let slow = cases.iter().filter(|case| takes_its_time(case) && !is_about_waiting(case)).count();
+        let alone = cases.iter().filter(|case| runs_alone(case)).count();
+        let room = cases.iter().filter(|case| takes_room(case)).count();
+        assert!(alone > room && first[cases.len() - alone..].iter().all(|index| runs_alone(cases[*index])));
+        assert!(room > 0 && first[cases.len() - room..].iter().all(|index| takes_room(cases[*index])));
+        let beside = || cases.iter().filter(|case| !runs_alone(case));
+        let aimed = beside().filter(|case| is_about_waiting(case)).count();
+        let slow = beside().filter(|case| takes_its_time(case) && !is_about_waiting(case)).count();
         assert!(aimed > 0 && first[..aimed].iter().all(|index| is_about_waiting(cases[*index])));
         assert!(slow > 0 && first[aimed..aimed + slow].iter().all(|index| takes_its_time(cases[*index])));
     }

@@ -6,12 +6,13 @@ use lastword_spec::finding::{Culprit, FindingKind};
 use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements::{CLO_S3, CON_S3, END_S2, KA_S2, KA_S3, KA_S4, KA_S7, STA_S3};
 use lastword_spec::table::{ServerInput, State};
-use lastword_spec::trace::{EventKind, Trace};
+use lastword_spec::trace::Trace;
 
 use super::align::{Alignment, Due};
 use super::machine::{Completion, Machine};
 use super::observe::{self, CONN, Seen, Sent};
 use super::response::{Output, Response};
+use crate::record::no_connection;
 use crate::verdict::breaks_a_must;
 
 /// What came of one sequence.
@@ -214,12 +215,7 @@ fn sentinel(sent: &[Sent<'_>]) -> Option<usize> {
 
 /// Why there was no session to speak of.
 fn no_session(trace: &Trace) -> Option<String> {
-    trace.events.iter().filter(|event| event.conn == CONN).find_map(|event| match &event.kind {
-        EventKind::Refused { status: 101, .. } => Some("the answer to the upgrade is no handshake".to_owned()),
-        EventKind::Refused { status, .. } => Some(format!("the upgrade was refused with HTTP {status}")),
-        EventKind::ConnectFailed { error } => Some(format!("no connection: {error}")),
-        _ => None,
-    })
+    trace.events.iter().filter(|event| event.conn == CONN).find_map(|event| no_connection(&event.kind))
 }
 
 /// Whether the session ended by itself behind the sentinel, with all answered up to some input and nothing after it.

@@ -7,7 +7,7 @@ use lastword_spec::table::ServerInput::{
     self, Audio, BadMessage, BrokenAudio, Close, Config, EndOfStream, Flush, Keepalive, KeepaliveSeq, UnknownType,
 };
 use lastword_spec::table::Side;
-use lastword_spec::trace::{Eof, Event, Header, Open};
+use lastword_spec::trace::{Eof, Event, EventKind, Header, Open};
 use serde_json::json;
 
 use super::*;

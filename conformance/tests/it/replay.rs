@@ -130,7 +130,9 @@ fn traces_that_are_played_to_a_server_that_keeps_the_rules_find_nothing_whatever
         "good/before-config",
         "good/cancel-while-draining",
     ];
-    let (exit_code, said) = against(Setup::default(), &traces, &["--max-gap-ms", "50"]);
+    // A second of audio is still to be worked off when the sentinel comes: what follows it is read before the session ends.
+    let paced = Setup { speed: 1, ..Setup::default() };
+    let (exit_code, said) = against(paced, &traces, &["--max-gap-ms", "50"]);
     assert_eq!(exit_code, exit::PASS, "{said:#}");
     let never = |index: usize| said["against"][index]["repeats"]["never"].clone();
     assert_eq!((never(0), never(1)), (serde_json::json!(["END-S5"]), serde_json::json!(["END-S2"])));

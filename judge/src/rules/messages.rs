@@ -14,7 +14,6 @@ use crate::rules::{answers, cfg, close, end, errors, flush, keepalive, progress,
 
 /// A text message of the server.
 pub(crate) fn on_text(conn: &mut Conn, context: &Context<'_>, at: At, text: &str) {
-    conn.server_messages += 1;
     if conn.state == State::Closed {
         return;
     }
