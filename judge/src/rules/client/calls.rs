@@ -233,8 +233,15 @@ fn times(run: &Run) -> Option<Finding> {
 
 /// [ERR-C1] [ERR-C2] Errors reach the application.
 fn swallowed(run: &Run, scale: Scale) -> Option<Finding> {
-    let wire = run.last()?;
+    let last = run.last()?;
     let ended = run.ended_itself()?;
+    // What a reset cut off need not have been read.
+    let fatal = |wire: &&Wire| wire.facts.fatal.is_some() && !wire.facts.is_reset;
+    let mut before = run.wires.values().filter(|wire| wire.conn < last.conn).filter(fatal);
+    before.find_map(|wire| swallowed_on(run, wire, ended, scale)).or_else(|| swallowed_on(run, last, ended, scale))
+}
+
+fn swallowed_on(run: &Run, wire: &Wire, ended: At, scale: Scale) -> Option<Finding> {
     let told: Vec<_> =
         run.told.iter().filter(|(_, told)| matches!(told.what, ToldWhat::Error | ToldWhat::Ended)).collect();
     let names =

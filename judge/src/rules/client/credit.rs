@@ -118,6 +118,10 @@ fn by_redialling(run: &Run, lost: &Facts, next: &Wire, idle_timeout_ms: u64, sca
     let mut seen = Vec::new();
     let was_cut = lost.ready.is_some() && lost.ended.is_none() && lost.fatal.is_none() && lost.sentinel.is_none();
     let tells_it = observed(run).is_some_and(|(_, observed)| !observed.is_complete());
+    // What a reset cut off need not have been read.
+    if lost.fatal.is_some() && !lost.is_reset && tells_it {
+        seen.extend([req::ERR_C1, req::ERR_C2]);
+    }
     let Some((again, _)) = next.facts.opened.as_ref().filter(|_| was_cut && tells_it && !lost.audio.is_empty()) else {
         return seen;
     };

@@ -1,6 +1,7 @@
 //! What a client owes, to the millisecond: at its bound with the grace nothing is late yet, a millisecond later it is.
 
-use lastword_judge::{Monitor, Options};
+use lastword_judge::{Judgement, Monitor, Options};
+use lastword_spec::requirements::{ERR_C1, ERR_C2};
 
 use super::super::scene::{FLUSH, KEEPALIVE, ended, heard};
 use super::*;
@@ -264,6 +265,33 @@ fn who_dials_again_and_tells_the_gap_shows_what_it_made_of_the_loss() {
     assert_eq!(shows(&deaf, 30_002, "incomplete"), ["KA-C4"]);
     assert_eq!(shows(&deaf, 69_102, "incomplete"), ["KA-C4"]);
     assert_eq!(shows(&deaf, 69_103, "incomplete"), [""; 0]);
+}
+
+#[test]
+fn a_fatal_error_reaches_the_application_also_of_who_dials_again_behind_it() {
+    let (config, ready) = (format!("@1 {CONFIG}"), format!("@1 {READY}"));
+    let (end, last) = (format!("@1 {END}"), format!("@1 {}", ended(0, 0, 0)));
+    let judged = |end_of_first: &str, told: &str, outcome: &str| {
+        let outcome = format!("@1 told ended {outcome}");
+        let fatal = fatal("internal");
+        let lost = [(10, "audio 3200"), (20, &fatal), (30, told), (40, end_of_first)];
+        let second: [(u64, &str); 6] =
+            [(500, "@1 open"), (501, &config), (502, &ready), (600, &end), (700, &last), (710, &outcome)];
+        verdict(&driven(&joined(&[&lost, &second])))
+    };
+    let broke = |judgement: &Judgement| -> Vec<String> {
+        judgement.findings.iter().map(|finding| finding.requirement.to_string()).collect()
+    };
+    let shows = |judgement: &Judgement| judgement.exercised.contains(&ERR_C1) && judgement.exercised.contains(&ERR_C2);
+    let told = judged("closed 1011", "told error internal", "incomplete");
+    assert_eq!((broke(&told), shows(&told)), (vec![], true));
+    let other = judged("closed 1011", "told error overloaded", "incomplete");
+    assert_eq!(broke(&other), ["ERR-C1"]);
+    // It took what it sent again to be nothing lost: then it says nothing of the error either.
+    assert!(!shows(&judged("closed 1011", "told error internal", "complete")));
+    // The reset may have cut the error off.
+    let reset = judged("dropped", "told error overloaded", "incomplete");
+    assert_eq!((broke(&reset), shows(&reset)), (vec![], false));
 }
 
 #[test]
