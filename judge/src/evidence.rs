@@ -92,7 +92,13 @@ pub(crate) fn suspicion(conn: &Conn, probes: &[&Conn], controls: &[Control]) -> 
         probes: rows,
         conclusion: Conclusion::Open(String::new()),
     };
-    suspicion.conclusion = conclusion(conn, given_up, &debt, &suspicion, controls);
+    let unsteady_us = match debt.state {
+        // What is owed is `ready` itself.
+        State::Configuring => 0,
+        _ => release::unsteady_us(probes),
+    };
+    let probed = release::conclude(&suspicion.probes, &debt, &conn.limits, conn.scale, unsteady_us);
+    suspicion.conclusion = conclusion(conn, given_up, &debt, &suspicion, probed, controls);
     if let Conclusion::Masked { .. } = suspicion.conclusion
         && suspicion.what == "session_ended"
     {
@@ -134,9 +140,10 @@ fn conclusion(
     given_up: Option<&GivenUp>,
     debt: &Obligation,
     suspicion: &Suspicion,
+    probed: Option<Conclusion>,
     controls: &[Control],
 ) -> Conclusion {
-    let probed = match release::conclude(&suspicion.probes, debt, &conn.limits, conn.scale) {
+    let probed = match probed {
         // One stall of the machine shows in all probes that are held side by side: only where no plain session ever goes through is
         // the silence the server's own. Elsewhere the control sessions say whether it could have spoken.
         Some(Conclusion::Slow { middle_us, too_silent }) => {

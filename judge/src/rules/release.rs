@@ -267,8 +267,24 @@ pub(crate) fn frames(probes: &[&Conn], what: &str, stimuli: &[Stimulus]) -> Vec<
     shown.flatten().collect()
 }
 
-/// What the probes alone say; `None` where they leave the matter to other evidence.
-pub(crate) fn conclude(rows: &[ProbeRow], debt: &Obligation, limits: &Limits, scale: Scale) -> Option<Conclusion> {
+/// How far the times are apart that sessions of the probes took to become ready: so far a line, or a busy server, moves whatever it
+/// brings. A server that loads its model takes as long in each.
+pub(crate) fn unsteady_us(probes: &[&Conn]) -> u64 {
+    let mut took_us: Vec<u64> = probes
+        .iter()
+        .filter_map(|conn| Some(conn.ready.as_ref()?.0.t_us.saturating_sub(conn.config.at?.t_us)))
+        .collect();
+    if took_us.is_empty() { 0 } else { spread(&mut took_us).1 }
+}
+
+/// What the probes alone say; `None` where they leave the matter to other evidence. What comes is by so much unsteady.
+pub(crate) fn conclude(
+    rows: &[ProbeRow],
+    debt: &Obligation,
+    limits: &Limits,
+    scale: Scale,
+    unsteady_us: u64,
+) -> Option<Conclusion> {
     let control = rows.iter().find(|row| row.stimulus == Stimulus::Nothing)?;
     let others = || rows.iter().filter(|row| row.stimulus != Stimulus::Nothing);
     let full = |row: &ProbeRow| row.tried() >= ROUNDS && row.released() == row.tried();
@@ -301,8 +317,7 @@ pub(crate) fn conclude(rows: &[ProbeRow], debt: &Obligation, limits: &Limits, sc
             since.push(at_us.saturating_sub(*total_us));
         }
     }
-    totals.sort_unstable();
-    let middle_us = totals[totals.len() / 2];
+    let (middle_us, steady) = as_a_timer(&mut totals, &mut since, scale);
     let (gap_us, constant) = as_a_timer(&mut gaps, &mut since, scale);
     let (still_us, stands) = as_a_timer(&mut stills, &mut since, scale);
     // For almost the whole of the time nothing comes, or nothing moves.
@@ -315,9 +330,10 @@ pub(crate) fn conclude(rows: &[ProbeRow], debt: &Obligation, limits: &Limits, sc
             others().filter(|row| full(row) && longest_us(row) < totals[0] / 5 * 4).map(|row| row.stimulus).collect();
         let silent = constant && long(gap_us);
         let followed = |us: u64| followed(us, debt, limits);
-        let limit = if silent { followed(gap_us).or_else(|| followed(middle_us)) } else { followed(still_us) };
+        let whole = || steady.then(|| followed(middle_us)).flatten();
+        let limit = if silent { followed(gap_us).or_else(whole) } else { followed(still_us) };
         // Whoever works says so within the interval; who is silent for longer, and for just as long as a timer, waits for it.
-        let too_silent = silent && gap_us > scale.us(limits.progress_interval_ms) / 4 * 5;
+        let too_silent = silent && gap_us > scale.us(limits.progress_interval_ms) / 4 * 5 + unsteady_us;
         if !forward.is_empty() || (too_silent && limit.is_some()) {
             let timer_us = if silent { gap_us } else { still_us };
             return Some(Conclusion::Masked { timer_us, limit, forward });

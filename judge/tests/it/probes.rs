@@ -9,6 +9,8 @@ use super::scene::{CONFIG, END, READY, ended, scene};
 /// What one connection does after the sentinel, in milliseconds after it.
 #[derive(Clone, Copy, Default)]
 struct Course {
+    /// How long `ready` takes; the other times count from it.
+    ready_ms: u64,
     stimulus_ms: u64,
     /// What progress is told: when, and how much is processed.
     progress: &'static [(u64, u64)],
@@ -89,12 +91,14 @@ impl Bench {
             let index = events.iter().position(|event| event.t_us > stimulus.t_us).unwrap_or(events.len());
             events.insert(index, stimulus);
         }
-        for event in &mut events {
+        let ready = events.iter().position(|event| matches!(event.kind, EventKind::Text { from: Side::Server, .. }));
+        for (index, event) in events.iter_mut().enumerate() {
+            let after_ms = if Some(index) < ready { 0 } else { course.ready_ms };
             event.conn = conn;
-            event.t_us += self.next_ms * 1_000;
+            event.t_us += (self.next_ms + after_ms) * 1_000;
         }
         self.trace.events.append(&mut events);
-        self.next_ms += course.watched_ms + 20;
+        self.next_ms += course.ready_ms + course.watched_ms + 20;
     }
 
     fn finds(self) -> Vec<String> {
@@ -243,6 +247,31 @@ fn a_long_silence_that_is_as_long_as_an_announced_limit_follows_it() {
     assert_eq!(alone(10_327), "slow");
     assert_eq!(alone(9_687), r#"masked Some("keepalive_interval_ms") []"#);
     assert_eq!(alone(9_686), "slow");
+}
+
+#[test]
+fn what_is_as_long_as_a_limit_only_in_the_middle_of_five_follows_none() {
+    // Twelve seconds of silence each, behind work that takes its time.
+    let says = |progress: [&'static [(u64, u64)]; 5]| {
+        let courses = progress.map(|progress| Course { progress, ..ends(progress[0].0 + 12_000) });
+        Bench::of(courses[2]).probes(Stimulus::Nothing, &courses).says()
+    };
+    let steady: [&[(u64, u64)]; 5] = [&[(2_300, 9)], &[(3_000, 9)], &[(3_000, 9)], &[(3_000, 9)], &[(3_700, 9)]];
+    let other: [&[(u64, u64)]; 5] = [&[(2_100, 9)], &[(3_000, 9)], &[(3_000, 9)], &[(3_000, 9)], &[(3_700, 9)]];
+    assert_eq!(says(steady), r#"masked Some("drain_ms") []"#);
+    assert_eq!(says(other), "slow");
+}
+
+#[test]
+fn a_silence_no_longer_than_the_line_is_unsteady_is_no_timer() {
+    let says = |ready_ms: [u64; 5]| {
+        let courses = ready_ms.map(|ready_ms| Course { ready_ms, ..ends(10_000) });
+        Bench::of(ends(10_000)).probes(Stimulus::Nothing, &courses).says()
+    };
+    let masked = r#"masked Some("keepalive_interval_ms") []"#;
+    assert_eq!(says([0, 100, 200, 300, 7_499]), masked);
+    assert_eq!(says([0, 100, 200, 300, 7_500]), "slow");
+    assert_eq!(says([9_000; 5]), masked, "a model that is loaded each time");
 }
 
 #[test]
