@@ -28,7 +28,7 @@ pub(crate) struct Noted {
 pub(crate) fn observe(conn: &mut Conn, at: At, kind: &EventKind) {
     let noted = &mut conn.noted;
     match kind {
-        EventKind::Transport { unacknowledged_bytes, unread_bytes, retransmits } => {
+        EventKind::Transport { unacknowledged_bytes, unread_bytes, retransmits, .. } => {
             noted.transport = Some(Transport {
                 unacknowledged_bytes: *unacknowledged_bytes,
                 unread_bytes: *unread_bytes,

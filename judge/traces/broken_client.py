@@ -20,8 +20,8 @@ class Run(Trace):
         super().__init__(note, expect, subject="client")
         self.calls = 0
 
-    def program(self):
-        return self.event(started={"driven": False})
+    def program(self, **given):
+        return self.event(started={"driven": False, **given})
 
     def driven(self):
         return self.event(started={"driven": True}).call("start")
@@ -66,6 +66,14 @@ class Run(Trace):
         """The end of a driven session, with nothing left of it."""
         return self.told("ended", outcome=outcome, **more).close().close(by="server").told("left", count=0).exits()
 
+    def lost(self, *connections):
+        """Connections that live for 1.5 s, longer than the idle timeout, and are reset; 0.3 s lie between them."""
+        for conn in connections:
+            self.wait(300).on(conn).open().config().wait(5)
+            self.server(ready(limits={**LIMITS, "idle_timeout_ms": 1000, "keepalive_interval_ms": 300}))
+            self.speech(1500).eof("server", "reset")
+        return self
+
     def waits(self, ms, alive=True):
         """So long nothing happens but keepalives."""
         for _ in range(int(ms) // 900):
@@ -73,6 +81,11 @@ class Run(Trace):
             if alive:
                 self.keepalive()
         return self.wait(ms % 900)
+
+    def flow(self, waiting=0, unread=0, unsent=0):
+        """What is on its way: of the client's to the harness, at the client, and in the harness."""
+        on_its_way = {"unacknowledged_bytes": 0, "unread_bytes": unread, "unsent_bytes": unsent, "waiting_bytes": waiting}
+        return self.event(transport=on_its_way)
 
     def given_up(self, after_ms):
         return self.event(gave_up={"after_ms": after_ms})
@@ -144,6 +157,28 @@ def _(t):
 def _(t):
     t.program().open().config().wait(5000).server(ready(limits=LIMITS)).audio(times=20, pace_ms=1).input(5000, "file")
     heater(t.end_of_stream()).ended().leaves()
+
+
+@trace("BP-C2--reads-nothing-while-it-writes", "One loop reads and writes. While its send is blocked it reads nothing, until the server reads.")
+def _(t):
+    t.program().connected().speech(4000)
+    for _ in range(2):
+        t.event(reads=False).flow(waiting=12_000).wait(700).flow(waiting=30_000).wait(1500).flow(waiting=30_000)
+        t.partial(0, 1, "turn on the", 200, 1000)
+        for _ in range(2):
+            t.flow(waiting=30_000, unread=131_072, unsent=125_184).wait(2500)
+        t.event(reads=True).wait(15).flow(waiting=14_000, unread=90_112, unsent=120_064).speech(1000).flow()
+    t.speech(2000).final(0, "turn on the garage heater", 200, 1800)
+    t.input(8000, "file").end_of_stream().ended(8000, 1).leaves()
+
+
+@trace("BP-C2--lock-step", "The client sends half a second of audio and waits for a result before it sends more.")
+def _(t):
+    t.program().connected()
+    for revision in range(1, 5):
+        t.speech(500).waits(2500).partial(0, revision, "turn on the", 200, 500 * revision)
+    t.speech(500).final(0, "turn on the garage heater", 200, 1800)
+    t.input(2500, "file").end_of_stream().ended(2500, 1).leaves()
 
 
 # Results
@@ -349,6 +384,16 @@ def _(t):
 def _(t):
     heater(t.program().connected().speech()).eof("server", "reset").wait(500)
     heater(t.on(1).connected().speech()).input(4000, "file").end_of_stream().ended().leaves(exit=0)
+
+
+@trace("REC-C5--three-attempts-for-ever", "The client dials again three times, however long each connection lived.")
+def _(t):
+    t.program(audio_ms=240_000).lost(0, 1, 2, 3).exits(1)
+
+
+@trace("REC-C5--time-for-the-whole-session", "The client dials again for 5 s from its start, however long each connection lived.")
+def _(t):
+    t.driven().lost(0, 1, 2).told("ended", outcome="incomplete").told("left", count=0).exits()
 
 
 # Security

@@ -51,9 +51,14 @@ fn kind() -> impl Strategy<Value = EventKind> {
         side().prop_map(|from| EventKind::Pong { from }),
         (outcome(), 0..=MAX_INTEGER).prop_map(|(outcome, took_ms)| EventKind::Control { outcome, took_ms }),
         prop::sample::select(Stimulus::ALL).prop_map(EventKind::Stimulus),
-        (option::of(0..9_u64), option::of(0..9_u64), option::of(0..9_u64)).prop_map(|(sent, unread, retransmits)| {
-            EventKind::Transport { unacknowledged_bytes: sent, unread_bytes: unread, retransmits }
-        }),
+        [option::of(0..9_u64), option::of(0..9_u64), option::of(0..9_u64), option::of(0..9_u64), option::of(0..9_u64)]
+            .prop_map(|[sent, unread, unsent, waiting, retransmits]| EventKind::Transport {
+                unacknowledged_bytes: sent,
+                unread_bytes: unread,
+                unsent_bytes: unsent,
+                waiting_bytes: waiting,
+                retransmits
+            }),
         (0..=MAX_INTEGER, 0..=MAX_INTEGER, any::<bool>()).prop_map(|(busy_ms, over_ms, alone)| EventKind::Cpu {
             busy_ms,
             over_ms,
@@ -61,7 +66,8 @@ fn kind() -> impl Strategy<Value = EventKind> {
         }),
         (0..=MAX_INTEGER, option::of(any::<bool>()))
             .prop_map(|(after_ms, quiescent)| EventKind::GaveUp { after_ms, quiescent }),
-        any::<bool>().prop_map(|driven| EventKind::Started(Started { driven })),
+        (any::<bool>(), option::of(0..=MAX_INTEGER))
+            .prop_map(|(driven, audio_ms)| EventKind::Started(Started { driven, audio_ms })),
         any::<bool>().prop_map(|reads| EventKind::Reads { reads }),
         client_app(),
         text().prop_map(EventKind::Note),

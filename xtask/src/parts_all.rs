@@ -141,7 +141,7 @@ fn fastapi_client(context: &Context<'_>) -> Plan {
     let driver = [python.clone().into_os_string(), folder.join("driver.py").into_os_string()];
     let judged = ["--dialect", "whisper-fastapi", "--cases", CLIENT_CASES, "--not-applicable", "9", "--jobs", "12"];
     // The wire announces no interval, and the usual one is longer than any case drains; this client does not dial again.
-    let open = ["client/end/final-3-s-late", "client/keepalive/none-after-the-end", "client/closing/reset-and-again"];
+    let open = ["client/end/final-3-s-late", "client/keepalive/none-after-the-end", REDIALS[0], REDIALS[1]];
     let open = open.iter().flat_map(|case| ["--open", *case]);
     let broken = FASTAPI_BROKEN.iter().flat_map(|copy| ["--broken", *copy]);
     let options: Vec<&str> = judged.into_iter().chain(open).chain(broken).collect();
@@ -217,7 +217,8 @@ fn livekit(context: &Context<'_>) -> Plan {
         certify_client(context, &interpreter, &options, driver)
     };
     // Without dialling again, what a loss means for the application shows at once.
-    let whole = certified("0", &["--cases", CLIENT_CASES, "--open", "client/closing/reset-and-again"], &LIVEKIT_BROKEN);
+    let whole = ["--cases", CLIENT_CASES, "--open", REDIALS[0], "--open", REDIALS[1]];
+    let whole = certified("0", &whole, &LIVEKIT_BROKEN);
     let redialling = certified("3", &["--cases", CLIENT_CASES], &LIVEKIT_BROKEN_REDIALLING);
     Plan::Run(vec![
         own_step(context, &["tools", "--livekit"]).bringing("livekit-agents from PyPI"),
@@ -240,8 +241,8 @@ fn clients(context: &Context<'_>) -> Plan {
     };
     let python = bring::python_clients_path(context.workspace);
     let driver = |program: &Path, client: PathBuf| [program.into(), client.into(), "--driver".into()];
-    // They do not dial again, so whether they tell a gap never arises.
-    let once = ["--cases", CLIENT_CASES, "--jobs", "16", "--open", "client/closing/reset-and-again"];
+    // They do not dial again, so whether they tell a gap never arises, nor when they give up.
+    let once = ["--cases", CLIENT_CASES, "--jobs", "16", "--open", REDIALS[0], "--open", REDIALS[1]];
     let ten_times: Vec<&str> = once.into_iter().chain(["--runs", "10"]).collect();
     // Not `stalls`: behind a line that stands still for longer than the announced limits some runs end undecided.
     let lines = ["plain", "jitter", "bytes", "coalesced", "busy"];
@@ -393,13 +394,16 @@ const LIVEKIT_BROKEN: [&str; 13] = [
     "SendsBeforeReady:client/start/slow-ready:CFG-C2",
 ];
 /// The same where the plugin dials again.
-const LIVEKIT_BROKEN_REDIALLING: [&str; 3] = [
+const LIVEKIT_BROKEN_REDIALLING: [&str; 4] = [
     "RedialsAfterTheEnd:client/end/reset-at-the-sentinel:REC-C3",
     "ForgetsTheGap:client/closing/reset-and-again:REC-C4",
     "StartsTimesOver:client/closing/reset-and-again:TIM-C1",
+    "CountsAsTheFramework:client/reconnect/budget-restored:REC-C5",
 ];
 /// How many cases about clients there are.
-const CLIENT_CASES: &str = "50";
+const CLIENT_CASES: &str = "51";
+/// The cases that say nothing of a client that never dials again.
+const REDIALS: [&str; 2] = ["client/closing/reset-and-again", "client/reconnect/budget-restored"];
 const PYTHON_CLIENT: &str = "conformance/tests/subjects/client_python/client.py";
 /// The client of whisper-fastapi as it was: it never says the end, and a flush and a close say it twice.
 const FASTAPI_BROKEN: [&str; 2] =

@@ -177,7 +177,6 @@ mod tests {
         assert!(bare.is_empty(), "no breaking trace for {bare:?}");
     }
 
-    /// The judge's own tests hold which have none, and why.
     #[test]
     fn a_must_of_a_client_shows_a_run_that_breaks_it() {
         let bare: Vec<&str> = requirements::ALL
@@ -186,7 +185,7 @@ mod tests {
             .filter(|one| !list::cases_of(one).is_empty() && breaking_trace(one.id).is_none())
             .map(|one| one.id.as_str())
             .collect();
-        assert_eq!(bare, ["BP-C2"], "no breaking trace");
+        assert!(bare.is_empty(), "no breaking trace for {bare:?}");
         let flush = text("FLU-C1").expect("a requirement");
         assert!(flush.contains("a session that breaks it:") && flush.contains("call 3: flush"), "{flush}");
     }

@@ -126,9 +126,10 @@ async fn one_run(
         ("case", case.id.clone()),
     ]);
     let driven = env.launch.stdin == Stdin::Driver;
-    shared.recorder.note(shared.numbers.latest(), EventKind::Started(Started { driven }));
-    let mut running = env.launch.start(&places, dial)?;
     let input = env.input(script.audio_ms);
+    let given_ms = input.filter(|_| !driven).map(|(audio_ms, _)| audio_ms);
+    shared.recorder.note(shared.numbers.latest(), EventKind::Started(Started { driven, audio_ms: given_ms }));
+    let mut running = env.launch.start(&places, dial)?;
     let (stdin, stdout) = (running.stdin.take(), running.stdout.take());
     let late = if script.patient { LATE_BY_FAR } else { LATE };
     let mut run = Run {
@@ -304,14 +305,21 @@ async fn ask(env: &Env, script: &Script, url: &str, pcm: &[u8], mut driver: Driv
             Ask::Start => {
                 driver.call(&Calling::Start { url, token: env.token.as_deref() }, conn, recorder).await;
             }
-            Ask::Push(ms) => {
+            Ask::Push(ms) | Ask::Speak(ms) => {
+                let at_pace = matches!(one, Ask::Speak(_));
                 let length = usize::try_from(*ms).unwrap_or(usize::MAX).saturating_mul(32);
                 let upto = at.saturating_add(length).min(pcm.len());
                 for chunk in pcm[at..upto].chunks(PUSH_MS * 32) {
+                    if at_pace && said.borrow().is_ended() {
+                        break;
+                    }
                     let number = driver.call(&Calling::Push(chunk), shared.numbers.latest(), recorder).await;
                     // One push after the other: a client may make its application wait.
                     let _ = said.wait_for(|said| said.returned.contains(&number) || said.is_ended()).await;
                     pushed_ms += chunk.len() as u64 / 32;
+                    if at_pace {
+                        sleep(Duration::from_millis(PUSH_MS as u64)).await;
+                    }
                 }
                 at = upto;
             }

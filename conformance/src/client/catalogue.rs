@@ -14,7 +14,7 @@ macro_rules! embedded {
 
 /// The case files, in the order in which a report shows their areas.
 const FILES: &[(&str, &str)] = embedded! {
-    "start.toml" "audio.toml" "end.toml" "results.toml" "errors.toml" "keepalive.toml" "closing.toml" "calls.toml" "security.toml"
+    "start.toml" "audio.toml" "end.toml" "results.toml" "errors.toml" "keepalive.toml" "closing.toml" "reconnect.toml" "calls.toml" "security.toml"
 };
 
 /// The case files of this version: names and texts.

@@ -4,15 +4,16 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use lastword_dialects::{Dialect, Upgrade};
 use lastword_spec::PROTOCOL;
 use lastword_spec::trace::{EventKind, Open, Shown};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -21,10 +22,12 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
+use super::gauge::{Gauge, Queues};
 use super::reception::{Asked, Caller, Reception};
 use super::script::{self, Play};
 use super::serve::{Heard, serve};
 use super::tongue::Tongue;
+use crate::memory::Pipe;
 use crate::record::Recorder;
 
 /// A listening scripted server. Dropping it ends every connection.
@@ -95,10 +98,11 @@ impl Host {
         play: Play,
         shared: Shared,
         is_in_memory: bool,
-    ) -> io::Result<(Self, mpsc::UnboundedSender<DuplexStream>)> {
+    ) -> io::Result<(Self, mpsc::UnboundedSender<Pipe>)> {
+        let is_narrow = play.jams_at_ms().is_some();
         let numbers = Arc::clone(&shared.numbers);
         let mut tasks = JoinSet::new();
-        let (dial, mut dialled) = mpsc::unbounded_channel();
+        let (dial, mut dialled) = mpsc::unbounded_channel::<Pipe>();
         let open_door = |address| {
             let reception = Reception::new(&shared, address);
             Door { seats: Seats { next: Arc::new(Mutex::new(play)), shared }, reception, connections: JoinSet::new() }
@@ -114,7 +118,7 @@ impl Host {
             });
             address
         } else {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+            let listener = listen(is_narrow).await?;
             let address = listener.local_addr()?;
             let mut door = open_door(address);
             tasks.spawn(async move {
@@ -134,6 +138,33 @@ impl Host {
         self.numbers.open()
     }
 }
+
+/// A socket that listens on a port of its own. A narrow one lets a client write about a second of speech, and no megabytes, to a
+/// server that does not read: what its kernel holds for it follows from the window and the segments that the server offers.
+async fn listen(narrow: bool) -> io::Result<TcpListener> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    if !narrow {
+        return TcpListener::bind(address).await;
+    }
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    // Where one of them is not to be had, the client fills more, or does not fill it, which is seen.
+    let _ = socket.set_recv_buffer_size(NARROW_RECEIVED_BYTES);
+    let _ = socket.set_send_buffer_size(NARROW_SENT_BYTES);
+    #[cfg(unix)]
+    let _ = socket.set_tcp_mss(NARROW_SEGMENT_BYTES);
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// What a narrow socket holds of what its client sent and of what it has to send, and the longest segment of both. A window of less
+/// than two segments would be slow.
+const NARROW_RECEIVED_BYTES: usize = 2 << 10;
+const NARROW_SENT_BYTES: usize = 4 << 10;
+#[cfg(unix)]
+const NARROW_SEGMENT_BYTES: u32 = 536;
+const BACKLOG: i32 = 128;
 
 /// Where the connections of one run come in.
 struct Door {
@@ -177,8 +208,10 @@ impl Seats {
     fn take(&self) -> (u32, Play) {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let play = next.clone();
-        if !play.always {
-            *next = play.again.as_deref().cloned().unwrap_or_default();
+        match play.times {
+            _ if play.always => {}
+            0 | 1 => *next = play.again.as_deref().cloned().unwrap_or_default(),
+            more => next.times = more - 1,
         }
         (self.shared.numbers.take(), play)
     }
@@ -193,17 +226,31 @@ impl Seats {
 pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Makes it end by a reset when it is dropped, where it can.
     fn reset(&self);
+
+    /// Where it can be seen how much of it is on its way.
+    fn queues(&self) -> Queues;
 }
 
 impl Transport for TcpStream {
     fn reset(&self) {
         let _ = self.set_zero_linger();
     }
+
+    fn queues(&self) -> Queues {
+        match (self.local_addr(), self.peer_addr()) {
+            (Ok(ours), Ok(theirs)) => Queues::Tcp { ours, theirs },
+            _ => Queues::Unknown,
+        }
+    }
 }
 
-impl Transport for DuplexStream {
+impl Transport for Pipe {
     /// A pipe in memory ends in one way only.
     fn reset(&self) {}
+
+    fn queues(&self) -> Queues {
+        Queues::Memory(self.levels())
+    }
 }
 
 #[expect(clippy::result_large_err, reason = "the WebSocket library asks for this type of error")]
@@ -231,8 +278,8 @@ async fn connection<S: Transport>(
         }
         script::Upgrade::Refuse(status) => return refuse(conn, stream, status, recorder).await,
     }
-    let reset = Arc::new(AtomicBool::new(false));
-    let line = Line { stream, reset: Arc::clone(&reset) };
+    let gauge = Arc::new(Gauge::new(stream.queues()));
+    let line = Line { stream, gauge: Arc::clone(&gauge) };
     let opening = Mutex::new(None);
     let mut tongue = shared.dialect.map(|dialect| match &asked_before {
         Some(asked) => Tongue::after(dialect, asked.side.clone()),
@@ -269,7 +316,7 @@ async fn connection<S: Transport>(
                 let said = tongue.opened(conn, recorder);
                 (tongue, said)
             });
-            serve(conn, socket, play, recorder, &reset, &shared.heard, spoken).await;
+            serve(conn, socket, play, recorder, &gauge, &shared.heard, spoken).await;
         }
         Err(error) => recorder.note(conn, EventKind::ConnectFailed { error: format!("no upgrade: {error}") }),
     }
@@ -355,12 +402,12 @@ async fn refuse(conn: u32, mut stream: impl Transport, status: u16, recorder: &R
 /// A connection that ends by a reset if it was asked to.
 struct Line<S: Transport> {
     stream: S,
-    reset: Arc<AtomicBool>,
+    gauge: Arc<Gauge>,
 }
 
 impl<S: Transport> Drop for Line<S> {
     fn drop(&mut self) {
-        if self.reset.load(Ordering::Acquire) {
+        if self.gauge.reset.load(Ordering::Acquire) {
             self.stream.reset();
         }
     }
@@ -374,7 +421,9 @@ impl<S: Transport> AsyncRead for Line<S> {
 
 impl<S: Transport> AsyncWrite for Line<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+        self.gauge.wrote(written);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

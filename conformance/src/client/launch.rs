@@ -13,6 +13,7 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::memory::Pipe;
 use crate::subject::Group;
 
 /// What a client is started with.
@@ -44,7 +45,7 @@ pub struct Surroundings {
     /// The file of its audio.
     pub audio: PathBuf,
     /// Where it hands over the far ends of the connections that it opens; nobody listens any more where that fails.
-    pub dial: mpsc::UnboundedSender<DuplexStream>,
+    pub dial: mpsc::UnboundedSender<Pipe>,
     /// Its standard input, of a driver.
     pub stdin: DuplexStream,
     /// Its standard output, of a driver.
@@ -115,11 +116,7 @@ impl Launch {
     }
 
     /// Starts the client; in memory it dials by `dial`.
-    pub(super) fn start(
-        &self,
-        places: &Places,
-        dial: mpsc::UnboundedSender<DuplexStream>,
-    ) -> Result<Running, LaunchError> {
+    pub(super) fn start(&self, places: &Places, dial: mpsc::UnboundedSender<Pipe>) -> Result<Running, LaunchError> {
         match &self.program {
             Program::Command(command) => self.start_process(command, places),
             Program::InMemory(client) => {

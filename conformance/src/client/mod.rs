@@ -5,8 +5,11 @@ mod attempt;
 mod catalogue;
 mod confirm;
 mod driver;
+mod form;
+mod gauge;
 mod host;
 mod launch;
+mod reader;
 mod reception;
 mod run;
 mod script;
@@ -19,7 +22,7 @@ pub(crate) use catalogue::sources as case_sources;
 pub(crate) use confirm::settle_all;
 pub use launch::{EndsAs, Launch, LaunchError, Program, Stdin, Surroundings};
 pub use run::{ClientPlan, run};
-pub use script::{Act, Form, Play, Script, Upgrade};
+pub use script::{Act, Form, Jam, Play, Script, Upgrade};
 
 /// The credential that a driver is told where no other was given: it must stand in no URL and in no text.
 pub const MADE_UP_TOKEN: &str = "made-up-credential-1b0c";

@@ -19,6 +19,7 @@ use lastword_spec::trace::EventKind;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio_tungstenite::tungstenite::http::{Request, Response};
 
+use super::gauge::Queues;
 use super::host::{Shared, Transport};
 
 /// Where the requests of one run of a client come in. Clones share what was asked.
@@ -183,6 +184,10 @@ pub(super) struct Rewound<S> {
 impl<S: Transport> Transport for Rewound<S> {
     fn reset(&self) {
         self.stream.reset();
+    }
+
+    fn queues(&self) -> Queues {
+        self.stream.queues()
     }
 }
 

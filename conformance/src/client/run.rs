@@ -91,7 +91,9 @@ impl Env {
     /// The file cannot be written.
     pub(super) fn audio(&self, audio_ms: u64) -> Result<Audio, LaunchError> {
         let length = usize::try_from(audio_ms * 32).unwrap_or(0);
-        let pcm: Vec<u8> = self.speech.clip("long").pcm.iter().copied().cycle().take(length).collect();
+        let clip = &self.speech.clip("long").pcm;
+        let mut pcm = clip.repeat(length.div_ceil(clip.len().max(1)));
+        pcm.truncate(length);
         let path = self.folder.path().join(format!("speech-{audio_ms}-ms.wav"));
         let wav = wav(&pcm);
         let cannot = |error| LaunchError::new(&format!("the audio of {audio_ms} ms in {}", path.display()), &error);
@@ -123,10 +125,14 @@ fn wav(pcm: &[u8]) -> Vec<u8> {
         hound::WavSpec { channels: 1, sample_rate: rate, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
     let mut bytes = Cursor::new(Vec::new());
     if let Ok(mut writer) = hound::WavWriter::new(&mut bytes, spec) {
+        let samples = u32::try_from(pcm.len() / 2).unwrap_or(u32::MAX);
+        // Many at once: minutes of audio are written sample by sample for a second and longer.
+        let mut many = writer.get_i16_writer(samples);
         for pair in pcm.chunks_exact(2) {
-            // Written to memory: nothing can fail.
-            let _ = writer.write_sample(i16::from_le_bytes([pair[0], pair[1]]));
+            many.write_sample(i16::from_le_bytes([pair[0], pair[1]]));
         }
+        // Written to memory: nothing can fail.
+        let _ = many.flush();
         let _ = writer.finalize();
     }
     bytes.into_inner()
@@ -336,4 +342,18 @@ async fn second_look(env: &Arc<Env>, mut results: Vec<CaseResult>, observer: &dy
 
 fn keys(result: &CaseResult) -> BTreeSet<(RequirementId, FindingKind)> {
     result.findings().map(|finding| (finding.requirement, finding.kind)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_audio_of_a_client_is_a_wav_file_that_others_can_read() {
+        let pcm: Vec<u8> = (0..=255).cycle().take(6_400).collect();
+        let mut reader = hound::WavReader::new(Cursor::new(wav(&pcm))).expect("a WAV file");
+        assert_eq!((reader.spec().sample_rate, reader.spec().channels, reader.spec().bits_per_sample), (16_000, 1, 16));
+        let samples: Vec<u8> = reader.samples::<i16>().flat_map(|one| one.expect("a sample").to_le_bytes()).collect();
+        assert_eq!(samples, pcm);
+    }
 }

@@ -34,7 +34,7 @@ impl Script {
         let calls = self.calls.iter().filter_map(|call| match call {
             Ask::Flush => Some(Lack::Flush),
             Ask::Close => Some(Lack::Close),
-            Ask::Start | Ask::Push(_) | Ask::End | Ask::Await(_) | Ask::Wait(_) => None,
+            Ask::Start | Ask::Push(_) | Ask::Speak(_) | Ask::End | Ask::Await(_) | Ask::Wait(_) => None,
         });
         calls.into_iter().find(|call| lacks.contains(call)).map(|lack| lack.call().as_str())
     }
@@ -44,16 +44,18 @@ impl Script {
     pub(crate) fn messages(&self) -> BTreeSet<&'static str> {
         let calls = self.calls.iter().filter_map(|call| match call {
             Ask::Await(ToldWhat::Flushed | ToldWhat::FlushFailed) => Some("flushed"),
-            Ask::Start | Ask::Push(_) | Ask::Flush | Ask::End | Ask::Close | Ask::Await(_) | Ask::Wait(_) => None,
+            Ask::Await(_) | Ask::Start | Ask::Push(_) | Ask::Speak(_) | Ask::Flush | Ask::End | Ask::Close => None,
+            Ask::Wait(_) => None,
         });
-        let acts = self
-            .plays
-            .iter()
-            .flat_map(|play| play.config.iter().chain(&play.end).chain(play.when.iter().flat_map(|when| &when.acts)));
+        let acts = self.plays.iter().flat_map(|play| {
+            let points = play.when.iter().map(|when| &when.acts).chain(play.after.iter().map(|after| &after.acts));
+            play.config.iter().chain(&play.end).chain(points.flatten())
+        });
         let acts = acts.filter_map(|act| match act {
             Act::Partial => Some("partial"),
             Act::Error(error) if error.fatal => Some("error.fatal"),
             Act::Error(_) => Some("error"),
+            Act::Jam(_) => Some("partial"),
             Act::Ended(ended) if !ended.complete => Some("session_ended.complete"),
             _ => None,
         });
@@ -69,6 +71,8 @@ pub enum Ask {
     Start,
     /// Hand over so many milliseconds of audio, in pieces of 100 ms.
     Push(u64),
+    /// The same at the pace of speech, until the session is over.
+    Speak(u64),
     /// Flush.
     Flush,
     /// The input is over.
@@ -93,8 +97,12 @@ pub struct Play {
     pub config: Vec<Act>,
     /// What is told of the audio while it comes.
     pub results: bool,
+    /// Where nothing is told: says a result after so many milliseconds without audio all the same, before the sentinel.
+    pub prompt_ms: Option<u64>,
     /// What happens as soon as so much audio was received.
     pub when: Vec<When>,
+    /// What happens so long after the first audio came, unless the sentinel came before.
+    pub after: Vec<After>,
     /// What follows a flush.
     pub flush: Vec<Act>,
     /// What follows a keepalive with a number.
@@ -103,10 +111,20 @@ pub struct Play {
     pub end: Vec<Act>,
     /// How the messages after `ready` are written.
     pub form: Form,
-    /// What the next connection of the same run meets; a good server, where nothing is said.
+    /// How many connections of the same run meet this, one after the other.
+    pub times: u32,
+    /// What the next connection meets then; a good server, where nothing is said.
     pub again: Option<Box<Self>>,
     /// Every further connection meets the same.
     pub always: bool,
+}
+
+impl Play {
+    /// The point of the audio from which nothing is read until the client's sends stand still, if there is one.
+    pub(super) fn jams_at_ms(&self) -> Option<u64> {
+        let jams = |when: &&When| when.acts.iter().any(|act| matches!(act, Act::Jam(_)));
+        self.when.iter().find(jams).map(|when| when.audio_ms)
+    }
 }
 
 impl Default for Play {
@@ -117,11 +135,14 @@ impl Default for Play {
             limits: Map::new(),
             config: vec![Act::Ready],
             results: true,
+            prompt_ms: None,
             when: Vec::new(),
+            after: Vec::new(),
             flush: vec![Act::Finals, Act::Flushed],
             probe: vec![Act::Ack],
             end: vec![Act::Finals, Act::Ended(completed), Act::Close(1_000)],
             form: Form::Usual,
+            times: 1,
             again: None,
             always: false,
         }
@@ -166,6 +187,16 @@ pub struct When {
     pub acts: Vec<Act>,
 }
 
+/// What happens at a point of time.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct After {
+    /// So many milliseconds after the first audio.
+    pub ms: u64,
+    /// This.
+    pub acts: Vec<Act>,
+}
+
 /// One thing the scripted server does.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -206,8 +237,19 @@ pub enum Act {
     Mute,
     /// From here on answers nothing and reads nothing.
     Deaf,
-    /// Reads nothing for so many milliseconds.
-    DeafFor(u64),
+    /// Reads nothing until what the client sends stands still, says results, and reads on when the client has read them, or does
+    /// not read them. As soon as the client has sent so much that the act is due, nothing more is read.
+    Jam(Jam),
+}
+
+/// A server that reads nothing until its own results are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Jam {
+    /// How many bytes of partials are said, at least.
+    pub results_bytes: u64,
+    /// After how many milliseconds what is not read counts as not read.
+    pub unread_ms: u64,
 }
 
 /// How `session_ended` is sent.

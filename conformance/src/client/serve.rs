@@ -1,11 +1,13 @@
 //! Owns one connection of the scripted server: it reads all the time, unless the play says otherwise, and does what the play says
 //! in the order of the client's messages. Every frame is noted before it is sent and as soon as it is received.
 
+mod jam;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::stream::SplitSink;
 use futures_util::{SinkExt as _, StreamExt as _};
 use lastword_spec::close::CloseCode;
 use lastword_spec::trace::{Eof, EventKind, Side};
@@ -14,34 +16,17 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCode;
-use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
+use super::form::written;
+use super::gauge::Gauge;
+use super::reader::{Incoming, Reader, Reading};
 use super::script::{Act, Form, Play, ServerError};
 use super::stage::Stage;
 use super::tongue::{Meant, Tongue};
 use crate::record::Recorder;
-
-/// What the reader hands to the player.
-enum Incoming {
-    Text(String),
-    Audio(Bytes),
-    /// To be written back as it stands.
-    Reply(Message),
-    Close,
-    Over,
-}
-
-impl From<Meant> for Incoming {
-    fn from(meant: Meant) -> Self {
-        match meant {
-            Meant::Text(text) => Self::Text(text),
-            Meant::Audio(bytes) => Self::Audio(bytes),
-            Meant::Reply(message) => Self::Reply(message),
-        }
-    }
-}
 
 /// The translator of a connection on which another wire is spoken, and what its upgrade said.
 pub(super) type Spoken = (Tongue, Vec<Meant>);
@@ -72,32 +57,42 @@ impl Heard {
     }
 }
 
-/// How many messages of one connection are read; more is a flood.
-const MAX_MESSAGES: usize = 100_000;
+/// How often a client is prompted before results are told as usual.
+const PROMPTS: u64 = 5;
 /// How long the end of a transport is waited for after both Closes.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Plays on one connection until it is over. `reset` makes the transport end by a reset when it is dropped.
+/// Plays on one connection until it is over. `gauge` is that of its transport.
 pub(super) async fn serve<S>(
     conn: u32,
     socket: WebSocketStream<S>,
     play: &Play,
     recorder: &Arc<Recorder>,
-    reset: &AtomicBool,
+    gauge: &Gauge,
     heard: &Heard,
     spoken: Option<Spoken>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (writer, reader) = socket.split();
-    let (reads, may_read) = watch::channel(true);
+    let (reading, to_read) = watch::channel(Reading::On);
+    let stops = Arc::new(AtomicU64::new(0));
     let (handing, incoming) = mpsc::unbounded_channel();
     let (tongue, said) = spoken.map_or((None, Vec::new()), |(tongue, said)| (Some(tongue), said));
     for meant in said {
         // The receiver stands right here.
         let _ = handing.send(Incoming::from(meant));
     }
-    let reading = tokio::spawn(read(conn, reader, tongue.clone(), Arc::clone(recorder), may_read, handing));
+    let ear = Reader {
+        conn,
+        tongue: tongue.clone(),
+        recorder: Arc::clone(recorder),
+        reading: to_read,
+        handing,
+        stops: Arc::clone(&stops),
+        read_bytes: 0,
+    };
+    let hearing = tokio::spawn(ear.run(reader));
     // A wire that announces no limits leaves a client with the usual ones.
     let stage = if tongue.is_some() { Stage::unannounced() } else { Stage::new(&play.limits) };
     let mut player = Player {
@@ -108,17 +103,22 @@ pub(super) async fn serve<S>(
         recorder,
         stage,
         incoming,
-        reads,
-        reset,
+        reading,
+        stops: &stops,
+        gauge,
+        last_audio: Instant::now(),
+        prompts: 0,
         is_mute: false,
         is_over: false,
         next_when: 0,
+        first_audio: None,
+        next_after: 0,
         tongue,
     };
     player.run().await;
     drop(player);
-    reading.abort();
-    let _ = reading.await;
+    hearing.abort();
+    let _ = hearing.await;
 }
 
 struct Player<'a, S> {
@@ -129,12 +129,20 @@ struct Player<'a, S> {
     heard: &'a Heard,
     stage: Stage,
     incoming: mpsc::UnboundedReceiver<Incoming>,
-    reads: watch::Sender<bool>,
-    reset: &'a AtomicBool,
+    reading: watch::Sender<Reading>,
+    /// How often the reader has stopped by itself.
+    stops: &'a AtomicU64,
+    gauge: &'a Gauge,
+    last_audio: Instant,
+    /// How often the client was prompted.
+    prompts: u64,
     is_mute: bool,
     is_over: bool,
     /// The next of the play's points of the audio.
     next_when: usize,
+    first_audio: Option<Instant>,
+    /// The next of the play's points of time.
+    next_after: usize,
     /// The translator, where the client speaks another wire.
     tongue: Option<Tongue>,
 }
@@ -142,7 +150,20 @@ struct Player<'a, S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
     async fn run(&mut self) {
         while !self.is_over {
-            match self.incoming.recv().await {
+            let (after, prompt) = (self.due(), self.prompt_due());
+            let next = tokio::select! {
+                biased;
+                () = until(after) => {
+                    self.perform_after().await;
+                    continue;
+                }
+                next = self.incoming.recv() => next,
+                () = until(prompt) => {
+                    self.prompt().await;
+                    continue;
+                }
+            };
+            match next {
                 Some(Incoming::Text(text)) => self.text(&text).await,
                 Some(Incoming::Audio(bytes)) => self.audio(&bytes).await,
                 Some(Incoming::Reply(message)) => self.send(message).await,
@@ -156,11 +177,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
         }
     }
 
+    /// When the next of the play's points of time comes; none does once the client has said its end.
+    fn due(&self) -> Option<Instant> {
+        let after = self.play.after.get(self.next_after).filter(|_| !self.stage.draining)?;
+        Some(self.first_audio? + Duration::from_millis(after.ms))
+    }
+
+    async fn perform_after(&mut self) {
+        if let Some(after) = self.play.after.get(self.next_after) {
+            self.next_after += 1;
+            self.perform(&after.acts).await;
+        }
+    }
+
+    /// When a client that sends no audio is told a result all the same, where the play says so.
+    fn prompt_due(&self) -> Option<Instant> {
+        let waits = self.prompts < PROMPTS && self.stage.received_ms() > 0 && !self.stage.draining && !self.is_mute;
+        let prompt_ms = self.play.prompt_ms.filter(|_| waits)?;
+        Some(self.last_audio + Duration::from_millis(prompt_ms))
+    }
+
+    /// A result that nothing makes due. What brings a client to go on may be a partial, or only a final.
+    async fn prompt(&mut self) {
+        self.prompts += 1;
+        self.last_audio = Instant::now();
+        self.act(if self.prompts % 2 == 1 { &Act::Partial } else { &Act::Finals }).await;
+    }
+
     async fn text(&mut self, text: &str) {
         let Ok(Value::Object(message)) = serde_json::from_str::<Value>(text) else { return };
         match message.get("type").and_then(Value::as_str).unwrap_or_default() {
             "config" => {
                 self.stage.configure(&message);
+                if let Some(ms) = self.play.jams_at_ms() {
+                    // Whoever sends faster than this plays would have sent all of it before the act is due.
+                    self.reading.send_replace(Reading::For(self.stage.bytes_of(ms)));
+                }
                 self.perform(&self.play.config).await;
             }
             "flush" if !self.stage.draining => {
@@ -194,6 +246,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
             }
             return;
         }
+        self.first_audio.get_or_insert_with(Instant::now);
+        self.last_audio = Instant::now();
         let before_ms = self.stage.received_ms();
         self.stage.hears(bytes.len() as u64);
         self.heard.audio(self.stage.received_ms() - before_ms);
@@ -203,7 +257,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
             self.next_when += 1;
             self.perform(&when.acts).await;
         }
-        while self.play.results
+        while (self.play.results || self.prompts == PROMPTS)
             && !self.is_mute
             && let Some(result) = self.stage.due()
         {
@@ -282,19 +336,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
             Act::Mute => self.is_mute = true,
             Act::Deaf => {
                 self.is_mute = true;
-                self.read(false);
+                self.recorder.note(self.conn, EventKind::Reads { reads: false });
+                self.reading.send_replace(Reading::Off);
             }
-            Act::DeafFor(ms) => {
-                self.read(false);
-                sleep(Duration::from_millis(*ms)).await;
-                self.read(true);
+            Act::Jam(jam) => {
+                self.jam(*jam).await;
+                self.last_audio = Instant::now();
             }
         }
-    }
-
-    fn read(&self, reads: bool) {
-        self.recorder.note(self.conn, EventKind::Reads { reads });
-        self.reads.send_replace(reads);
     }
 
     /// Works for so long, and says so as often as it announced.
@@ -337,7 +386,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
 
     fn cut(&mut self, how: Eof) {
         self.recorder.note(self.conn, EventKind::Eof { from: Side::Server, how });
-        self.reset.store(how == Eof::Reset, Ordering::Release);
+        self.gauge.reset.store(how == Eof::Reset, Ordering::Release);
         self.is_over = true;
     }
 
@@ -364,121 +413,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
     }
 }
 
-/// A message in this form; `ready` always in the usual one, since nothing is known of a session that has not begun.
-fn written(message: &Value, form: Form) -> String {
-    let Value::Object(members) = message else { return message.to_string() };
-    if members.get("type").is_some_and(|kind| kind == "ready") {
-        return message.to_string();
-    }
-    match form {
-        Form::Usual => message.to_string(),
-        Form::Extended => {
-            let mut members = members.clone();
-            members.insert("x_note".to_owned(), json!({"of": ["nobody", 1]}));
-            members.insert("since_a_later_version".to_owned(), json!(true));
-            Value::Object(members).to_string()
-        }
-        Form::Odd => {
-            let is_type = |(name, _): &(&String, &Value)| *name == "type";
-            let (kind, rest): (Vec<_>, Vec<_>) = members.iter().partition(is_type);
-            let member = |(name, value): &(&String, &Value)| format!("\n  \"{name}\" :\t{}", escaped(value));
-            let all: Vec<String> = rest.iter().chain(&kind).map(member).collect();
-            format!(" {{{} }}\n", all.join(" ,"))
-        }
-    }
-}
-
-/// A value whose string, if it is one, begins with an escape that nobody needs.
-fn escaped(value: &Value) -> String {
-    match value.as_str().and_then(|text| text.chars().next().map(|first| (first, text))) {
-        Some((first, text)) if first.is_ascii_lowercase() => {
-            let rest = Value::from(&text[1..]).to_string();
-            format!("\"\\u{:04x}{}", u32::from(first), &rest[1..])
-        }
-        _ => value.to_string(),
-    }
-}
-
-/// Reads to the end of the connection and notes every frame.
-async fn read<S: AsyncRead + AsyncWrite + Unpin>(
-    conn: u32,
-    mut stream: SplitStream<WebSocketStream<S>>,
-    tongue: Option<Tongue>,
-    recorder: Arc<Recorder>,
-    mut may_read: watch::Receiver<bool>,
-    handing: mpsc::UnboundedSender<Incoming>,
-) {
-    let from = Side::Client;
-    let mut messages = 0;
-    loop {
-        if may_read.wait_for(|may| *may).await.is_err() {
-            return;
-        }
-        let next = tokio::select! {
-            biased;
-            stops = may_read.wait_for(|may| !*may) => match stops {
-                Ok(_) => continue,
-                Err(_) => return,
-            },
-            next = stream.next() => next,
-        };
-        messages += 1;
-        if messages > MAX_MESSAGES {
-            recorder.note(
-                conn,
-                EventKind::Note(format!("the client sent {messages} messages: the harness reads no further")),
-            );
-            return;
-        }
-        let is_over = !matches!(next, Some(Ok(_)));
-        if let (Some(tongue), Some(Ok(message))) = (&tongue, &next) {
-            let meant = match message {
-                Message::Close(close) => tongue.hear_close(conn, &recorder, close.as_ref()),
-                other => tongue.hear(conn, &recorder, other),
-            };
-            if meant.into_iter().any(|one| handing.send(Incoming::from(one)).is_err()) {
-                return;
-            }
-            if matches!(message, Message::Text(_) | Message::Binary(_)) {
-                continue;
-            }
-        }
-        let handed = match next {
-            Some(Ok(Message::Text(text))) => {
-                recorder.note(conn, EventKind::Text { from, text: text.as_str().to_owned() });
-                handing.send(Incoming::Text(text.as_str().to_owned()))
-            }
-            Some(Ok(Message::Binary(bytes))) => {
-                recorder.note_audio(conn, from, &bytes);
-                handing.send(Incoming::Audio(bytes))
-            }
-            Some(Ok(Message::Ping(_))) => {
-                recorder.note(conn, EventKind::Ping { from });
-                Ok(())
-            }
-            Some(Ok(Message::Pong(_))) => {
-                recorder.note(conn, EventKind::Pong { from });
-                Ok(())
-            }
-            Some(Ok(Message::Close(frame))) => {
-                let code = frame.as_ref().map(|frame| CloseCode(frame.code.into()));
-                let reason = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
-                recorder.note(conn, EventKind::Close { from, code, reason });
-                handing.send(Incoming::Close)
-            }
-            Some(Ok(Message::Frame(_))) => Ok(()),
-            Some(Err(Error::ConnectionClosed)) | None => {
-                recorder.note(conn, EventKind::Eof { from, how: Eof::Fin });
-                handing.send(Incoming::Over)
-            }
-            Some(Err(error)) => {
-                recorder.note(conn, EventKind::Note(format!("transport: {error}")));
-                recorder.note(conn, EventKind::Eof { from, how: Eof::Reset });
-                handing.send(Incoming::Over)
-            }
-        };
-        if handed.is_err() || is_over {
-            return;
-        }
+/// Waits until then, or for ever.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }

@@ -97,6 +97,11 @@ impl Stage {
         self.received_bytes += bytes;
     }
 
+    /// How many bytes so much audio is.
+    pub(super) fn bytes_of(&self, ms: u64) -> u64 {
+        ms.saturating_mul(self.bytes_per_s).div_ceil(1_000)
+    }
+
     pub(super) fn received_ms(&self) -> u64 {
         self.received_bytes.saturating_mul(1_000) / self.bytes_per_s
     }
@@ -129,6 +134,14 @@ impl Stage {
             "type": "partial", "segment_id": self.segments, "revision": self.revision, "text": word(self.segments),
             "start_ms": self.open_from_ms, "end_ms": self.received_ms().max(self.open_from_ms), "channel": 0,
         })
+    }
+
+    /// The same, so long that it fills what lies between a server and a client which does not read.
+    pub(super) fn long_partial(&mut self, bytes: usize) -> Value {
+        let mut partial = self.partial();
+        let word = format!("{} ", word(self.segments));
+        partial["text"] = Value::from(word.repeat(bytes / word.len()).trim_end());
+        partial
     }
 
     /// The next final of what was received, until there is none.

@@ -7,9 +7,12 @@
 //! bring the same traces, as long as the subject itself draws nothing at random.
 
 mod line;
+mod pipe;
 mod quiescence;
 
 pub use line::{Line, over};
+pub(crate) use pipe::Levels;
+pub use pipe::{Pipe, pipe};
 pub use quiescence::{Seen, Watch};
 
 use crate::case::{Case, catalogue};

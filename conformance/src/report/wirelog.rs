@@ -99,10 +99,13 @@ fn line(event: &Event, redactor: &Redactor) -> String {
             format!("control session on another connection: {word} ({took_ms} ms)")
         }
         EventKind::Stimulus(stimulus) => format!("release probe, stimulus: {}", stimulus.as_str()),
-        EventKind::Transport { unacknowledged_bytes, unread_bytes, .. } => {
+        EventKind::Transport { unacknowledged_bytes, unread_bytes, unsent_bytes, waiting_bytes, .. } => {
             let known = |bytes: &Option<u64>| bytes.map_or("unknown".to_owned(), |bytes| bytes.to_string());
             let (sent, unread) = (known(unacknowledged_bytes), known(unread_bytes));
-            format!("transport: bytes not acknowledged {sent}, not read by the subject {unread}")
+            let unsent = unsent_bytes.map_or_else(String::new, |bytes| format!(", not sent yet {bytes}"));
+            let waiting =
+                waiting_bytes.map_or_else(String::new, |bytes| format!("; of the subject's not read {bytes}"));
+            format!("transport: bytes not acknowledged {sent}, not read by the subject {unread}{unsent}{waiting}")
         }
         EventKind::Cpu { busy_ms, over_ms, .. } => {
             format!("the subject's processes: {busy_ms} ms of CPU in {over_ms} ms")
@@ -112,8 +115,11 @@ fn line(event: &Event, redactor: &Redactor) -> String {
         }
         EventKind::Reads { reads: true } => "the harness reads again".to_owned(),
         EventKind::Reads { reads: false } => "the harness stops to read".to_owned(),
-        EventKind::Started(Started { driven: true }) => "the client was started with its driver".to_owned(),
-        EventKind::Started(Started { driven: false }) => "the client was started".to_owned(),
+        EventKind::Started(Started { driven: true, .. }) => "the client was started with its driver".to_owned(),
+        EventKind::Started(Started { driven: false, audio_ms }) => {
+            let given = audio_ms.map_or_else(String::new, |ms| format!(" with {ms} ms of audio"));
+            format!("the client was started{given}")
+        }
         EventKind::InputEnded(ended) => {
             let length = ended.audio_ms.map_or_else(String::new, |ms| format!(", {ms} ms of audio"));
             format!("the client's input ended (known by {:?}{length})", ended.known_by)

@@ -34,6 +34,7 @@ pub(crate) use expected::judge as judge_case;
 pub use knowledge::{Expected, Knowledge};
 pub(crate) use result::{CONTROL_FAILED, skipped};
 pub use result::{CaseResult, Confirmation, Evidence, Run};
+pub(crate) use system::queues;
 pub use transcribe::{Transcript, Transcripts};
 
 use tokio::time::Instant;

@@ -15,6 +15,8 @@ pub(super) fn transport(addresses: Option<(SocketAddr, SocketAddr)>) -> Option<E
     unacknowledged_bytes.is_some().then_some(EventKind::Transport {
         unacknowledged_bytes,
         unread_bytes,
+        unsent_bytes: None,
+        waiting_bytes: None,
         retransmits: None,
     })
 }
@@ -43,19 +45,18 @@ impl CpuWindow {
 
 /// The bytes in the sending and the receiving queue of the socket with these ends.
 #[cfg(target_os = "linux")]
-fn queues(local: SocketAddr, remote: SocketAddr) -> Option<(u64, u64)> {
+pub(crate) fn queues(local: SocketAddr, remote: SocketAddr) -> Option<(u64, u64)> {
     let same = |one: SocketAddr, other: SocketAddr| {
         one.port() == other.port() && one.ip().to_canonical() == other.ip().to_canonical()
     };
     // A server that listens on an IPv6 socket has its IPv4 clients in the other table.
-    let tables = [procfs::net::tcp(), procfs::net::tcp6()];
-    let mut entries = tables.into_iter().flatten().flatten();
+    let mut entries = procfs::net::tcp().into_iter().chain(std::iter::once_with(procfs::net::tcp6).flatten()).flatten();
     let entry = entries.find(|entry| same(entry.local_address, local) && same(entry.remote_address, remote))?;
     Some((u64::from(entry.tx_queue), u64::from(entry.rx_queue)))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn queues(_: SocketAddr, _: SocketAddr) -> Option<(u64, u64)> {
+pub(crate) fn queues(_: SocketAddr, _: SocketAddr) -> Option<(u64, u64)> {
     None
 }
 

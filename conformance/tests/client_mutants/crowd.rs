@@ -97,11 +97,11 @@ pub(crate) fn degenerate(kind: &'static Degenerate, level: u8) -> Outcome {
     certify(Program::InMemory(Arc::new(program)), if level == 0 { Stdin::Null } else { Stdin::Driver })
 }
 
-fn dialler(dial: mpsc::UnboundedSender<tokio::io::DuplexStream>) -> Dial {
+fn dialler(dial: mpsc::UnboundedSender<memory::Pipe>) -> Dial {
     Arc::new(move || {
         let dial = dial.clone();
         Box::pin(async move {
-            let (near, far) = tokio::io::duplex(PIPE_BYTES);
+            let (near, far) = memory::pipe(PIPE_BYTES);
             dial.send(far).map_err(|_| std::io::Error::from(std::io::ErrorKind::ConnectionRefused))?;
             Ok(Box::new(near) as Box<dyn Duplex>)
         })

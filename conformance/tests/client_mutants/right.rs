@@ -28,6 +28,23 @@ fn the_client_without_a_fault_is_clean_at_both_levels_at_every_pace() {
     }
 }
 
+/// It loses its connections as the others do, but it does not end with the first.
+#[test]
+fn the_client_that_dials_again_within_a_budget_is_clean_too_and_shows_that_it_is_restored() {
+    let shapes: Vec<(u8, f64, u32)> =
+        vec![(0, 1.0, 3), (0, 4.0, 1), (0, 4.0, 10), (0, 50.0, 3), (1, 4.0, 1), (1, 4.0, 3)];
+    let outcomes = crowd::each(&shapes, |(level, pace, attempts)| {
+        crowd::client(&Options { pace: *pace, attempts: *attempts, ..Options::default() }, *level)
+    });
+    for (shape, outcome) in shapes.iter().zip(&outcomes) {
+        assert_eq!(not_clean(outcome), [] as [String; 0], "{shape:?}");
+        assert_eq!(outcome.exit_code, lastword::exit::PASS, "{shape:?}");
+        // At fifty times the pace of speech its input is over before.
+        let expected = if shape.1 < 50.0 { "PASS" } else { "NOT_TESTED" };
+        assert_eq!(outcome.cases["client/reconnect/budget-restored"].0, expected, "{shape:?}");
+    }
+}
+
 /// What nobody can see of this client at a level is not claimed.
 #[test]
 fn what_is_not_tested_says_why() {

@@ -60,6 +60,22 @@ fn the_client_without_a_fault_passes_at_both_levels() {
 }
 
 /// Our own SDK, by its driver, over real sockets: every case, and what cannot be seen of it by name.
+/// Over real sockets, whose kernels hold what nobody reads. Elsewhere nobody says how much.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_that_reads_nothing_while_its_send_is_blocked_is_told_from_one_that_does() {
+    let client = client();
+    let command = [client.as_str(), "{url}", "--audio", "{audio}"];
+    let case = ["--only", "client/audio/reader-that-stops"];
+    let right = certify(&case, &command);
+    let report = text(&right.stdout);
+    assert_eq!(code(&right), exit::PASS, "{report}");
+    let broken = [command.as_slice(), &["--mutant", "reads-nothing-while-it-writes"]].concat();
+    let report = text(&certify(&case, &broken).stdout);
+    assert!(report.contains("read nothing while its own send was blocked: 2 times"), "{report}");
+    assert!(report.contains("[BP-C2]"), "{report}");
+}
+
 #[test]
 fn the_sdk_is_clean_at_level_1_in_every_case() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -11,7 +11,6 @@ use lastword::memory::{self, Certified};
 use lastword_spec::finding::Verdict;
 use lastword_spec::trace::Exited;
 use serde_json::Value;
-use tokio::io::{DuplexStream, duplex};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
@@ -63,7 +62,7 @@ async fn the_client_that_tells_nobody_of_its_end_is_told_that_each_waits_for_the
 
 /// Whether the transcript is complete.
 async fn session(around: Surroundings, tells_its_end: bool) -> Result<bool, Error> {
-    let (ours, theirs) = duplex(64 << 10);
+    let (ours, theirs) = memory::pipe(64 << 10);
     around.dial.send(theirs).map_err(|_| Error::ConnectionClosed)?;
     let (mut socket, _) = client_async(around.url, ours).await?;
     socket.send(Message::text(r#"{"language":null,"sample_rate":16000,"task":"transcribe"}"#)).await?;
@@ -87,7 +86,7 @@ async fn session(around: Surroundings, tells_its_end: bool) -> Result<bool, Erro
 }
 
 /// Waits for a message of this type, each time for so long at most; `false` where it did not come.
-async fn heard(socket: &mut WebSocketStream<DuplexStream>, kind: &str, within: Duration) -> Result<bool, Error> {
+async fn heard(socket: &mut WebSocketStream<memory::Pipe>, kind: &str, within: Duration) -> Result<bool, Error> {
     loop {
         match timeout(within, socket.next()).await {
             Ok(Some(Ok(Message::Text(text)))) => {

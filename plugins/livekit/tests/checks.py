@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 import listening
 from listening import Heard, MakeStt, listen, silence, tasks_of_the_plugin
 from livekit.agents import APIConnectionError, APIConnectOptions, APIError, APIStatusError, APITimeoutError, stt
+from losses import each_lived_before_it_was_lost
 from peers import LARGE_LIMITS, SMALL_LIMITS, Peer, Script, ScriptedServer, scripted
 
 Check = Callable[[MakeStt], Awaitable[None]]
@@ -478,4 +479,5 @@ ALL: list[Check] = [
     never_ready,
     closes_at_once,
     slow_ready,
+    each_lived_before_it_was_lost,
 ]

@@ -264,6 +264,16 @@ class StartsTimesOver(Mutant):
         return await super()._dial()
 
 
+class CountsAsTheFramework(Mutant):
+    """Only a final starts its attempts over: a stream in which nobody speaks gives up some day."""
+
+    caught_by = ("each_lived_before_it_was_lost",)
+
+    def _may_redial(self) -> bool:
+        self._session = None
+        return super()._may_redial()
+
+
 class LosesAFlush(Mutant):
     """Sends a flush only if audio waits."""
 

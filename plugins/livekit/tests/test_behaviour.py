@@ -345,36 +345,6 @@ async def test_the_budget_of_attempts_is_the_plugins_own() -> None:
     assert len(server.peers) == 3
 
 
-async def test_a_connection_that_lived_gives_the_attempts_back() -> None:
-    """One retry is allowed, and three connections break one after the other, each older than the idle timeout."""
-
-    async def lives(peer: Peer) -> None:
-        await peer.begin(SMALL_LIMITS)
-        reading = asyncio.create_task(peer.until_gone())
-        await asyncio.sleep(1.1)
-        await peer.ws.close(code=1011)
-        await reading
-
-    async def serves(peer: Peer) -> None:
-        await peer.begin()
-        await peer.final(text="")
-        await peer.until("end_of_stream")
-        await peer.session_ended()
-        await peer.until_gone()
-
-    async with scripted(lives, lives, lives, serves) as server, lastword.STT(url=server.url) as speech:
-        heard = await listen(
-            speech,
-            [],
-            end=False,
-            conn_options=APIConnectOptions(max_retry=1, retry_interval=0.01),
-            on_event=lambda stream, _event: stream.end_input(),
-        )
-    assert len(server.peers) == 4
-    # No audio was sent to those that broke, so nothing is missing.
-    checks.ended_with(heard, "complete", "completed")
-
-
 async def test_nothing_is_kept_of_a_stream_that_is_over() -> None:
     async def script(peer: Peer) -> None:
         await peer.begin()

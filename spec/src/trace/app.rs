@@ -12,6 +12,9 @@ use crate::message::strict::object_only;
 pub struct Started {
     /// Whether a driver makes its calls; without one only its frames and its exit are seen.
     pub driven: bool,
+    /// How much audio the program was given, in milliseconds; absent with a driver, and where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio_ms: Option<u64>,
 }
 
 /// The input of a client ended, as far as the harness can know.

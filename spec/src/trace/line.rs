@@ -107,8 +107,10 @@ impl EventLine {
                 Self { control: Some(ControlMember::new(outcome, took_ms)), ..line }
             }
             EventKind::Stimulus(stimulus) => Self { stimulus: Some(stimulus), ..line },
-            EventKind::Transport { unacknowledged_bytes, unread_bytes, retransmits } => {
-                Self { transport: Some(TransportMember { unacknowledged_bytes, unread_bytes, retransmits }), ..line }
+            EventKind::Transport { unacknowledged_bytes, unread_bytes, unsent_bytes, waiting_bytes, retransmits } => {
+                let member =
+                    TransportMember { unacknowledged_bytes, unread_bytes, unsent_bytes, waiting_bytes, retransmits };
+                Self { transport: Some(member), ..line }
             }
             EventKind::Cpu { busy_ms, over_ms, alone } => {
                 Self { cpu: Some(CpuMember { busy_ms, over_ms, alone }), ..line }
@@ -180,8 +182,16 @@ impl EventLine {
         if let Some(stimulus) = self.stimulus {
             kinds.push(others.then_some(EventKind::Stimulus(stimulus)));
         }
-        if let Some(TransportMember { unacknowledged_bytes, unread_bytes, retransmits }) = self.transport {
-            kinds.push(others.then_some(EventKind::Transport { unacknowledged_bytes, unread_bytes, retransmits }));
+        if let Some(TransportMember { unacknowledged_bytes, unread_bytes, unsent_bytes, waiting_bytes, retransmits }) =
+            self.transport
+        {
+            kinds.push(others.then_some(EventKind::Transport {
+                unacknowledged_bytes,
+                unread_bytes,
+                unsent_bytes,
+                waiting_bytes,
+                retransmits,
+            }));
         }
         if let Some(CpuMember { busy_ms, over_ms, alone }) = self.cpu {
             kinds.push(others.then_some(EventKind::Cpu { busy_ms, over_ms, alone }));

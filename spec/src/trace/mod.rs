@@ -169,6 +169,10 @@ pub enum EventKind {
         unacknowledged_bytes: Option<u64>,
         /// Bytes that the peer's kernel has acknowledged and the peer has not read; known only on the same machine.
         unread_bytes: Option<u64>,
+        /// Bytes that the harness has to write and that the transport does not take yet.
+        unsent_bytes: Option<u64>,
+        /// Bytes that the peer wrote and the harness has not read, at either end; known only on the same machine.
+        waiting_bytes: Option<u64>,
         /// How often the oldest unacknowledged segment was sent again.
         retransmits: Option<u64>,
     },

@@ -303,6 +303,12 @@ pub(crate) struct TransportMember {
     /// Bytes acknowledged and not read by the peer; absent where it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unread_bytes: Option<u64>,
+    /// Bytes that the harness has to write and that the transport does not take; absent where it has none or it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) unsent_bytes: Option<u64>,
+    /// Bytes that the peer wrote and the harness has not read; absent where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) waiting_bytes: Option<u64>,
     /// How often the oldest segment was sent again; absent where it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) retransmits: Option<u64>,

@@ -7,9 +7,9 @@ use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements as req;
 use lastword_spec::trace::{Call, ToldWhat};
 
-use super::Run;
 use super::outcome::{expected, observed};
 use super::wire::{Facts, Wire, Written};
+use super::{Run, budget};
 use crate::bounds::Scale;
 
 /// What a client may take, beyond its bounds, until it dials again: it backs off first. [REC-C1]
@@ -39,6 +39,7 @@ pub(super) fn exercised(run: &Run, scale: Scale, has_secrets: bool) -> BTreeSet<
     credit(has_secrets && facts.opened.is_some() && ended_itself.is_some(), &[req::SEC_C1]);
     let dialled = run.wires.len();
     credit(judged && dialled > 2 && dialled < 12, &[req::REC_C1]);
+    credit(budget::is_restored(run, scale), &[req::REC_C5]);
     let with_audio = run.wires.values().filter(|wire| !wire.facts.audio.is_empty()).count();
     credit(judged && with_audio > 1, &[req::REC_C4]);
     credit(run.is_driven() && judged && with_audio > 1, &[req::TIM_C1]);
@@ -109,7 +110,6 @@ pub(super) fn exercised(run: &Run, scale: Scale, has_secrets: bool) -> BTreeSet<
     let waited_us = facts.ready.zip(facts.config).map_or(0, |(ready, config)| ready.t_us.saturating_sub(config.t_us));
     let is_all = run.input_ended.is_some() && sentinel.is_some() && facts.audio.len() > 1;
     credit(is_all && waited_us > scale.us(5_000), &[req::BP_C1]);
-    credit(is_all && !facts.deaf.is_empty() && facts.ended.is_some(), &[req::BP_C2]);
     seen
 }
 

@@ -1,7 +1,10 @@
 //! A client as the subject: its runs, each a process or a session with its connections, and what is known of it apart from them.
 //! Owns the collecting and the order of the rules; what is forbidden on the wire is in `wire`, what is owed in `owes`, how a
-//! session ended in `outcome`, what only a driver can see in `calls`, and what was exercised in `credit`.
+//! session ended in `outcome`, when it may give up in `budget`, what waits for what in `both_ways`, what only a driver can see in
+//! `calls`, and what was exercised in `credit`.
 
+mod both_ways;
+mod budget;
 mod calls;
 mod credit;
 mod held;
@@ -72,7 +75,7 @@ impl Client {
             EventKind::Told(told) => run.told.push((at, told.clone())),
             EventKind::Exited(exited) => run.exited = run.exited.or(Some((at, *exited))),
             EventKind::GaveUp { .. } => run.given_up(at, conn, scale),
-            EventKind::Note(_) | EventKind::Control { .. } | EventKind::Cpu { .. } | EventKind::Transport { .. } => {}
+            EventKind::Note(_) | EventKind::Control { .. } | EventKind::Cpu { .. } => {}
             kind => {
                 if run.gave_up.is_none() {
                     run.wires.entry(conn).or_insert_with(|| Wire::new(conn)).observe(at, kind);
@@ -113,6 +116,10 @@ impl Client {
         if let Some((requirement, found)) = outcome::two_times(&self.runs) {
             verdict.exercised.insert(requirement);
             verdict.findings.extend(found);
+        }
+        verdict.findings.extend(both_ways::settle(&self.runs, self.scale));
+        if both_ways::are_free(&self.runs, self.scale) {
+            verdict.exercised.insert(req::BP_C2);
         }
         verdict.findings.sort_by_key(|finding| (finding.t_us, finding.frames.last().copied(), finding.requirement));
         let found: BTreeSet<RequirementId> = verdict.findings.iter().map(|finding| finding.requirement).collect();
@@ -174,6 +181,7 @@ impl Run {
 
     fn settle(&mut self, scale: Scale, secrets: &[String]) {
         let mut found = outcome::settle(self, scale);
+        found.extend(budget::settle(self, scale));
         found.extend(calls::settle(self, scale));
         found.extend(self.leaked(secrets));
         // A breach is told once, by the first rule that saw it.

@@ -241,7 +241,8 @@ fn redialled(run: &Run) -> Option<Finding> {
     for wire in wires {
         let at = wire.facts.opened.as_ref().map(|(at, _)| *at).or(wire.facts.failed)?;
         let is_fatal = before.facts.fatal.as_ref().is_some_and(|(_, error)| !error.retryable);
-        let (requirement, message) = if before.facts.sentinel.is_some() || run.call(Call::Close).is_some() {
+        let is_cancelled = run.call(Call::Close).is_some_and(|(close, _)| close.event < at.event);
+        let (requirement, message) = if before.facts.sentinel.is_some() || is_cancelled {
             (req::REC_C3, "dialled again after its sentinel")
         } else if is_fatal {
             (req::REC_C2, "dialled again after an error that is fatal and not retryable")

@@ -135,16 +135,19 @@ fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
         let extended = facts.progress.iter().rev().find(|at| at.event > sentinel.event).copied().unwrap_or(sentinel);
         return ending(extended, limits.drain_ms, req::END_C5);
     }
+    // What was sent while nobody read is noted only afterwards.
+    let again = facts.deaf.last().and_then(|(_, until)| *until);
     if let Some((ended, _)) = run.input_ended.as_ref().filter(|_| !deaf) {
         let early = ended.event < ready.event;
         let requirement = if early { req::STA_C1 } else { req::END_C1 };
-        let at = if early { ready } else { *ended };
+        // Audio that is still on its way comes first.
+        let audio = facts.audio.last().map(|(at, _)| *at);
+        let late = audio.into_iter().chain(again).filter(|at| at.event > ended.event).max_by_key(|at| at.event);
+        let at = late.filter(|at| at.event > ready.event).unwrap_or(if early { ready } else { *ended });
         return Some(Debt { what: "end_of_stream", at, within_ms: END_MS, requirement });
     }
     let heard = facts.heard.unwrap_or(ready);
     let half_open_ms = 2 * limits.idle_timeout_ms;
-    // What was sent while nobody read is noted only afterwards.
-    let again = facts.deaf.last().and_then(|(_, until)| *until);
     let spoke = wire.spoke.into_iter().chain(again).max_by_key(|at| at.event).unwrap_or(ready);
     // Whoever is silent and hears nothing owes the keepalive first.
     if !deaf && spoke.t_us + limits.keepalive_interval_ms * 1_000 < heard.t_us + half_open_ms * 1_000 {

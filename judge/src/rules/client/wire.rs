@@ -12,6 +12,7 @@ use lastword_spec::requirements as req;
 use lastword_spec::table::{Answer, CLIENT_SENDS, ClientInput, ServerInput, State, client_row};
 use lastword_spec::trace::{Eof, EventKind, Open, Side};
 
+use super::both_ways::Flow;
 use crate::conn::At;
 use crate::report::Finding;
 
@@ -56,6 +57,10 @@ pub(super) struct Facts {
     pub(super) fatal: Option<(At, ErrorMessage)>,
     /// Errors that end nothing.
     pub(super) errors: Vec<(At, ErrorMessage)>,
+    /// Results, and how long their messages are.
+    pub(super) said: Vec<(At, u64)>,
+    /// What was on its way.
+    pub(super) flows: Vec<(At, Flow)>,
     /// What no server may send, and what nobody knows.
     pub(super) odd: Vec<At>,
     pub(super) finals: Vec<(At, u64, String)>,
@@ -164,8 +169,14 @@ impl Wire {
             EventKind::Reads { reads: false } => facts.deaf.push((at, None)),
             EventKind::Reads { reads: true } => {
                 if let Some((_, until)) = facts.deaf.last_mut() {
-                    *until = Some(at);
+                    until.get_or_insert(at);
                 }
+            }
+            EventKind::Transport { unacknowledged_bytes, unread_bytes, unsent_bytes, waiting_bytes, .. } => {
+                let known = [unsent_bytes, unacknowledged_bytes, unread_bytes];
+                let outstanding = known.into_iter().flatten().fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
+                let is_certain = unacknowledged_bytes.is_some() && unread_bytes.is_some();
+                facts.flows.push((at, Flow { outstanding, is_certain, waiting: *waiting_bytes }));
             }
             EventKind::Pong { from: Side::Server } | EventKind::Ping { from: Side::Server } => facts.heard = Some(at),
             _ => {}
@@ -209,7 +220,9 @@ impl Wire {
             Ok(Decoded::Message(message)) => {
                 match message {
                     ServerMessage::Error(error) => facts.errors.push((at, error)),
+                    ServerMessage::Partial(_) => facts.said.push((at, text.len() as u64)),
                     ServerMessage::Final(last) => {
+                        facts.said.push((at, text.len() as u64));
                         facts.progress.push(at);
                         facts.finals.push((at, last.segment_id, last.text));
                     }

@@ -1,5 +1,7 @@
 //! Runs of a client under test, written as lines: what is on the wire, what its application asks and is told, how it exits.
 
+mod both_ways;
+mod budget;
 mod calls;
 mod debts;
 mod ends;
@@ -18,13 +20,12 @@ use super::scene::{CONFIG, END, READY, ended};
 
 pub(super) const SECRET: &str = "right-token";
 
-/// A trace of (milliseconds, what). `>` before a text is the client's, `<` the server's; `@1 ` or `@2 ` before anything
+/// A trace of (milliseconds, what). `>` before a text is the client's, `<` the server's; `@1 ` to `@9 ` before anything
 /// is for that connection; the rest are the words of [`kind_of`].
 pub(super) fn run(events: &[(u64, &str)]) -> Trace {
     let events = events.iter().map(|(ms, what)| {
-        let other =
-            [(1, "@1 "), (2, "@2 ")].into_iter().find_map(|(conn, mark)| Some((conn, what.strip_prefix(mark)?)));
-        let (conn, what) = other.unwrap_or((0, *what));
+        let other = what.strip_prefix('@').and_then(|rest| rest.split_once(' '));
+        let (conn, what) = other.map_or((0, *what), |(conn, what)| (conn.parse().expect("a number"), what));
         Event { t_us: ms * 1_000, conn, kind: kind_of(what) }
     });
     Trace { header: Header::new(Side::Client), events: events.collect() }
@@ -44,8 +45,8 @@ fn kind_of(what: &str) -> EventKind {
     let rest = |from: usize| words.get(from..).filter(|rest| !rest.is_empty()).map(|rest| rest.join(" "));
     let call = |index: usize| *Call::ALL.iter().find(|call| Some(&call.as_str()) == words.get(index)).expect("a call");
     match words[0] {
-        "program" => EventKind::Started(Started { driven: false }),
-        "driven" => EventKind::Started(Started { driven: true }),
+        "program" => EventKind::Started(Started { driven: false, audio_ms: number(1) }),
+        "driven" => EventKind::Started(Started { driven: true, audio_ms: None }),
         "open" => EventKind::Open(Open {
             offered: vec!["lastword.v1".to_owned()],
             selected: Some("lastword.v1".to_owned()),
@@ -67,6 +68,15 @@ fn kind_of(what: &str) -> EventKind {
         "reads" => EventKind::Reads { reads: true },
         "input" => EventKind::InputEnded(InputEnded { known_by: InputEnd::Driver, audio_ms: number(1) }),
         "call" => EventKind::Called(Called { number: small(1), what: call(2), audio_ms: None }),
+        "push" => EventKind::Called(Called { number: small(1), what: Call::Push, audio_ms: number(2) }),
+        // What the client has not read, and what the server has not; `-` is not known.
+        "flow" => EventKind::Transport {
+            unacknowledged_bytes: number(1).map(|_| 0),
+            unread_bytes: number(1),
+            unsent_bytes: number(2),
+            waiting_bytes: number(3),
+            retransmits: None,
+        },
         "back" => EventKind::Returned(Returned { number: small(1), what: call(2), failed: None }),
         "fails" => EventKind::Returned(Returned { number: small(1), what: call(2), failed: rest(3) }),
         "told" => EventKind::Told(told(&words[1..])),

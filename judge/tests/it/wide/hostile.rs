@@ -75,7 +75,7 @@ fn kind() -> impl Strategy<Value = EventKind> {
         2 => prop::sample::select(Stimulus::ALL).prop_map(EventKind::Stimulus),
         1 => any::<(u64, u64, bool)>().prop_map(|(busy_ms, over_ms, alone)| EventKind::Cpu { busy_ms, over_ms, alone }),
         1 => any::<(Option<u64>, Option<u64>)>().prop_map(|(unacknowledged_bytes, unread_bytes)| EventKind::Transport {
-            unacknowledged_bytes, unread_bytes, retransmits: None }),
+            unacknowledged_bytes, unread_bytes, unsent_bytes: unacknowledged_bytes, waiting_bytes: unread_bytes, retransmits: None }),
         1 => (400_u16..600).prop_map(|status| EventKind::Refused { status, retry_after: None, offered: Some(vec![]), authorization: None }),
         1 => Just(EventKind::ConnectFailed { error: "no".into() }),
         14 => (side(), text()).prop_map(|(from, text)| EventKind::Text { from, text }),

@@ -23,7 +23,7 @@ impl Mutant {
     /// A client with this fault.
     #[must_use]
     pub fn options(&'static self) -> Options {
-        Options { mutant: Some(self), ..Options::default() }
+        Options { mutant: Some(self), attempts: self.fault.attempts(), ..Options::default() }
     }
 }
 
@@ -66,6 +66,8 @@ mutants! {
     0 "frames-above-limit" FramesAboveLimit "LIM-C1" "audio/all-of-it" "sends frames above max_frame_bytes"
     0 "tail-kept" TailKept "AUD-C3" "audio/all-of-it" "never sends what its chunker holds at the end"
     0 "full-buffer-drops" FullBufferDrops "BP-C1" "audio/buffered-before-ready" "holds 2 s of audio before `ready` and drops the rest"
+    0 "reads-nothing-while-it-writes" ReadsNothingWhileItWrites "BP-C2" "audio/reader-that-stops" "one loop reads and writes, and reads nothing while a send of it waits"
+    0 "sends-in-lock-step" SendsInLockStep "BP-C2" "audio/reader-that-stops" "sends half a second of audio and waits for a result before it sends more"
     // Results.
     1 "last-final-lost" LastFinalLost "FIN-C1" "results/delivered" "does not deliver the finals that come after its sentinel"
     1 "final-twice" FinalTwice "FIN-C1" "results/double-final" "delivers a final again when it comes again"
@@ -121,6 +123,9 @@ mutants! {
     0 "redials-after-fatal" RedialsAfterFatal "REC-C2" "errors/not-to-be-retried" "dials again after an error that is not to be retried"
     0 "redials-after-the-end" RedialsAfterEnd "REC-C3" "end/reset-at-the-sentinel" "dials again after its sentinel"
     0 "gap-is-complete" GapIsComplete "REC-C4" "closing/reset-and-again" "dials again in the middle and tells the rest as complete"
+    0 "budget-never-restored" BudgetNeverRestored "REC-C5" "reconnect/budget-restored" "dials again three times and no more, however long its connections lived"
+    0 "budget-restored-by-a-final" BudgetRestoredByFinal "REC-C5" "reconnect/budget-restored" "dials again three times until a final comes, however long its connections lived"
+    1 "budget-of-time-for-all" BudgetOfTimeForAll "REC-C5" "reconnect/budget-restored" "dials again for 6 s from its start and no more, however long its connections lived"
     0 "token-in-url" TokenInUrl "SEC-C1" "security/credential" "puts its credential into the URL"
     1 "token-told" TokenTold "SEC-C1" "errors/fatal" "tells its credential in the text of an error"
 }

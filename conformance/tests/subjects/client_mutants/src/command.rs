@@ -41,6 +41,9 @@ struct Arguments {
     /// How many times faster than speech a file is streamed.
     #[arg(long, value_name = "N", default_value_t = Options::default().pace)]
     pace: f64,
+    /// How often it dials again after a failure, until its budget is restored.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    attempts: u32,
     /// Lists the mutants and what is no client, and ends.
     #[arg(long)]
     list: bool,
@@ -73,7 +76,8 @@ async fn run(arguments: Arguments) -> Result<Ending, String> {
         Some(name) => Some(find(name).ok_or_else(|| format!("there is no mutant `{name}`; --list shows them"))?),
         None => None,
     };
-    let options = Options { mutant, token: arguments.token, pace: arguments.pace, prints: true };
+    let attempts = mutant.map_or(0, |mutant| mutant.options().attempts).max(arguments.attempts);
+    let options = Options { mutant, token: arguments.token, pace: arguments.pace, attempts, prints: true };
     if arguments.driver {
         return Ok(drive(tokio::io::stdin(), tokio::io::stdout(), dialler, options).await);
     }

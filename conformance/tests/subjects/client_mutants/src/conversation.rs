@@ -22,6 +22,7 @@ pub(crate) struct Conversation<'a> {
     pub(crate) limits: Limits,
     pub(crate) configured: Instant,
     pub(crate) is_ready: bool,
+    became_ready: Option<Instant>,
     pub(crate) sentinel: Option<Instant>,
     pub(crate) fatal: Option<(Instant, String, bool)>,
     /// The server's last word, where a fault does not let go.
@@ -33,6 +34,8 @@ pub(crate) struct Conversation<'a> {
     pub(crate) probed: Option<Instant>,
     pub(crate) probes: u64,
     pub(crate) sent_bytes: u64,
+    /// Audio since the last result.
+    pub(crate) unanswered_bytes: u64,
     /// Audio that a chunker holds.
     pub(crate) chunk: Vec<u8>,
     pub(crate) finals: BTreeSet<u64>,
@@ -47,6 +50,8 @@ pub(crate) struct Conversation<'a> {
 }
 
 const FRAME_BYTES: usize = 3_200;
+/// How much a client in lock step sends before it waits for a result: half a second.
+const STEP_BYTES: u64 = 16_000;
 
 pub(crate) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -60,6 +65,7 @@ impl<'a> Conversation<'a> {
             limits: Limits::USUAL,
             configured: now,
             is_ready: false,
+            became_ready: None,
             sentinel: None,
             fatal: None,
             held: None,
@@ -69,6 +75,7 @@ impl<'a> Conversation<'a> {
             probed: None,
             probes: 0,
             sent_bytes: 0,
+            unanswered_bytes: 0,
             chunk: Vec::new(),
             finals: BTreeSet::new(),
             flushes: VecDeque::new(),
@@ -125,7 +132,8 @@ impl<'a> Conversation<'a> {
         let is_open = self.is_ready || self.has(Fault::AudioBeforeReady);
         let is_over =
             self.sentinel.is_some() && !self.has(Fault::AudioAfterEnd) || self.fatal.is_some() || self.held.is_some();
-        is_open && !is_over && self.outbox.is_empty()
+        let waits = self.has(Fault::SendsInLockStep) && self.unanswered_bytes >= STEP_BYTES;
+        is_open && !is_over && !waits && self.outbox.is_empty()
     }
 
     fn sends(&mut self, room: Option<mpsc::Permit<'_, Message>>) -> Option<Next> {
@@ -180,6 +188,7 @@ impl<'a> Conversation<'a> {
             frame.push(0);
         }
         self.sent_bytes += frame.len() as u64;
+        self.unanswered_bytes += frame.len() as u64;
         self.spoke = Instant::now();
         self.outbox.push_back(Message::binary(frame));
     }
@@ -271,6 +280,9 @@ impl<'a> Conversation<'a> {
 
     fn message(&mut self, kind: &str, message: &Map<String, Value>) -> Option<Next> {
         let now = Instant::now();
+        if matches!(kind, "partial" | "final") {
+            self.unanswered_bytes = 0;
+        }
         match kind {
             "ready" => self.ready(message),
             "partial" => {
@@ -299,6 +311,7 @@ impl<'a> Conversation<'a> {
     fn ready(&mut self, message: &Map<String, Value>) {
         self.limits = Limits::of(message);
         self.is_ready = true;
+        self.became_ready = Some(Instant::now());
         self.spoke = Instant::now();
         self.session.shared.is_ready.store(true, Ordering::SeqCst);
         self.session.tell(json!({"what": "ready"}));
@@ -310,6 +323,7 @@ impl<'a> Conversation<'a> {
 
     fn last_word(&mut self, message: &Map<String, Value>) -> Option<Next> {
         self.extended = Instant::now();
+        self.session.restores_budget(true);
         let id = message.get("segment_id").and_then(Value::as_u64).unwrap_or(0);
         if self.has(Fault::LastFinalLost) && self.sentinel.is_some() {
             return None;
@@ -377,6 +391,14 @@ impl<'a> Conversation<'a> {
 
     // How the server leaves.
 
+    /// Whether the client has patience for another attempt. [REC-C5]
+    fn may_redial(&mut self) -> bool {
+        if self.became_ready.is_some_and(|since| since.elapsed() >= ms(self.limits.idle_timeout_ms)) {
+            self.session.restores_budget(false);
+        }
+        self.session.may_redial()
+    }
+
     fn closed(&mut self, code: Option<u16>) -> Option<Next> {
         if self.has(Fault::Close1000IsComplete) && code == Some(1_000) && self.is_ready {
             return Some(Next::End(End::new("complete", "completed", None, 0)));
@@ -406,7 +428,8 @@ impl<'a> Conversation<'a> {
         let redials = match &self.fatal {
             Some((_, _, retryable)) => self.has(Fault::RedialsAfterFatal) && !retryable,
             None if self.sentinel.is_some() => self.has(Fault::RedialsAfterEnd),
-            None => self.is_ready && (self.has(Fault::GapIsComplete) || self.has(Fault::TimesRestart)),
+            None if self.is_ready && (self.has(Fault::GapIsComplete) || self.has(Fault::TimesRestart)) => true,
+            None => self.may_redial(),
         };
         if redials {
             self.session.offset_ms += self.sent_bytes / 32;

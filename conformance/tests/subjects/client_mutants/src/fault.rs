@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     FramesAboveLimit,
     TailKept,
     FullBufferDrops,
+    ReadsNothingWhileItWrites,
+    SendsInLockStep,
     // Results.
     LastFinalLost,
     FinalTwice,
@@ -76,6 +78,19 @@ pub(crate) enum Fault {
     RedialsAfterFatal,
     RedialsAfterEnd,
     GapIsComplete,
+    BudgetNeverRestored,
+    BudgetRestoredByFinal,
+    BudgetOfTimeForAll,
     TokenInUrl,
     TokenTold,
+}
+
+impl Fault {
+    /// How often a client with this fault dials again; most of them never do.
+    pub(crate) fn attempts(self) -> u32 {
+        let by_number = [Self::BudgetNeverRestored, Self::BudgetRestoredByFinal].contains(&self);
+        // Where it counts the time, that is over long before the number.
+        let by_time = self == Self::BudgetOfTimeForAll;
+        if by_number { 3 } else { 50 * u32::from(by_time) }
+    }
 }

@@ -1,5 +1,5 @@
 //! Owns one WebSocket: its upgrade, what is queued for the server, and what comes from it. Reading and writing never wait for each
-//! other. It knows no message of Lastword.
+//! other, unless a fault makes one loop of them. It knows no message of Lastword.
 
 use std::io;
 use std::pin::Pin;
@@ -49,12 +49,13 @@ const QUEUE: usize = 4;
 const PROTOCOL: &str = "lastword.v1";
 
 impl Link {
-    /// Opens a connection and upgrades it. `living` counts its tasks.
+    /// Opens a connection and upgrades it. `living` counts its tasks. In one loop nothing is read while a send waits.
     pub(crate) async fn open(
         dial: &Dial,
         url: &str,
         token: Option<&str>,
         living: &Arc<AtomicUsize>,
+        in_one_loop: bool,
     ) -> Result<Self, String> {
         let mut request = url.into_client_request().map_err(|error| error.to_string())?;
         let headers = request.headers_mut();
@@ -71,22 +72,22 @@ impl Link {
         let (outgoing, mut queued) = mpsc::channel::<Message>(QUEUE);
         let mut tasks = JoinSet::new();
         let alive = Alive::new(living);
+        if in_one_loop {
+            tasks.spawn(async move {
+                let _alive = alive;
+                loop {
+                    tokio::select! {
+                        biased;
+                        came = source.next() => if !hands(&handing, came) { return },
+                        Some(message) = queued.recv() => if sink.send(message).await.is_err() { return },
+                    }
+                }
+            });
+            return Ok(Self { incoming, outgoing: Outgoing(outgoing), _tasks: tasks });
+        }
         tasks.spawn(async move {
             let _alive = alive;
-            loop {
-                let message = match source.next().await {
-                    Some(Ok(Message::Text(text))) => Incoming::Text(text.as_str().to_owned()),
-                    Some(Ok(Message::Binary(_))) => Incoming::Binary,
-                    Some(Ok(Message::Close(frame))) => Incoming::Close(frame.map(|frame| frame.code.into())),
-                    Some(Ok(_)) => Incoming::Sign,
-                    Some(Err(Error::ConnectionClosed | Error::AlreadyClosed)) | None => Incoming::Lost,
-                    Some(Err(_)) => Incoming::Lost,
-                };
-                let is_over = matches!(message, Incoming::Lost);
-                if handing.send(message).is_err() || is_over {
-                    return;
-                }
-            }
+            while hands(&handing, source.next().await) {}
         });
         let alive = Alive::new(living);
         tasks.spawn(async move {
@@ -104,6 +105,19 @@ impl Link {
     pub(crate) fn close_frame(code: u16) -> Message {
         Message::Close(Some(CloseFrame { code: code.into(), reason: "".into() }))
     }
+}
+
+/// Passes on what came. `false`: nothing follows, or nobody takes it.
+fn hands(handing: &mpsc::UnboundedSender<Incoming>, came: Option<Result<Message, Error>>) -> bool {
+    let message = match came {
+        Some(Ok(Message::Text(text))) => Incoming::Text(text.as_str().to_owned()),
+        Some(Ok(Message::Binary(_))) => Incoming::Binary,
+        Some(Ok(Message::Close(frame))) => Incoming::Close(frame.map(|frame| frame.code.into())),
+        Some(Ok(_)) => Incoming::Sign,
+        Some(Err(_)) | None => Incoming::Lost,
+    };
+    let is_over = matches!(message, Incoming::Lost);
+    handing.send(message).is_ok() && !is_over
 }
 
 /// The queue to the server.

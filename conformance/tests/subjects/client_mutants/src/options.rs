@@ -12,13 +12,15 @@ pub struct Options {
     pub token: Option<String>,
     /// How many times faster than speech it sends a file.
     pub pace: f64,
+    /// How often it dials again after a failure, until its budget is restored; 0: never.
+    pub attempts: u32,
     /// Whether it prints what it is told.
     pub prints: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { mutant: None, token: None, pace: 4.0, prints: false }
+        Self { mutant: None, token: None, pace: 4.0, attempts: 0, prints: false }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::conversation::Conversation;
 use crate::fault::Fault;
@@ -23,6 +23,15 @@ pub(crate) struct Session {
     living: Arc<AtomicUsize>,
     /// How much audio earlier connections took, in milliseconds.
     pub(crate) offset_ms: u64,
+    budget: Budget,
+}
+
+/// What is left of a client's patience with failures.
+struct Budget {
+    failures: u32,
+    /// When the outage began.
+    since: Option<Instant>,
+    began: Instant,
 }
 
 /// How a session ends.
@@ -48,6 +57,12 @@ pub(crate) enum Next {
 const CONNECT: Duration = Duration::from_secs(10);
 /// How soon a client without patience dials again.
 const REDIAL: Duration = Duration::from_millis(100);
+/// The first pause of a client that backs off; each doubles it.
+const PAUSE: Duration = Duration::from_millis(200);
+/// All attempts of one outage together.
+const OUTAGE: Duration = Duration::from_secs(30);
+/// What a client that counts the time of all outages together takes for them.
+const OUTAGES: Duration = Duration::from_secs(6);
 
 impl Session {
     pub(crate) fn new(
@@ -56,7 +71,8 @@ impl Session {
         shared: Arc<Shared>,
         living: Arc<AtomicUsize>,
     ) -> Self {
-        Self { options, telling, shared, living, offset_ms: 0 }
+        let budget = Budget { failures: 0, since: None, began: Instant::now() };
+        Self { options, telling, shared, living, offset_ms: 0, budget }
     }
 
     pub(crate) fn has(&self, fault: Fault) -> bool {
@@ -87,10 +103,14 @@ impl Session {
                     sleep(REDIAL).await;
                     continue;
                 }
+                Err(_) if self.may_redial() => {
+                    sleep(self.pause()).await;
+                    continue;
+                }
                 Err(why) => return self.ended(&End::error(&why)),
             };
             match Conversation::new(&mut self).run(&mut link, &mut orders, &mut cancelled).await {
-                Next::Again => sleep(REDIAL).await,
+                Next::Again => sleep(self.pause()).await,
                 Next::Crash => return,
                 Next::End(end) if self.has(Fault::EndWaitsForHandshake) => {
                     self.hang_up(link, &end).await;
@@ -108,13 +128,42 @@ impl Session {
         }
     }
 
+    /// Counts a failure and says whether the budget allows another attempt.
+    pub(crate) fn may_redial(&mut self) -> bool {
+        let now = Instant::now();
+        let since = *self.budget.since.get_or_insert(now);
+        self.budget.failures += 1;
+        let in_time = if self.has(Fault::BudgetOfTimeForAll) {
+            now - self.budget.began <= OUTAGES
+        } else {
+            now - since <= OUTAGE
+        };
+        self.budget.failures <= self.options.attempts && in_time
+    }
+
+    /// A connection stood for long enough, or a final came.
+    pub(crate) fn restores_budget(&mut self, by_final: bool) {
+        let is_restored = by_final || !self.has(Fault::BudgetRestoredByFinal);
+        if is_restored && !self.has(Fault::BudgetNeverRestored) {
+            self.budget.failures = 0;
+            self.budget.since = None;
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        match self.budget.failures {
+            0 => REDIAL,
+            failures => PAUSE * 2_u32.pow(failures.min(6) - 1),
+        }
+    }
+
     async fn open(&self, dial: &Dial, url: &str) -> Result<Link, String> {
         let token = self.options.token.as_deref();
         let (url, shown) = match token.filter(|_| self.has(Fault::TokenInUrl)) {
             Some(token) => (format!("{url}?token={token}"), None),
             None => (url.to_owned(), token),
         };
-        let opening = Link::open(dial, &url, shown, &self.living);
+        let opening = Link::open(dial, &url, shown, &self.living, self.has(Fault::ReadsNothingWhileItWrites));
         if self.has(Fault::ConnectsForEver) {
             return opening.await;
         }
