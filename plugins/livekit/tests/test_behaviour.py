@@ -11,7 +11,7 @@ import pytest
 from listening import HANG_S, listen, silence, tasks_of_the_plugin
 from livekit.agents import APIConnectionError, APIConnectOptions, APIError, stt
 from livekit.plugins import lastword
-from peers import LARGE_LIMITS, SMALL_LIMITS, Peer, scripted
+from peers import LARGE_LIMITS, Peer, scripted
 
 from livekit.plugins.lastword import stream as stream_module
 from livekit.plugins.lastword.messages import encode
