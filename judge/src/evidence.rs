@@ -92,11 +92,7 @@ pub(crate) fn suspicion(conn: &Conn, probes: &[&Conn], controls: &[Control]) -> 
         probes: rows,
         conclusion: Conclusion::Open(String::new()),
     };
-    let unsteady_us = match debt.state {
-        // What is owed is `ready` itself.
-        State::Configuring => 0,
-        _ => release::unsteady_us(probes),
-    };
+    let unsteady_us = release::unsteady_us(probes);
     let probed = release::conclude(&suspicion.probes, &debt, &conn.limits, conn.scale, unsteady_us);
     suspicion.conclusion = conclusion(conn, given_up, &debt, &suspicion, probed, controls);
     if let Conclusion::Masked { .. } = suspicion.conclusion

@@ -267,11 +267,12 @@ pub(crate) fn frames(probes: &[&Conn], what: &str, stimuli: &[Stimulus]) -> Vec<
     shown.flatten().collect()
 }
 
-/// How far the times are apart that sessions of the probes took to become ready: so far a line, or a busy server, moves whatever it
-/// brings. A server that loads its model takes as long in each.
+/// How far the times are apart that the controls took to become ready: so far a line, or a busy server, moves whatever it brings. A
+/// server that loads its model takes as long in each. With any other stimulus `ready` may be what is released.
 pub(crate) fn unsteady_us(probes: &[&Conn]) -> u64 {
     let mut took_us: Vec<u64> = probes
         .iter()
+        .filter(|conn| conn.probe.as_ref().is_some_and(|record| record.probe.stimulus == Stimulus::Nothing))
         .filter_map(|conn| Some(conn.ready.as_ref()?.0.t_us.saturating_sub(conn.config.at?.t_us)))
         .collect();
     if took_us.is_empty() { 0 } else { spread(&mut took_us).1 }
