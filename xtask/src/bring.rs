@@ -203,7 +203,7 @@ pub(crate) fn cargo_mutants(workspace: &Workspace) -> Result<PathBuf> {
     Ok(brought)
 }
 
-const CARGO_MUTANTS: &str = "27.1.0";
+pub(crate) const CARGO_MUTANTS: &str = "27.1.0";
 
 fn wheel(workspace: &Workspace, python: &Path, package: &str, program: PathBuf) -> Result<PathBuf> {
     let requirements = pins(workspace, package);

@@ -11,6 +11,7 @@ mod facts;
 mod r#gen;
 mod links;
 mod mutants;
+mod mutants_record;
 mod mutants_state;
 mod parts;
 mod parts_all;

@@ -14,7 +14,8 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use crate::bring;
-use crate::mutants_state::{Accepted, Mutant, Sources, State, read_list, read_outcomes};
+use crate::mutants_record;
+use crate::mutants_state::{Accepted, Mutant, Outcome, Sources, State, read_list, read_outcomes};
 use crate::process::{Ended, interrupt_flag, run_in_group};
 use crate::workspace::Workspace;
 
@@ -36,6 +37,9 @@ pub(crate) struct MutantsArgs {
     /// Forget what earlier runs found.
     #[arg(long, conflicts_with = "status")]
     fresh: bool,
+    /// Write down what is known in `judge/mutants.known`, which a run in another clone goes on from.
+    #[arg(long)]
+    record: bool,
 }
 
 /// Tests mutants until all are known or the time is up, and prints the score.
@@ -52,8 +56,14 @@ pub(crate) fn run(workspace: &Workspace, args: &MutantsArgs) -> Result<ExitCode>
     let mut accepted = Accepted::read(&workspace.root.join(ACCEPTED))?;
     let mut mutants = tree.list(workspace, &program)?;
     let sources = Sources::read(&workspace.root)?;
-    let mut state = if args.fresh { State::empty(&home) } else { State::load(&home)? };
-    state.forget_stale(&mutants, &sources);
+    let record = workspace.root.join(mutants_record::FILE);
+    let mut state = State::empty(&home);
+    if !args.fresh {
+        state = State::load(&home)?;
+        state.forget_stale(&mutants, &sources);
+        state.recall(mutants_record::read(&record, bring::CARGO_MUTANTS, &mutants, &sources)?);
+    }
+    let all = mutants.clone();
     if !args.status {
         narrow(&mut mutants, args);
         if args.file.is_some() || args.shard.is_some() {
@@ -61,6 +71,9 @@ pub(crate) fn run(workspace: &Workspace, args: &MutantsArgs) -> Result<ExitCode>
         }
         let budget = Duration::from_secs(args.minutes * 60);
         test(workspace, &tree, &program, &mutants, &sources, &mut state, budget)?;
+    }
+    if args.record {
+        write_changed(&record, mutants_record::text(bring::CARGO_MUTANTS, &all, &state, &sources).as_bytes())?;
     }
     let report = state.report(&mutants, &accepted);
     print!("{}", report.text());
@@ -97,7 +110,11 @@ fn test(
 ) -> Result<()> {
     let interrupted = interrupt_flag()?;
     let deadline = Instant::now() + budget;
-    let open: Vec<&Mutant> = mutants.iter().filter(|mutant| !state.knows(mutant)).collect();
+    let mut open: Vec<&Mutant> = mutants.iter().filter(|mutant| state.outcome(mutant).is_none()).collect();
+    if open.is_empty() {
+        // The machine may have been busy.
+        open.extend(mutants.iter().filter(|mutant| state.outcome(mutant) == Some(Outcome::TimedOut)));
+    }
     if open.is_empty() {
         return Ok(());
     }

@@ -58,14 +58,20 @@ impl Sources {
         for folder in ["judge", "spec/src"] {
             fingerprint(root, &root.join(folder), &mut files)?;
         }
-        // The reasons for survivors test nothing.
-        files.remove("judge/mutants.toml");
+        // The reasons for survivors and what is known test nothing.
+        files.retain(|name, _| !name.starts_with("judge/mutants."));
         let mut hasher = DefaultHasher::new();
         files.hash(&mut hasher);
         Ok(Self { whole: hasher.finish(), files })
     }
 
-    fn of(&self, file: &str) -> u64 {
+    /// Of everything.
+    pub(crate) fn whole(&self) -> u64 {
+        self.whole
+    }
+
+    /// Of one file; 0 where there is none.
+    pub(crate) fn of(&self, file: &str) -> u64 {
         self.files.get(file).copied().unwrap_or_default()
     }
 }
@@ -196,8 +202,15 @@ impl State {
         self.known.len()
     }
 
-    pub(crate) fn knows(&self, mutant: &Mutant) -> bool {
-        self.known.contains_key(&mutant.name)
+    pub(crate) fn outcome(&self, mutant: &Mutant) -> Option<Outcome> {
+        self.known.get(&mutant.name).map(|known| known.outcome)
+    }
+
+    /// Adds what this one does not know.
+    pub(crate) fn recall(&mut self, other: Self) {
+        for (name, known) in other.known {
+            self.known.entry(name).or_insert(known);
+        }
     }
 
     /// Drops what no longer holds.
@@ -225,7 +238,7 @@ impl State {
         let mut settled = BTreeSet::new();
         for mutant in mutants {
             let entry = accepted.survivors.iter().position(|one| one.matches(mutant));
-            match self.known.get(&mutant.name).map(|known| known.outcome) {
+            match self.outcome(mutant) {
                 None => {
                     report.untested += 1;
                     used.extend(entry);

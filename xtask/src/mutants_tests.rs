@@ -1,6 +1,7 @@
 //! The bookkeeping of mutants: what is forgotten when, and what the score is made of.
 
 use super::*;
+use crate::mutants_record;
 
 fn mutant(name: &str, line: &str) -> Mutant {
     Mutant { name: name.into(), file: name.split(':').next().unwrap().into(), line: line.into() }
@@ -103,4 +104,31 @@ fn an_entry_about_a_mutant_that_is_not_looked_at_is_not_stale() {
     assert_eq!(killed.report(others, &list).stale.len(), 1, "no such file any more");
     list.keep_those_about(others);
     assert!(killed.report(others, &list).stale.is_empty());
+}
+
+#[test]
+fn what_was_recorded_is_known_again_as_far_as_its_file_is_what_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("known");
+    let text = mutants_record::text("1.2.3", &mutants(), &state([Killed, Survived, TimedOut]), &sources(1, 1, 1));
+    assert!(text.contains("judge/src/a.rs 0000000000000001 KS\n"), "{text}");
+    fs::write(&file, text).unwrap();
+    let recalled = |version: &str, sources: &Sources| {
+        let state = mutants_record::read(&file, version, &mutants(), sources).unwrap();
+        mutants().iter().map(|mutant| state.outcome(mutant)).collect::<Vec<_>>()
+    };
+    assert_eq!(recalled("1.2.3", &sources(1, 1, 1)), [Some(Killed), Some(Survived), Some(TimedOut)]);
+    assert_eq!(recalled("1.2.3", &sources(2, 1, 9)), [Some(Killed), None, None], "other tests, another b.rs");
+    assert_eq!(recalled("1.2.4", &sources(1, 1, 1)), [None; 3], "another order");
+    fs::write(&file, fs::read_to_string(&file).unwrap().replace("KS", "KSK")).unwrap();
+    assert_eq!(recalled("1.2.3", &sources(1, 1, 1)), [None, None, Some(TimedOut)], "not as many mutants");
+}
+
+#[test]
+fn what_a_run_found_is_newer_than_the_record() {
+    let mut found = state([Killed, Killed, Killed]);
+    found.forget_stale(&mutants()[..2], &sources(1, 1, 1));
+    found.recall(state([Survived, Survived, Survived]));
+    let outcomes: Vec<_> = mutants().iter().map(|mutant| found.outcome(mutant)).collect();
+    assert_eq!(outcomes, [Some(Killed), Some(Killed), Some(Survived)]);
 }
