@@ -334,7 +334,8 @@ pub(crate) fn conclude(
         let whole = || steady.then(|| followed(middle_us)).flatten();
         let limit = if silent { followed(gap_us).or_else(whole) } else { followed(still_us) };
         // Whoever works says so within the interval; who is silent for longer, and for just as long as a timer, waits for it.
-        let too_silent = silent && gap_us > scale.us(limits.progress_interval_ms) / 4 * 5 + unsteady_us;
+        let interval_ms = interval_ms(debt.state, limits);
+        let too_silent = silent && interval_ms.is_some_and(|ms| gap_us > scale.us(ms) / 4 * 5 + unsteady_us);
         if !forward.is_empty() || (too_silent && limit.is_some()) {
             let timer_us = if silent { gap_us } else { still_us };
             return Some(Conclusion::Masked { timer_us, limit, forward });
@@ -368,12 +369,17 @@ fn spread(times_us: &mut [u64]) -> (u64, u64) {
 
 /// Longer than this no server may be silent while it owes something and works, however it is on its way.
 fn most_silent_us(state: State, limits: &Limits, scale: Scale) -> u64 {
-    let interval_ms = match state {
-        State::Configuring => progress::INTERVAL_BEFORE_READY_MS,
-        State::Streaming | State::Draining => limits.progress_interval_ms,
-        _ => return u64::MAX,
-    };
-    scale.patience_us(2 * interval_ms)
+    interval_ms(state, limits).map_or(u64::MAX, |ms| scale.patience_us(2 * ms))
+}
+
+/// How often whoever works says so.
+fn interval_ms(state: State, limits: &Limits) -> Option<u64> {
+    match state {
+        // [PRG-S1]
+        State::Configuring => Some(progress::INTERVAL_BEFORE_READY_MS),
+        State::Streaming | State::Draining => Some(limits.progress_interval_ms),
+        State::AwaitConfig | State::Failing | State::Ended | State::Closed => None,
+    }
 }
 
 /// The announced limit whose length this is, of those that can have to do with the debt: a line that stalls for as long as some other

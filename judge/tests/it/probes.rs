@@ -331,3 +331,32 @@ fn who_is_silent_too_long_each_time_breaks_the_bound_where_the_suspect_was_silen
     assert_eq!(found(4_500), ["PRG-S1"]);
     assert_eq!(found(4_499), [""; 0]);
 }
+
+#[test]
+fn before_ready_a_silence_is_long_only_beyond_what_binds_there() {
+    // Two seconds, whatever the session's own interval is. [PRG-S1]
+    let says = |ms: u64| {
+        let ready = READY
+            .replace(r#""progress_interval_ms":2000"#, r#""progress_interval_ms":500"#)
+            .replace(r#""idle_timeout_ms":30000"#, &format!(r#""idle_timeout_ms":{}"#, 3 * ms))
+            .replace(r#""keepalive_interval_ms":10000"#, &format!(r#""keepalive_interval_ms":{ms}"#));
+        let plan = |last| scene(&[(0, "open"), (0, CONFIG), (ms, ready.as_str()), (ms + 500, last)]);
+        let mut bench = Bench { trace: plan("closed 1000"), next_ms: ms + 600 };
+        for round in 1..=5 {
+            let mut events = plan("gave_up 1").events;
+            let probe = Probe { of: 0, stimulus: Stimulus::Nothing, round };
+            events[0].kind = EventKind::Open(Open { probe: Some(probe), ..Open::default() });
+            events.insert(2, Event { t_us: 1_000, conn: 0, kind: EventKind::Stimulus(Stimulus::Nothing) });
+            for event in &mut events {
+                event.conn = 1_999 + round;
+                event.t_us += bench.next_ms * 1_000;
+            }
+            bench.trace.events.append(&mut events);
+            bench.next_ms += ms + 600;
+        }
+        bench.says()
+    };
+    assert_eq!(says(1_000), "slow");
+    assert_eq!(says(2_500), "slow");
+    assert_eq!(says(2_600), r#"masked Some("keepalive_interval_ms") []"#);
+}
