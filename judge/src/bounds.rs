@@ -63,6 +63,16 @@ impl Scale {
     }
 }
 
+/// Milliseconds as microseconds, as they are.
+pub(crate) const fn us(ms: u64) -> u64 {
+    ms.saturating_mul(1_000)
+}
+
+/// A sum of what a trace says, which need not add up.
+pub(crate) fn total(numbers: impl Iterator<Item = u64>) -> u64 {
+    numbers.fold(0, u64::saturating_add)
+}
+
 /// Microseconds as whole milliseconds.
 pub(crate) const fn ms(us: u64) -> u64 {
     us / 1_000

@@ -77,7 +77,8 @@ pub(crate) fn suspicion(conn: &Conn, probes: &[&Conn], controls: &[Control]) -> 
         requirement: debt.requirement,
         since_us,
         event,
-        silent_us: given_up.map_or(until_us - since_us, |given_up| until_us.saturating_sub(given_up.silent_from_us)),
+        silent_us: given_up
+            .map_or(until_us.saturating_sub(since_us), |given_up| until_us.saturating_sub(given_up.silent_from_us)),
         paid_us,
         during: counted(true),
         afterwards: counted(false),

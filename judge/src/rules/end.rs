@@ -96,7 +96,7 @@ fn answers_the_sentinel(conn: &mut Conn, at: At, sentinel: At) {
         conn.credit(req::END_S7);
     }
     if at.t_us > conn.extended_due_us(since_us, conn.limits.drain_ms) && !conn.convicted(req::END_S7) {
-        let text = format!("sent `session_ended` {} ms after the sentinel", ms(at.t_us - since_us));
+        let text = format!("sent `session_ended` {} ms after the sentinel", ms(at.t_us.saturating_sub(since_us)));
         conn.convict_with(FindingKind::Late, req::END_S2, at, &[sentinel.event], text);
     }
 }
@@ -130,7 +130,8 @@ fn agrees_with_the_error(conn: &mut Conn, at: At, ended: &SessionEnded) {
         conn.abandoned = true;
     }
     if at.t_us.saturating_sub(error_at.t_us) > conn.scale.patience_us(conn.limits.close_ms) {
-        let text = format!("sent `session_ended` {} ms after the fatal error", ms(at.t_us - error_at.t_us));
+        let text =
+            format!("sent `session_ended` {} ms after the fatal error", ms(at.t_us.saturating_sub(error_at.t_us)));
         conn.convict_with(FindingKind::Late, req::ERR_S3, at, &[error_at.event], text);
     }
 }

@@ -117,7 +117,7 @@ pub(crate) fn on_flushed(conn: &mut Conn, at: At, flushed: &Flushed) {
     // Flushes are answered in order: the bound of this one cannot pass before the one ahead of it is done.
     let due_us = conn.extended_due_us(asked_us.max(since_us), conn.limits.flush_ms);
     if at.t_us > due_us && conn.end.sentinel.is_none() {
-        let text = format!("answered the flush {:?} after {} ms", flush.id, ms(at.t_us - asked_us));
+        let text = format!("answered the flush {:?} after {} ms", flush.id, ms(at.t_us.saturating_sub(asked_us)));
         conn.convict_with(FindingKind::Late, req::FLU_S2, at, &[flush.at.event], text);
     }
     conn.progress.advanced_us = Some(at.t_us);
@@ -141,7 +141,7 @@ fn covers(conn: &mut Conn, at: At, flush: &FlushDebt) {
     if conn.tainted {
         return;
     }
-    let belongs = |start_ms: u64, end_ms: u64| end_ms <= upto_ms || start_ms + PRE_ROLL_MS < upto_ms;
+    let belongs = |start_ms: u64, end_ms: u64| end_ms <= upto_ms || start_ms.saturating_add(PRE_ROLL_MS) < upto_ms;
     let open = conn.results.open.iter().find(|(_, one)| belongs(one.start_ms, one.end_ms)).map(|(id, one)| (*id, *one));
     if let Some((id, segment)) = open {
         conn.flush.blamed = Some(id);

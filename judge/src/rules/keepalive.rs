@@ -330,7 +330,8 @@ pub(crate) fn timed_out(conn: &mut Conn, at: At, error: &ErrorMessage) {
         return;
     }
     if at.t_us > due_us || awake {
-        let text = format!("ended an idle session only {} ms after the last activity", ms(at.t_us - since_us));
+        let text =
+            format!("ended an idle session only {} ms after the last activity", ms(at.t_us.saturating_sub(since_us)));
         conn.convict_with(FindingKind::Late, clause, at, &[activity.event], text);
         return;
     }

@@ -82,7 +82,7 @@ pub(crate) fn ready_due_us(conn: &Conn, asked: At) -> u64 {
 pub(crate) fn ready_came(conn: &mut Conn, at: At, asked: At) {
     let due_us = ready_due_us(conn, asked);
     if at.t_us > due_us {
-        let text = format!("sent `ready` {} ms after `config`", ms(at.t_us - asked.t_us));
+        let text = format!("sent `ready` {} ms after `config`", ms(at.t_us.saturating_sub(asked.t_us)));
         conn.convict_with(FindingKind::Late, req::CFG_S1, at, &[asked.event], text);
     }
     conn.progress.advanced_us = None;

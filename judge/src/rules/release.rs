@@ -335,7 +335,8 @@ pub(crate) fn conclude(
         let limit = if silent { followed(gap_us).or_else(whole) } else { followed(still_us) };
         // Whoever works says so within the interval; who is silent for longer, and for just as long as a timer, waits for it.
         let interval_ms = interval_ms(debt.state, limits);
-        let too_silent = silent && interval_ms.is_some_and(|ms| gap_us > scale.us(ms) / 4 * 5 + unsteady_us);
+        let most_us = |ms: u64| (scale.us(ms) / 4).saturating_mul(5).saturating_add(unsteady_us);
+        let too_silent = silent && interval_ms.is_some_and(|ms| gap_us > most_us(ms));
         if !forward.is_empty() || (too_silent && limit.is_some()) {
             let timer_us = if silent { gap_us } else { still_us };
             return Some(Conclusion::Masked { timer_us, limit, forward });
@@ -352,7 +353,7 @@ fn as_a_timer(times_us: &mut [u64], since_us: &mut [u64], scale: Scale) -> (u64,
     let (_, apart_us) = spread(since_us);
     let is_constant = spread_us <= scale.us(SPREAD_MS).max(middle_us / 10);
     let is_constant = is_constant && moments(since_us, scale) + 1 >= since_us.len();
-    (middle_us, is_constant && apart_us >= scale.us(APART_MS).max(2 * spread_us))
+    (middle_us, is_constant && apart_us >= scale.us(APART_MS).max(spread_us.saturating_mul(2)))
 }
 
 /// How many moments these sorted times are: what a machine held up together goes on together, and is one.

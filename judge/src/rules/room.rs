@@ -68,6 +68,6 @@ fn waits(conns: &[&mut Conn]) -> Vec<Wait> {
 fn ended(conn: &Conn) -> Option<At> {
     let (ended, _) = conn.session_ended.as_ref()?;
     let (ready, sentinel) = (conn.ready.as_ref()?, conn.end.sentinel?);
-    let was_served = conn.end.heard_us? + conn.scale.us(SERVED_MS) >= sentinel.t_us;
+    let was_served = conn.end.heard_us?.saturating_add(conn.scale.us(SERVED_MS)) >= sentinel.t_us;
     (was_served && ready.0.event < sentinel.event && sentinel.event < ended.event).then_some(sentinel)
 }

@@ -8,7 +8,7 @@ use lastword_spec::trace::Call;
 
 use super::wire::Wire;
 use super::{Run, seconds};
-use crate::bounds::Scale;
+use crate::bounds::{Scale, us};
 use crate::conn::At;
 use crate::report::Finding;
 use crate::rules::aud;
@@ -43,7 +43,7 @@ impl<'a> Loss<'a> {
         let may_dial = facts.fatal.as_ref().is_none_or(|(_, error)| error.retryable);
         let by_server = facts.client_left().is_none_or(|left| left.event > at.event);
         let lived_us = at.t_us.saturating_sub(spoke.t_us);
-        let lived = lived_us >= scale.us(wire.limits.idle_timeout_ms + SURE_MS);
+        let lived = lived_us >= scale.us(wire.limits.idle_timeout_ms.saturating_add(SURE_MS));
         let counts = !is_over && may_dial && by_server && lived && facts.deaf.is_empty();
         counts.then_some(Self { wire, ready, at, lived_us })
     }
@@ -88,7 +88,7 @@ pub(super) fn settle(run: &Run, scale: Scale) -> Option<Finding> {
         "gave up when it lost a connection that had been ready and lived for {}, longer than idle_timeout_ms ({}), \
          although it had dialled again after {} such losses before: that connection did not restore its budget",
         seconds(last.lived_us),
-        seconds(last.wire.limits.idle_timeout_ms * 1_000),
+        seconds(us(last.wire.limits.idle_timeout_ms)),
         pauses.len(),
     );
     let mut finding = run.finding(FindingKind::Unanswered, req::REC_C5, last.wire.conn, end, message);

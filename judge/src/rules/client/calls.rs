@@ -7,7 +7,7 @@ use lastword_spec::message::ErrorMessage;
 use lastword_spec::requirements as req;
 use lastword_spec::trace::{Call, ClientOutcome, Told, ToldWhat};
 
-use super::wire::Wire;
+use super::wire::{READ_MS, Wire};
 use super::{Run, held, outcome, seconds};
 use crate::bounds::Scale;
 use crate::conn::At;
@@ -125,7 +125,7 @@ fn swallowed_until(run: &Run, wire: &Wire, call: At, scale: Scale) -> Option<At>
     {
         return Some(end);
     }
-    let due_us = since.t_us.saturating_add(scale.patience_us(wire.limits.flush_ms + 1_000));
+    let due_us = since.t_us.saturating_add(scale.patience_us(wire.limits.flush_ms.saturating_add(1_000)));
     stopped.filter(|stopped| stopped.t_us > due_us)
 }
 
@@ -148,7 +148,7 @@ fn flush_failure(run: &Run, scale: Scale) -> Option<Finding> {
             continue;
         }
         let extended = wire.facts.progress.iter().rev().find(|at| at.event > flush.event).unwrap_or(flush);
-        let due_us = extended.t_us.saturating_add(scale.patience_us(wire.limits.flush_ms + 1_000));
+        let due_us = extended.t_us.saturating_add(scale.patience_us(wire.limits.flush_ms.saturating_add(1_000)));
         let failed = run.told.iter().find(|(at, told)| told.what == ToldWhat::FlushFailed && at.event > flush.event);
         let over = run.ended_itself().or(wire.facts.server_left());
         let stood = over.is_none_or(|over| over.t_us > due_us);
@@ -233,39 +233,60 @@ fn times(run: &Run) -> Option<Finding> {
 
 /// [ERR-C1] [ERR-C2] Errors reach the application.
 fn swallowed(run: &Run, scale: Scale) -> Option<Finding> {
-    let last = run.last()?;
     let ended = run.ended_itself()?;
-    // What a reset cut off need not have been read.
-    let fatal = |wire: &&Wire| wire.facts.fatal.is_some() && !wire.facts.is_reset;
-    let mut before = run.wires.values().filter(|wire| wire.conn < last.conn).filter(fatal);
-    before.find_map(|wire| swallowed_on(run, wire, ended, scale)).or_else(|| swallowed_on(run, last, ended, scale))
+    swallowed_fatal(run, ended, scale).or_else(|| swallowed_error(run, ended, scale))
 }
 
-fn swallowed_on(run: &Run, wire: &Wire, ended: At, scale: Scale) -> Option<Finding> {
-    let told: Vec<_> =
-        run.told.iter().filter(|(_, told)| matches!(told.what, ToldWhat::Error | ToldWhat::Ended)).collect();
-    let names =
-        |code: &str, from: At| told.iter().any(|(at, one)| at.event > from.event && one.code.as_deref() == Some(code));
-    if let Some((at, error)) = &wire.facts.fatal {
+/// The events by which an application can learn of an error.
+fn tellings(run: &Run) -> impl Iterator<Item = &(At, Told)> {
+    run.told.iter().filter(|(_, told)| matches!(told.what, ToldWhat::Error | ToldWhat::Ended))
+}
+
+/// Whether the client owes its application nothing of what the server sent here: it may not have read it, or its application cancels.
+fn need_not_be_told(run: &Run, wire: &Wire, at: At, scale: Scale) -> bool {
+    let due_us = at.t_us.saturating_add(scale.patience_us(READ_MS));
+    let is_cancelled = run.call(Call::Close).is_some_and(|(close, _)| close.event < at.event || close.t_us <= due_us);
+    is_cancelled || wire.facts.may_be_unread(at, scale)
+}
+
+/// [ERR-C1] On whichever connection it came. A telling is of the oldest error of its code that was not told yet: a client that dials
+/// again and tells the last one has not told them all.
+fn swallowed_fatal(run: &Run, ended: At, scale: Scale) -> Option<Finding> {
+    let mut told: Vec<_> = tellings(run).collect();
+    let fatal = run.wires.values().filter_map(|wire| Some((wire, wire.facts.fatal.as_ref()?)));
+    let owed = fatal.filter(|(wire, (at, _))| !need_not_be_told(run, wire, *at, scale));
+    let mut owed: Vec<_> = owed.map(|(wire, (at, error))| (wire.conn, *at, error)).collect();
+    owed.sort_by_key(|(_, at, _)| at.event);
+    owed.into_iter().find_map(|(conn, at, error)| {
         let code = error.code.as_str();
-        if !names(code, *at) {
+        let names = |(told, one): &&(At, Told)| told.event > at.event && one.code.as_deref() == Some(code);
+        let Some(index) = told.iter().position(names) else {
             let message = format!("never told its application the fatal error `{code}`");
-            return Some(run.finding(FindingKind::SwallowedError, req::ERR_C1, wire.conn, ended, message));
-        }
-        let first = told.iter().find(|(told, one)| told.event > at.event && one.code.as_deref() == Some(code));
-        let late = first.filter(|(told, _)| told.t_us.saturating_sub(at.t_us) > scale.patience_us(1_000));
-        return late.map(|(told, _)| {
-            let message = format!("told the fatal error {} after it came", seconds(told.t_us - at.t_us));
-            run.finding(FindingKind::Late, req::ERR_C1, wire.conn, *told, message)
-        });
-    }
+            return Some(run.finding(FindingKind::SwallowedError, req::ERR_C1, conn, ended, message));
+        };
+        let (told, _) = told.remove(index);
+        let took_us = told.t_us.saturating_sub(at.t_us);
+        (took_us > scale.patience_us(READ_MS)).then(|| {
+            let message = format!("told the fatal error {} after it came", seconds(took_us));
+            run.finding(FindingKind::Late, req::ERR_C1, conn, *told, message)
+        })
+    })
+}
+
+/// [ERR-C2] Errors that end nothing, on the last connection; a fatal one there is what has to be told.
+fn swallowed_error(run: &Run, ended: At, scale: Scale) -> Option<Finding> {
+    let wire = run.last().filter(|wire| wire.facts.fatal.is_none())?;
+    let names = |one: &Told, error: &ErrorMessage| one.code.as_deref() == Some(error.code.as_str());
     // Where a wire has no codes, its text is what an application can be told.
-    let repeats = |text: &str, from: At| {
-        let of = |one: &Told| one.what == ToldWhat::Error && one.code.is_none() && one.text.as_deref() == Some(text);
-        !text.is_empty() && told.iter().any(|(at, one)| at.event > from.event && of(one))
+    let repeats = |one: &Told, error: &ErrorMessage| {
+        let text = one.text.as_deref().filter(|text| !text.is_empty());
+        one.what == ToldWhat::Error && one.code.is_none() && text == Some(error.message.as_str())
     };
-    let is_told = |at: At, error: &ErrorMessage| names(error.code.as_str(), at) || repeats(&error.message, at);
-    let (_, error) = wire.facts.errors.iter().find(|(at, error)| !is_told(*at, error))?;
+    let is_told = |at: At, error: &ErrorMessage| {
+        tellings(run).any(|(told, one)| told.event > at.event && (names(one, error) || repeats(one, error)))
+    };
+    let owed = |at: At| !need_not_be_told(run, wire, at, scale);
+    let (_, error) = wire.facts.errors.iter().find(|(at, error)| owed(*at) && !is_told(*at, error))?;
     let message = format!("never told its application the error `{}`", error.code.as_str());
     Some(run.finding(FindingKind::SwallowedError, req::ERR_C2, wire.conn, ended, message))
 }

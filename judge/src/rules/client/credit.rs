@@ -10,7 +10,7 @@ use lastword_spec::trace::{Call, ToldWhat};
 use super::outcome::{expected, observed};
 use super::wire::{Facts, Wire, Written};
 use super::{Run, budget};
-use crate::bounds::Scale;
+use crate::bounds::{Scale, us};
 
 /// What a client may take, beyond its bounds, until it dials again: it backs off first. [REC-C1]
 const BACKOFF_MS: u64 = 2_000;
@@ -52,7 +52,7 @@ pub(super) fn exercised(run: &Run, scale: Scale, has_secrets: bool) -> BTreeSet<
         credit(judged && by_close, &[req::CON_C3, req::END_C7, req::CLO_C2]);
         credit(judged && !by_close && facts.fatal.is_none(), &[req::CON_C2, req::END_C7]);
     }
-    if facts.fatal.is_some() {
+    if facts.fatal_and_read(scale).is_some() {
         credit(judged, &[req::ERR_C1, req::ERR_C2, req::END_C7]);
         let retryable = facts.fatal.as_ref().is_some_and(|(_, error)| error.retryable);
         credit(judged && !retryable, &[req::REC_C2]);
@@ -68,14 +68,14 @@ pub(super) fn exercised(run: &Run, scale: Scale, has_secrets: bool) -> BTreeSet<
         credit(judged && facts.written == Written::Oddly, &[req::MSG_3]);
         credit(judged && facts.written == Written::Extended, &[req::VER_3]);
         credit(ended_itself.is_some() && facts.is_deaf(), &[req::CLO_C4]);
-        credit(judged && expected(run).is_some(), &[req::END_C7]);
+        credit(judged && expected(run, scale).is_some(), &[req::END_C7]);
         let early = sentinel.is_none_or(|sentinel| ended.event < sentinel.event);
         credit(judged && early, &[req::END_C8]);
         if let Some(sentinel) = sentinel.filter(|_| !early) {
             let drained_us = ended.t_us.saturating_sub(sentinel.t_us);
             credit(drained_us > scale.us(1_000), &[req::END_C4]);
-            credit(drained_us > wire.limits.drain_ms * 1_000, &[req::PRG_C1]);
-            credit(drained_us > 2 * wire.limits.keepalive_interval_ms * 1_000, &[req::KA_C3]);
+            credit(drained_us > us(wire.limits.drain_ms), &[req::PRG_C1]);
+            credit(drained_us > us(wire.limits.keepalive_interval_ms).saturating_mul(2), &[req::KA_C3]);
         }
         credit(facts.finals.len() > 1 && run.told.iter().any(|(_, told)| told.what == ToldWhat::Final), &[req::FIN_C1]);
     } else if facts.ready.is_some() && facts.fatal.is_none() {
@@ -118,8 +118,7 @@ fn by_redialling(run: &Run, lost: &Facts, next: &Wire, idle_timeout_ms: u64, sca
     let mut seen = Vec::new();
     let was_cut = lost.ready.is_some() && lost.ended.is_none() && lost.fatal.is_none() && lost.sentinel.is_none();
     let tells_it = observed(run).is_some_and(|(_, observed)| !observed.is_complete());
-    // What a reset cut off need not have been read.
-    if lost.fatal.is_some() && !lost.is_reset && tells_it {
+    if lost.fatal_and_read(scale).is_some() && tells_it {
         seen.extend([req::ERR_C1, req::ERR_C2]);
     }
     let Some((again, _)) = next.facts.opened.as_ref().filter(|_| was_cut && tells_it && !lost.audio.is_empty()) else {
@@ -134,10 +133,10 @@ fn by_redialling(run: &Run, lost: &Facts, next: &Wire, idle_timeout_ms: u64, sca
             seen.extend((run.is_driven() && is_quiet).then_some(req::KA_C5));
         }
     } else if let Some(heard) = lost.heard.filter(|_| lost.is_deaf()) {
-        let half_open_ms = 2 * idle_timeout_ms;
+        let half_open_ms = idle_timeout_ms.saturating_mul(2);
         let took_us = again.t_us.saturating_sub(heard.t_us);
         let in_time = took_us >= scale.us(idle_timeout_ms)
-            && took_us <= scale.patience_us(half_open_ms + 1_000) + scale.us(BACKOFF_MS);
+            && took_us.saturating_sub(scale.us(BACKOFF_MS)) <= scale.patience_us(half_open_ms.saturating_add(1_000));
         if in_time {
             seen.push(req::KA_C4);
         }

@@ -6,7 +6,7 @@ use lastword_spec::requirements as req;
 
 use super::wire::Wire;
 use super::{Run, seconds};
-use crate::bounds::Scale;
+use crate::bounds::{Scale, total, us};
 use crate::conn::At;
 use crate::report::Finding;
 use crate::rules::aud;
@@ -20,10 +20,10 @@ fn said(wire: &Wire) -> Vec<(At, u64)> {
     let facts = &wire.facts;
     let length_us = |bytes: u64| {
         let ms = facts.audio_format.as_ref().and_then(|format| aud::to_ms(bytes, format));
-        ms.unwrap_or(0).saturating_mul(1_000)
+        us(ms.unwrap_or(0))
     };
     let audio = facts.audio.iter().map(|(at, bytes)| (*at, length_us(*bytes)));
-    let interval_us = wire.limits.keepalive_interval_ms * 1_000;
+    let interval_us = us(wire.limits.keepalive_interval_ms);
     let keepalives = facts.keepalives.iter().map(|(at, _)| at).chain(&facts.sentinel).map(|at| (*at, interval_us));
     let others = facts.config.iter().chain(&facts.flushes).map(|at| (*at, 0));
     let mut said: Vec<(At, u64)> = audio.chain(keepalives).chain(others).collect();
@@ -45,17 +45,17 @@ fn at_most_us(wire: &Wire, at: At) -> u64 {
 /// it came later: then the last words may have been on their way still. [END-C4]
 pub(super) fn has_waited(wire: &Wire, left: At) -> bool {
     let Some(sentinel) = wire.facts.sentinel.filter(|sentinel| sentinel.event < left.event) else { return false };
-    let (waited_us, drain_us) = (left.t_us.saturating_sub(sentinel.t_us), wire.limits.drain_ms * 1_000);
-    waited_us < drain_us && waited_us + at_most_us(wire, sentinel) >= drain_us
+    let (waited_us, drain_us) = (left.t_us.saturating_sub(sentinel.t_us), us(wire.limits.drain_ms));
+    waited_us < drain_us && waited_us.saturating_add(at_most_us(wire, sentinel)) >= drain_us
 }
 
 /// How much of a silence that ended with this message the client has spoken for: what came in one go with it. One message alone
 /// says nothing: it may have been sent just then.
 fn spoken_meanwhile_us(wire: &Wire, end: At) -> u64 {
     let said = said(wire);
-    let at_once = said.iter().filter(|(at, _)| at.event >= end.event && at.t_us <= end.t_us + AT_ONCE_US);
+    let at_once = said.iter().filter(|(at, _)| at.event >= end.event && at.t_us.saturating_sub(end.t_us) <= AT_ONCE_US);
     let stands_for: Vec<u64> = at_once.map(|(_, us)| *us).collect();
-    if stands_for.len() < 2 { 0 } else { stands_for.iter().sum() }
+    if stands_for.len() < 2 { 0 } else { total(stands_for.into_iter()) }
 }
 
 /// [KA-C1] [KA-C2] [KA-C3], where the messages themselves show it.
@@ -63,12 +63,12 @@ pub(super) fn keepalives(run: &Run, wire: &Wire, scale: Scale) -> Vec<Finding> {
     let facts = &wire.facts;
     let Some(ready) = facts.ready else { return Vec::new() };
     let mut found = Vec::new();
-    let interval_us = wire.limits.keepalive_interval_ms * 1_000;
+    let interval_us = us(wire.limits.keepalive_interval_ms);
     let all: Vec<At> = facts.keepalives.iter().map(|(at, _)| *at).collect();
     let until_sentinel = facts.sentinel.map_or(usize::MAX, |sentinel| sentinel.event);
     for pair in all.windows(2).filter(|pair| pair[1].event < until_sentinel) {
         let is_soon = pair[1].t_us.saturating_sub(pair[0].t_us) < interval_us / 4;
-        if is_soon && at_most_us(wire, pair[0]) < interval_us + interval_us / 2 {
+        if is_soon && at_most_us(wire, pair[0]) < interval_us.saturating_add(interval_us / 2) {
             let message = "sent two keepalives within a quarter of the interval";
             found.push(run.finding(FindingKind::WrongValue, req::KA_C2, wire.conn, pair[1], message));
             break;

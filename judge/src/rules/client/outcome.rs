@@ -8,7 +8,7 @@ use lastword_spec::trace::{Call, ClientOutcome};
 
 use super::wire::{Wire, Written};
 use super::{Run, held, seconds};
-use crate::bounds::Scale;
+use crate::bounds::{Scale, total, us};
 use crate::conn::At;
 use crate::report::Finding;
 use crate::rules::aud;
@@ -17,7 +17,7 @@ use crate::rules::aud;
 const GRACE_MS: u64 = 1_000;
 
 /// What a right client would have told its application, and by which clause anything else is wrong.
-pub(super) fn expected(run: &Run) -> Option<(ClientOutcome, RequirementId)> {
+pub(super) fn expected(run: &Run, scale: Scale) -> Option<(ClientOutcome, RequirementId)> {
     let wire = run.last()?;
     let facts = &wire.facts;
     if let Some((close, _)) = run.call(Call::Close)
@@ -28,7 +28,7 @@ pub(super) fn expected(run: &Run) -> Option<(ClientOutcome, RequirementId)> {
     if facts.opened.is_none() {
         return Some((ClientOutcome::Error, req::CON_C1));
     }
-    if facts.fatal.is_some() {
+    if facts.fatal_and_read(scale).is_some() {
         return Some((ClientOutcome::Error, req::ERR_C1));
     }
     if facts.ready.is_none() {
@@ -104,9 +104,9 @@ impl Observed {
 pub(super) fn settle(run: &Run, scale: Scale) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(crashed(run));
-    found.extend(wrong_outcome(run));
+    found.extend(wrong_outcome(run, scale));
     found.extend(left_early(run, scale));
-    found.extend(redialled(run));
+    found.extend(redialled(run, scale));
     found.extend(no_config(run));
     found.extend(floods_dials(run));
     found.extend(late_sentinel(run, scale));
@@ -133,13 +133,17 @@ fn crashed(run: &Run) -> Option<Finding> {
 }
 
 /// [END-C5] [END-C7] [END-C8] [ERR-C1] [CON-C1] [CON-C2] [CON-C3] [REC-C4]
-fn wrong_outcome(run: &Run) -> Option<Finding> {
-    let (expected, requirement) = expected(run)?;
+fn wrong_outcome(run: &Run, scale: Scale) -> Option<Finding> {
+    let (expected, requirement) = expected(run, scale)?;
     let (at, observed) = observed(run)?;
     if observed.fits(expected) {
         return None;
     }
     let wire = run.last()?;
+    // It may have read a fatal error that it need not have read.
+    if wire.facts.fatal.is_some() && observed.fits(ClientOutcome::Error) {
+        return None;
+    }
     if expected == ClientOutcome::Complete && held::has_waited(wire, at) {
         return None;
     }
@@ -205,13 +209,15 @@ fn left_early(run: &Run, scale: Scale) -> Option<Finding> {
         let odd = facts.odd.iter().rev().find(|odd| odd.event < left.event)?;
         let soon = left.t_us.saturating_sub(odd.t_us) < scale.us(1_000);
         return (soon && facts.ready.is_some()).then(|| {
-            let message =
-                format!("ended {} after a message that is none, which ends nothing", seconds(left.t_us - odd.t_us));
+            let message = format!(
+                "ended {} after a message that is none, which ends nothing",
+                seconds(left.t_us.saturating_sub(odd.t_us))
+            );
             run.finding(FindingKind::WrongAnswer, req::MSG_C1, wire.conn, left, message)
         });
     };
     let waited_us = left.t_us.saturating_sub(sentinel.t_us);
-    let drain_us = wire.limits.drain_ms * 1_000;
+    let drain_us = us(wire.limits.drain_ms);
     let waited = seconds(waited_us);
     if held::has_waited(wire, left) {
         return None;
@@ -235,12 +241,12 @@ fn left_early(run: &Run, scale: Scale) -> Option<Finding> {
 }
 
 /// [REC-C2] [REC-C3]
-fn redialled(run: &Run) -> Option<Finding> {
+fn redialled(run: &Run, scale: Scale) -> Option<Finding> {
     let mut wires = run.wires.values();
     let mut before = wires.next()?;
     for wire in wires {
         let at = wire.facts.opened.as_ref().map(|(at, _)| *at).or(wire.facts.failed)?;
-        let is_fatal = before.facts.fatal.as_ref().is_some_and(|(_, error)| !error.retryable);
+        let is_fatal = before.facts.fatal_and_read(scale).is_some_and(|(_, error)| !error.retryable);
         let is_cancelled = run.call(Call::Close).is_some_and(|(close, _)| close.event < at.event);
         let (requirement, message) = if before.facts.sentinel.is_some() || is_cancelled {
             (req::REC_C3, "dialled again after its sentinel")
@@ -319,7 +325,8 @@ fn cut_input(run: &Run) -> Option<Finding> {
     let tolerance_ms = if format.sample_rate_hz == 16_000 { 5 } else { 60 };
     let missing_ms = ended.audio_ms?.saturating_sub(received_ms);
     // A tail is short; what a full buffer drops is not.
-    let waited_us = wire.facts.ready.zip(wire.facts.config).map_or(0, |(ready, config)| ready.t_us - config.t_us);
+    let waited_us =
+        wire.facts.ready.zip(wire.facts.config).map_or(0, |(ready, config)| ready.t_us.saturating_sub(config.t_us));
     let dropped = missing_ms > LONGEST_FRAME_MS && waited_us > LONGEST_FRAME_MS * 1_000;
     let requirement = if dropped { req::BP_C1 } else { req::AUD_C3 };
     (missing_ms > tolerance_ms).then(|| {
@@ -342,8 +349,8 @@ fn missing_sentinel(run: &Run) -> Option<Finding> {
     let (_, ended) = run.input_ended.as_ref()?;
     let was_all = || {
         let format = facts.audio_format.as_ref()?;
-        let bytes: u64 = facts.audio.iter().filter(|(at, _)| at.event < left.event).map(|(_, bytes)| bytes).sum();
-        Some(!run.is_driven() && aud::to_ms(bytes, format)? + INPUT_TAIL_MS >= ended.audio_ms?)
+        let bytes = total(facts.audio.iter().filter(|(at, _)| at.event < left.event).map(|(_, bytes)| *bytes));
+        Some(!run.is_driven() && aud::to_ms(bytes, format)?.saturating_add(INPUT_TAIL_MS) >= ended.audio_ms?)
     };
     if left.event < input.event && !was_all().unwrap_or(false) {
         return None;

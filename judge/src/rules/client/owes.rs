@@ -9,7 +9,7 @@ use lastword_spec::trace::{Call, Side};
 
 use super::wire::Wire;
 use super::{Run, seconds};
-use crate::bounds::Scale;
+use crate::bounds::{Scale, us};
 use crate::conn::At;
 use crate::ledger::Obligation;
 use crate::report::Finding;
@@ -41,7 +41,7 @@ pub(super) fn owed(run: &Run, conn: u32, scale: Scale) -> Option<Obligation> {
     if run.exited.is_some() || run.told_end().is_some() {
         return None;
     }
-    let debt = debt(run, wire)?;
+    let debt = debt(run, wire, scale)?;
     Some(Obligation {
         debtor: Side::Client,
         what: debt.what.to_owned(),
@@ -54,7 +54,7 @@ pub(super) fn owed(run: &Run, conn: u32, scale: Scale) -> Option<Obligation> {
     })
 }
 
-fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
+fn debt(run: &Run, wire: &Wire, scale: Scale) -> Option<Debt> {
     let facts = &wire.facts;
     let limits = &wire.limits;
     // What the harness does not read may have been sent long ago. Only that it hears nothing itself, a client must notice.
@@ -69,10 +69,10 @@ fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
     let ending_ms = if run.is_driven() { END_MS } else { END_MS + EXIT_MS };
     let ending = |at: At, extra_ms: u64, requirement| {
         let what = if run.is_driven() { "the end of its iterator" } else { "its end" };
-        Some(Debt { what, at, within_ms: ending_ms + extra_ms, requirement })
+        Some(Debt { what, at, within_ms: extra_ms.saturating_add(ending_ms), requirement })
     };
     // Whoever may dial again backs off first.
-    let pause_ms = if may_dial(run, wire) { pause_ms(run) } else { 0 };
+    let pause_ms = if may_dial(run, wire, scale) { pause_ms(run) } else { 0 };
     let lost = |at: At, extra_ms: u64, requirement| {
         let mut debt = ending(at, extra_ms.max(pause_ms), requirement)?;
         if pause_ms > 0 {
@@ -86,7 +86,7 @@ fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
     };
     // Nobody sees when it leaves a connection on which nobody reads.
     let unseen_ms = if deaf { pause_ms } else { 0 };
-    if let Some((at, error)) = &facts.fatal
+    if let Some((at, error)) = facts.fatal_and_read(scale)
         && error.retryable
     {
         return lost(*at, limits.close_ms, req::ERR_C1);
@@ -101,7 +101,7 @@ fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
             _ => Some(Debt { what: "its Close", at: *at, within_ms: END_MS, requirement: req::END_C3 }),
         };
     }
-    if let Some((at, _)) = &facts.fatal {
+    if let Some((at, _)) = facts.fatal_and_read(scale) {
         return ending(*at, limits.close_ms, req::ERR_C1);
     }
     if let Some(left) = facts.client_left() {
@@ -121,7 +121,7 @@ fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
     let Some((opened, _)) = &facts.opened else {
         // It asked for an upgrade that nobody answers.
         let (asked, _) = *facts.deaf.first()?;
-        return lost(asked, CONFIG_MS + unseen_ms, req::CON_C1);
+        return lost(asked, unseen_ms.saturating_add(CONFIG_MS), req::CON_C1);
     };
     let Some(config) = facts.config else {
         return Some(Debt { what: "config", at: *opened, within_ms: CONFIG_MS, requirement: req::CFG_C1 });
@@ -147,21 +147,22 @@ fn debt(run: &Run, wire: &Wire) -> Option<Debt> {
         return Some(Debt { what: "end_of_stream", at, within_ms: END_MS, requirement });
     }
     let heard = facts.heard.unwrap_or(ready);
-    let half_open_ms = 2 * limits.idle_timeout_ms;
+    let half_open_ms = limits.idle_timeout_ms.saturating_mul(2);
     let spoke = wire.spoke.into_iter().chain(again).max_by_key(|at| at.event).unwrap_or(ready);
     // Whoever is silent and hears nothing owes the keepalive first.
-    if !deaf && spoke.t_us + limits.keepalive_interval_ms * 1_000 < heard.t_us + half_open_ms * 1_000 {
+    let speaks_by_us = spoke.t_us.saturating_add(us(limits.keepalive_interval_ms));
+    if !deaf && speaks_by_us < heard.t_us.saturating_add(us(half_open_ms)) {
         let within_ms = limits.keepalive_interval_ms;
         return Some(Debt { what: "audio, keepalive or end_of_stream", at: spoke, within_ms, requirement: req::KA_C1 });
     }
-    ending(heard, half_open_ms + unseen_ms, req::KA_C4)
+    ending(heard, half_open_ms.saturating_add(unseen_ms), req::KA_C4)
 }
 
 /// Whether the client may dial again once this connection is lost. [REC-C2] [REC-C3]
-fn may_dial(run: &Run, wire: &Wire) -> bool {
+fn may_dial(run: &Run, wire: &Wire, scale: Scale) -> bool {
     let facts = &wire.facts;
     let is_over = facts.sentinel.is_some() || run.call(Call::Close).is_some();
-    !is_over && facts.fatal.as_ref().map_or(facts.ended.is_none(), |(_, error)| error.retryable)
+    !is_over && facts.fatal_and_read(scale).map_or(facts.ended.is_none(), |(_, error)| error.retryable)
 }
 
 /// How long the next pause between two connections may be: far longer than the longest so far.
@@ -172,7 +173,7 @@ fn pause_ms(run: &Run) -> u64 {
         let (over, again) = (before.facts.over().or(before.facts.dialled())?, after.facts.dialled()?);
         Some(again.t_us.saturating_sub(over.t_us) / 1_000)
     });
-    FIRST_PAUSE_MS.max(GROWTH * pauses.max().unwrap_or_default())
+    FIRST_PAUSE_MS.max(pauses.max().unwrap_or_default().saturating_mul(GROWTH))
 }
 
 /// What is owed where nothing is known but the wire.
@@ -242,7 +243,7 @@ fn late_us(debt: &Obligation, at: At) -> u64 {
 pub(super) fn no_sentinel(run: &Run, debt: &Obligation) -> String {
     let input = match &run.input_ended {
         Some((_, ended)) => match ended.audio_ms {
-            Some(ms) => format!("its input ended at {}", seconds(ms * 1_000)),
+            Some(ms) => format!("its input ended at {}", seconds(us(ms))),
             None => "its input ended".to_owned(),
         },
         None => "its input ended".to_owned(),

@@ -13,6 +13,7 @@ use lastword_spec::table::{Answer, CLIENT_SENDS, ClientInput, ServerInput, State
 use lastword_spec::trace::{Eof, EventKind, Open, Side};
 
 use super::both_ways::Flow;
+use crate::bounds::{Scale, total};
 use crate::conn::At;
 use crate::report::Finding;
 
@@ -27,6 +28,9 @@ pub(super) struct Wire {
     pub(super) facts: Facts,
     findings: Vec<Finding>,
 }
+
+/// How long a client has to read an error and to tell it. [ERR-C1]
+pub(super) const READ_MS: u64 = 1_000;
 
 /// How a message was written; what it says is the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,9 +123,22 @@ impl Facts {
             .any(|(since, until)| since.event < to.event && until.is_none_or(|until| until.event > from.event))
     }
 
+    /// Whether what the server sent here need not have been read: the client had left, or a reset, which takes with it what stands
+    /// unread, came before the client had to have read it.
+    pub(super) fn may_be_unread(&self, at: At, scale: Scale) -> bool {
+        let reset = self.server_eof.filter(|_| self.is_reset);
+        let has_left = self.client_left().is_some_and(|left| left.event < at.event);
+        has_left || reset.is_some_and(|reset| reset.t_us.saturating_sub(at.t_us) <= scale.patience_us(READ_MS))
+    }
+
+    /// The fatal error, if the client has read it for certain.
+    pub(super) fn fatal_and_read(&self, scale: Scale) -> Option<&(At, ErrorMessage)> {
+        self.fatal.as_ref().filter(|(at, _)| !self.may_be_unread(*at, scale))
+    }
+
     /// How many bytes of audio came.
     pub(super) fn audio_bytes(&self) -> u64 {
-        self.audio.iter().map(|(_, bytes)| bytes).sum()
+        total(self.audio.iter().map(|(_, bytes)| *bytes))
     }
 }
 
@@ -174,7 +191,7 @@ impl Wire {
             }
             EventKind::Transport { unacknowledged_bytes, unread_bytes, unsent_bytes, waiting_bytes, .. } => {
                 let known = [unsent_bytes, unacknowledged_bytes, unread_bytes];
-                let outstanding = known.into_iter().flatten().fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
+                let outstanding = total(known.into_iter().flatten().copied());
                 let is_certain = unacknowledged_bytes.is_some() && unread_bytes.is_some();
                 facts.flows.push((at, Flow { outstanding, is_certain, waiting: *waiting_bytes }));
             }

@@ -182,6 +182,96 @@ fn errors_reach_the_application_by_their_code_and_soon() {
     assert_eq!(ends_well(&[(5, "told error - m"), one], 0), ["ERR-C2"]);
 }
 
+/// A second connection, ready at half a second, that meets a fatal error of this code at 1.21 s; the first met `internal` at 10 ms.
+fn two_fatal(second: &str, told: &[(u64, &str)]) -> Vec<String> {
+    let (one, config, ready) = (fatal("internal"), format!("@1 {CONFIG}"), format!("@1 {READY}"));
+    let two = format!("@1 {}", fatal(second));
+    let first = [(10, one.as_str()), (20, "closed 1011")];
+    let again = [(500, "@1 open"), (501, config.as_str()), (502, ready.as_str()), (600, "@1 audio 3200")];
+    let mut events = joined(&[&first, &again, &[(1_210, two.as_str()), (1_220, "@1 closed 1011")], told]);
+    events.sort_by_key(|(ms, _)| *ms);
+    broken(&driven(&events))
+}
+
+#[test]
+fn a_telling_is_of_one_fatal_error_and_who_dials_again_tells_each() {
+    let ends = (1_300, "@1 told ended error");
+    let (first, last) = ((15, "told error internal"), (1_215, "@1 told error internal"));
+    assert_eq!(two_fatal("internal", &[first, last, ends]), [""; 0]);
+    assert_eq!(two_fatal("internal", &[last, ends]), ["ERR-C1"], "only the last");
+    assert_eq!(two_fatal("internal", &[first, ends]), ["ERR-C1"], "only the first");
+    assert_eq!(
+        two_fatal("internal", &[first, (1_300, "@1 told ended error internal")]),
+        [""; 0],
+        "the last by the end"
+    );
+    let late = [(1_212, "@1 told error internal"), last, ends];
+    assert_eq!(two_fatal("internal", &late), [""; 0], "both on the second connection, and both in time");
+    assert_eq!(two_fatal("internal", &[last, (1_511, "@1 told error internal"), (1_600, ends.1)]), [""; 0]);
+    assert_eq!(two_fatal("internal", &[(1_511, last.1), (1_512, last.1), (1_600, ends.1)]), ["ERR-C1"], "late");
+    // Where the codes differ nothing has to be counted.
+    let other = (1_215, "@1 told error going_away");
+    assert_eq!(two_fatal("going_away", &[first, other, ends]), [""; 0]);
+    assert_eq!(two_fatal("going_away", &[other, (1_300, "@1 told ended error going_away")]), ["ERR-C1"]);
+    assert_eq!(two_fatal("going_away", &[first, (1_300, "@1 told ended error internal")]), ["ERR-C1"]);
+}
+
+#[test]
+fn an_error_that_a_reset_cut_off_need_not_have_been_read() {
+    let (internal, forbidden, refused) = (fatal("internal"), fatal("forbidden"), error("bad_message", false, ""));
+    let cut = |error: &str, reset: u64, ended: &'static str| {
+        broken(&driven(&[(10, error), (reset, "dropped"), (reset + 10, ended)]))
+    };
+    for error in [&internal, &forbidden] {
+        assert_eq!(cut(error, 20, "told ended incomplete"), [""; 0], "it did not read it");
+        assert_eq!(cut(error, 20, "told ended error internal"), [""; 0], "it did");
+        assert_eq!(cut(error, 1_510, "told ended incomplete"), [""; 0]);
+        assert_eq!(cut(error, 1_511, "told ended incomplete"), ["ERR-C1"], "it had all the time");
+    }
+    assert_eq!(cut(&internal, 20, "told ended complete"), ["ERR-C3"], "a reset is no end");
+    assert_eq!(cut(&refused, 20, "told ended incomplete"), [""; 0]);
+    assert_eq!(cut(&refused, 1_510, "told ended incomplete"), [""; 0]);
+    assert_eq!(cut(&refused, 1_511, "told ended incomplete"), ["ERR-C2"]);
+    let closed = [(10, internal.as_str()), (20, "closed 1011"), (30, "told ended incomplete")];
+    assert_eq!(broken(&driven(&closed)), ["ERR-C1"], "a Close cuts nothing off");
+    // Who has not read that it must not dial again may do so, and has until then.
+    let again = |how: &str| {
+        let (config, ready, end) = (format!("@1 {CONFIG}"), format!("@1 {READY}"), format!("@1 {END}"));
+        let last = format!("@1 {}", ended(0, 0, 0));
+        let more = [(10, forbidden.as_str()), (20, how), (400, "@1 open"), (401, &config), (402, &ready), (410, &end)];
+        broken(&driven(&joined(&[&more, &[(420, &last), (430, "@1 told ended complete")]])))
+    };
+    assert_eq!(again("dropped"), [""; 0]);
+    assert_eq!(again("closed 4403"), ["REC-C2", "ERR-C1"]);
+    let waits = |how: &str| broken(&driven(&[(10, forbidden.as_str()), (20, how), (9_000, "gave_up")]));
+    assert_eq!(waits("dropped"), [""; 0]);
+    assert_eq!(waits("closed 4403"), ["ERR-C1"]);
+}
+
+#[test]
+fn an_application_that_cancels_is_told_no_error_any_more() {
+    let (internal, refused) = (fatal("internal"), error("bad_message", false, ""));
+    let cancelled = |error: &str, close: u64| {
+        let mut events = vec![(10, error), (close, "call 2 close"), (2_000, "told ended cancelled")];
+        events.sort_by_key(|(ms, _)| *ms);
+        broken(&driven(&events))
+    };
+    for error in [&internal, &refused] {
+        assert_eq!(cancelled(error, 5), [""; 0], "it crossed it");
+        assert_eq!(cancelled(error, 1_510), [""; 0]);
+    }
+    assert_eq!(cancelled(&internal, 1_511), ["ERR-C1"]);
+    assert_eq!(cancelled(&refused, 1_511), ["ERR-C2"]);
+    // Nor is one who had left.
+    let left = |left: u64| {
+        let mut events = vec![(10, internal.as_str()), (left, "leaves"), (2_000, "told ended incomplete")];
+        events.sort_by_key(|(ms, _)| *ms);
+        broken(&driven(&events))
+    };
+    assert_eq!(left(5), [""; 0]);
+    assert_eq!(left(15), ["ERR-C1"]);
+}
+
 #[test]
 fn nothing_of_a_session_outlives_it() {
     let last = ended(0, 0, 0);

@@ -172,3 +172,21 @@ fn a_connection_stands_where_what_was_said_on_it_leads() {
     assert_eq!(state(&program(&[(30, "closed 1000")])), Some("Closed"));
     assert_eq!(state(&program(&[(30, "dropped")])), Some("Closed"));
 }
+
+#[test]
+fn audio_that_does_not_add_up_is_very_much_audio() {
+    let (huge, last) = (format!("audio {}", u64::MAX), ended(0, 0, 0));
+    let events = [(10, huge.as_str()), (20, &huge), (30, END), (40, &last), (50, "exit 0")];
+    // The end counts less than it sent.
+    assert_eq!(broken(&program(&events)), ["AUD-1", "LIM-C1", "END-C8"]);
+    let left = [(10, huge.as_str()), (20, &huge), (25, "input 1000"), (30, "leaves"), (40, "exit 1")];
+    assert_eq!(broken(&program(&left)), ["AUD-1", "LIM-C1", "END-C1"]);
+}
+
+#[test]
+fn a_tail_is_no_full_buffer_where_ready_came_before_the_config() {
+    let last = ended(100, 0, 0);
+    let begin = [(0, "driven"), (0, "call 1 start"), (0, "open"), (1, READY), (5, CONFIG), (10, "audio 3200")];
+    let end = [(2_000, "input 5000"), (2_001, END), (2_010, &last), (2_020, "told ended complete")];
+    assert_eq!(broken(&joined(&[&begin, &end])), ["CFG-C2", "AUD-C3"]);
+}

@@ -64,7 +64,7 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-fn kind() -> impl Strategy<Value = EventKind> {
+pub(super) fn kind() -> impl Strategy<Value = EventKind> {
     let side = || prop::sample::select(vec![Side::Client, Side::Server]);
     let code = || prop::option::of(prop::sample::select(vec![1000_u16, 1001, 1002, 1009, 4400, 4408]));
     prop_oneof![
@@ -94,12 +94,14 @@ fn kind() -> impl Strategy<Value = EventKind> {
 fn trace() -> impl Strategy<Value = Trace> {
     let step = prop_oneof![8 => 0_u64..50_000, 2 => 0_u64..20_000_000, 1 => Just(u64::MAX / 4)];
     let percent = prop_oneof![Just(100_u64), 0_u64..1_000, Just(u64::MAX)];
-    (prop::collection::vec((step, 0_u32..3, kind()), 0..80), percent).prop_map(|(events, percent)| {
+    // A trace that was read never goes back in time; one that was made may.
+    let back = prop::option::weighted(0.02, 0_u64..20_000_000);
+    (prop::collection::vec((step, back, 0_u32..3, kind()), 0..80), percent).prop_map(|(events, percent)| {
         let mut t_us = 0_u64;
         let events = events
             .into_iter()
-            .map(|(step, conn, kind)| {
-                t_us = t_us.saturating_add(step);
+            .map(|(step, back, conn, kind)| {
+                t_us = back.unwrap_or(t_us.saturating_add(step));
                 Event { t_us, conn, kind }
             })
             .collect();

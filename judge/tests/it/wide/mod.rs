@@ -7,6 +7,7 @@ mod closes;
 mod counted;
 mod cut;
 mod hostile;
+mod hostile_clients;
 mod idles;
 mod lost;
 mod opens;
