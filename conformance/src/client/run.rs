@@ -10,7 +10,7 @@ use lastword_dialects::Dialect;
 use lastword_judge::{Options, judge};
 use lastword_spec::finding::{FindingKind, Verdict};
 use lastword_spec::registry::RequirementId;
-use lastword_spec::requirements::KA_C2;
+use lastword_spec::requirements::{KA_C2, REC_C5};
 use lastword_spec::trace::InputEnd;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::attempt::{Attempted, attempt};
 use super::confirm;
 use super::launch::{Launch, LaunchError, Stdin};
+use super::script::Script;
 use crate::case::Case;
 use crate::dialect;
 use crate::run::{Calibration, CaseResult, Confirmation, Evidence, Knowledge, Observer, Run, skip, skipped};
@@ -236,7 +237,7 @@ async fn side_by_side(
         let (env, slots) = (Arc::clone(env), Arc::clone(&slots));
         tasks.spawn(async move {
             let _slot = slots.acquire().await;
-            (index, one(&env, case).await)
+            (index, one(&env, case, 1).await)
         });
     }
     let mut results: Vec<(usize, CaseResult)> = Vec::new();
@@ -249,13 +250,15 @@ async fn side_by_side(
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-async fn one(env: &Arc<Env>, case: &'static Case) -> CaseResult {
+/// One case, with so many times the audio that it says.
+async fn one(env: &Arc<Env>, case: &'static Case, audio_times: u64) -> CaseResult {
     let Some(script) = &case.script else {
         return skipped(case, Verdict::HarnessError, "this is no case about a client");
     };
     if let Some((verdict, why)) = skip(&env.knowledge(), case) {
         return skipped(case, verdict, &why);
     }
+    let script = &Script { audio_ms: script.audio_ms.saturating_mul(audio_times), ..script.clone() };
     if script.level > 0 && env.launch.stdin != Stdin::Driver {
         return skipped(case, Verdict::NotTested, "only a driver can show it: --driver");
     }
@@ -305,7 +308,7 @@ async fn undecided_again(env: &Arc<Env>, mut results: Vec<CaseResult>, observer:
     if open.len() <= MOST_UNDECIDED {
         for result in open {
             observer.note(&format!("running {} again, alone: nothing was decided", result.case.id));
-            let again = one(env, result.case).await;
+            let again = one(env, result.case, 1).await;
             let decides = matches!(again.verdict, Verdict::Pass | Verdict::NonStrict) || again.verdict.is_failure();
             if decides {
                 *result = again;
@@ -325,13 +328,15 @@ async fn second_look(env: &Arc<Env>, mut results: Vec<CaseResult>, observer: &dy
     for result in results.iter_mut().filter(|result| result.verdict.is_failure()) {
         observer.note(&format!("running {} again, alone", result.case.id));
         let found = keys(result);
-        let mut second = one(env, result.case).await;
+        // Who gives up because it has no audio left gives up later where it has more.
+        let audio_times = if found.iter().any(|(id, _)| *id == REC_C5) { confirm::TIMES_THE_AUDIO } else { 1 };
+        let mut second = one(env, result.case, audio_times).await;
         if found.iter().all(|(id, kind)| *kind == FindingKind::Late || *id == KA_C2) {
             for _ in 1..LOOKS_AT_LATE {
                 if found.is_disjoint(&keys(&second)) {
                     break;
                 }
-                second = one(env, result.case).await;
+                second = one(env, result.case, audio_times).await;
             }
         }
         result.second = second.evidence;

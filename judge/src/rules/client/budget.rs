@@ -15,9 +15,10 @@ use crate::rules::aud;
 
 /// A connection has lived for so much longer than `idle_timeout_ms` before it counts: a client may take its time to see `ready`.
 const SURE_MS: u64 = 250;
-/// After so many losses in a row a budget was restored: hardly anybody has a greater one.
-const LOSSES: usize = 7;
-/// How much of its audio a program may drop at each loss.
+/// After so many losses in a row a budget was restored: few have a greater one.
+const LOSSES: usize = 12;
+/// How much of its audio a program may drop at each loss. Who has filled a longer queue and drops that is told from one that gives up
+/// by twice the audio: it gives up later then.
 const DROPPED_MS: u64 = 30_000;
 /// How much faster than it sends a program may take its audio.
 const FASTER: u64 = 2;
@@ -116,7 +117,9 @@ fn has_input_left(run: &Run, end: At) -> bool {
     }
     let Some(given_ms) = run.started.and_then(|started| started.audio_ms) else { return false };
     let Some(began) = run.wires.values().find_map(|wire| wire.facts.dialled()) else { return false };
-    let pace_percent = run.wires.values().map(pace_percent).max().unwrap_or_default().max(100);
+    let before = std::iter::once(None).chain(run.wires.values().map(Some));
+    let paces = before.zip(run.wires.values()).map(|(before, wire)| pace_percent(before, wire));
+    let pace_percent = paces.max().unwrap_or_default().max(100);
     let passed_ms = end.t_us.saturating_sub(began.t_us) / 1_000;
     let connections = u64::try_from(run.wires.len()).unwrap_or(u64::MAX);
     let sent_ms = passed_ms.saturating_mul(pace_percent) / 100;
@@ -124,13 +127,15 @@ fn has_input_left(run: &Run, end: At) -> bool {
     taken_ms < given_ms
 }
 
-/// How fast a connection took the client's audio, in percent of the pace of speech. What came in one go at its start says little.
-fn pace_percent(wire: &Wire) -> u64 {
+/// How fast a connection took the client's audio, in percent of the pace of speech. What came in one go at its start says little, and
+/// what was kept while there was none came to the client meanwhile.
+fn pace_percent(before: Option<&Wire>, wire: &Wire) -> u64 {
     let facts = &wire.facts;
     let (Some(format), Some(ready)) = (&facts.audio_format, facts.ready) else { return 0 };
     let Some((last, _)) = facts.audio.last() else { return 0 };
     let sent_ms = aud::to_ms(facts.audio_bytes(), format).unwrap_or(u64::MAX);
-    let took_ms = (last.t_us.saturating_sub(ready.t_us) / 1_000).max(1_000);
+    let over = before.and_then(|before| before.facts.over()).filter(|over| over.event < ready.event);
+    let took_ms = (last.t_us.saturating_sub(over.unwrap_or(ready).t_us) / 1_000).max(1_000);
     sent_ms.saturating_mul(100) / took_ms
 }
 
