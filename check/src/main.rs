@@ -12,7 +12,7 @@ use lastword_check::{Course, Result, explore_pair, report, traces};
 #[derive(Parser)]
 #[command(name = "lastword-check", version, about)]
 struct Cli {
-    /// Explore several million states more; takes minutes and 3 GiB.
+    /// Explore more than twenty million states; takes about a minute and 2 to 3 GiB.
     #[arg(long)]
     deep: bool,
     /// Explore the mutants of the protocol instead, and tell what each violates.

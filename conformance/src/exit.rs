@@ -4,7 +4,8 @@
 pub const PASS: u8 = 0;
 /// The subject broke a MUST.
 pub const VIOLATION: u8 = 1;
-/// The command line, or a file it names, is wrong; or the subject cannot be started or reached at all.
+/// The command line, or a file it names, is wrong; the subject cannot be started; or a report or a certificate cannot be written.
+/// A subject at a URL that nobody answers leaves everything undecided instead.
 pub const USAGE: u8 = 2;
 /// Something remained undecided, or nothing was decided.
 pub const UNDECIDED: u8 = 3;
@@ -13,7 +14,8 @@ pub const STALE_LIST: u8 = 4;
 /// A defect of the harness itself.
 pub const INTERNAL: u8 = 70;
 
-/// The code of a run that met all of these: 70, then 1, 4, 3, 0. A usage error ends a run before it starts.
+/// The code of a run that met all of these: 70, then 2, 1, 4, 3, 0. A wrong command line ends a run before it starts; a 2 that comes
+/// after it is a report that is not there, which must not look like one that is green.
 #[must_use]
 pub fn strongest(codes: impl IntoIterator<Item = u8>) -> u8 {
     codes.into_iter().max_by_key(|code| rank(*code)).unwrap_or(PASS)
@@ -35,8 +37,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_defect_outranks_a_violation_and_that_a_stale_list_and_that_the_undecided() {
-        let order = [INTERNAL, VIOLATION, STALE_LIST, UNDECIDED, PASS];
+    fn our_own_defect_outranks_a_report_that_is_missing_and_that_a_violation_and_so_on_to_the_undecided() {
+        let order = [INTERNAL, USAGE, VIOLATION, STALE_LIST, UNDECIDED, PASS];
         for (index, stronger) in order.iter().enumerate() {
             for weaker in &order[index..] {
                 assert_eq!(strongest([*weaker, *stronger]), *stronger);

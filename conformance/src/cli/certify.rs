@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use super::shell::{print, quote};
+use super::report_args::DEFAULT_SEED;
+use super::shell::{option, print};
 use super::subject;
-use super::{ServerArgs, UsageError};
+use super::{DEFAULT_MAX_WAIT_S, ServerArgs, UsageError};
 use crate::case::{Case, catalogue};
 use crate::certificate::{self, MIN_CREDENTIAL_BYTES, Origin};
 use crate::dialect;
@@ -16,7 +17,7 @@ use crate::run::{self, Plan, Run};
 use crate::select::choose;
 use crate::speech::{Speech, parse_texts};
 use crate::subject::{Process, Target};
-use crate::suite::{self, Suite, SuitePlan};
+use crate::suite::{self, DEFAULT_EXTRA_STATES, Suite, SuitePlan};
 
 /// Certifies a server and prints the report.
 ///
@@ -171,17 +172,17 @@ fn plan_line(
     )
 }
 
-/// The command line that runs one case again, without secrets.
-fn again(arguments: &ServerArgs, target: &Target) -> String {
+/// The command line that runs one case again, without secrets: every option that a verdict may depend on, and no other.
+pub(super) fn again(arguments: &ServerArgs, target: &Target) -> String {
     let mut words = vec!["lastword certify server".to_owned()];
     words.extend(arguments.subject.words(target));
-    let mut option = |name: &str, value: Option<String>| {
-        if let Some(value) = value {
-            words.push(format!("{name} {}", quote(&value)));
-        }
-    };
-    option("--audio", arguments.audio.as_ref().map(|path| path.display().to_string()));
-    option("--seed", Some(arguments.report.seed).filter(|seed| *seed != 1).map(|seed| seed.to_string()));
+    words.extend(option("--audio", arguments.audio.as_ref().map(|path| path.display())));
+    words.extend(option("--expect", arguments.expect.as_ref().map(|path| path.display())));
+    words.extend(option("--seed", Some(arguments.report.seed).filter(|seed| *seed != DEFAULT_SEED)));
+    words.extend(option("--max-sessions", arguments.max_sessions));
+    words.extend(option("--rate", arguments.rate));
+    words.extend(option("--max-wait", Some(arguments.max_wait).filter(|wait_s| *wait_s != DEFAULT_MAX_WAIT_S)));
+    words.extend(option("--extra-states", Some(arguments.extra_states).filter(|k| *k != DEFAULT_EXTRA_STATES)));
     words.push("--only {case}".to_owned());
     if let Some(command) = arguments.subject.command_line() {
         words.push("--".to_owned());

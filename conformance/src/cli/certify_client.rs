@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::certify::write_certificate;
-use super::report_args::ReportArgs;
-use super::shell::quote;
-use super::subject;
+use super::report_args::{DEFAULT_SEED, ReportArgs};
+use super::shell::{option, quote};
+use super::subject::{self, DEFAULT_DIALECT};
 use super::{UsageError, positive};
 use crate::case::Case;
 use crate::certificate::{self, MIN_CREDENTIAL_BYTES, Origin};
@@ -25,7 +25,7 @@ use crate::speech::Speech;
 pub(super) struct ClientArgs {
     #[command(flatten)]
     report: ReportArgs,
-    /// The command speaks the driver protocol on its standard input and output (level 1): it makes the calls that it is told to.
+    /// The command speaks the driver protocol on its standard input and output (driver level 1): it makes the calls that it is told to.
     #[arg(long)]
     driver: bool,
     /// Write the audio to the command's standard input, and close it: then its input is over.
@@ -38,7 +38,7 @@ pub(super) struct ClientArgs {
     #[arg(long, value_name = "TOKEN", env = "LASTWORD_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// The wire that the client speaks: a dialect that comes with the harness, or a file that describes one.
-    #[arg(long, value_name = "NAME|FILE", default_value = "lastword")]
+    #[arg(long, value_name = "NAME|FILE", default_value = DEFAULT_DIALECT)]
     dialect: String,
     /// The path of the URL that the client is given [default: /v1/listen, or that of the dialect].
     #[arg(long, value_name = "PATH")]
@@ -50,15 +50,17 @@ pub(super) struct ClientArgs {
     #[arg(long, value_name = "N", value_parser = positive)]
     jobs: Option<usize>,
     /// The longest wait for one run of the client, in seconds.
-    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "S", default_value_t = DEFAULT_MAX_WAIT_S, value_parser = clap::value_parser!(u64).range(1..))]
     max_wait: u64,
     /// The command that runs the client, with {url}, {http_url}, {host}, {port}, {audio} and {case} in it; the same stands in
-    /// LASTWORD_URL and so on. Everything after `--`. It must end by itself.
+    /// LASTWORD_URL and so on. Everything after `--`. It must end by itself, with 0 if and only if its session was complete.
     #[arg(last = true, value_name = "COMMAND", required = true)]
     command: Vec<OsString>,
 }
 
 const DEFAULT_PATH: &str = "/v1/listen";
+/// A run of a client lasts as long as its audio: longer than what a server is waited for.
+const DEFAULT_MAX_WAIT_S: u64 = 60;
 
 /// How audio is written to a command.
 #[derive(Clone, Copy, ValueEnum)]
@@ -153,21 +155,25 @@ fn origin(arguments: &ClientArgs, plan: &ClientPlan, command: &str) -> Origin {
     }
 }
 
-/// The command line that runs one case again, without secrets.
-fn again(arguments: &ClientArgs, command: &str) -> String {
+/// The command line that runs one case again, without secrets: every option that a verdict may depend on, and no other.
+pub(super) fn again(arguments: &ClientArgs, command: &str) -> String {
     let mut words = vec!["lastword certify client".to_owned()];
     if arguments.driver {
         words.push("--driver".to_owned());
     }
-    if arguments.dialect != "lastword" {
-        words.push(format!("--dialect {}", quote(&arguments.dialect)));
+    words.extend(option("--dialect", Some(&arguments.dialect).filter(|dialect| *dialect != DEFAULT_DIALECT)));
+    words.extend(option("--path", arguments.path.as_ref()));
+    if arguments.token.is_some() {
+        words.push("--token \"$LASTWORD_TOKEN\"".to_owned());
     }
     match arguments.stdin {
         Some(Form::Wav) => words.push("--stdin wav".to_owned()),
         Some(Form::Pcm) => words.push("--stdin pcm".to_owned()),
         None => {}
     }
-    words.extend(arguments.stream_ms.map(|ms| format!("--stream-ms {ms}")));
+    words.extend(option("--stream-ms", arguments.stream_ms));
+    words.extend(option("--seed", Some(arguments.report.seed).filter(|seed| *seed != DEFAULT_SEED)));
+    words.extend(option("--max-wait", Some(arguments.max_wait).filter(|wait_s| *wait_s != DEFAULT_MAX_WAIT_S)));
     words.push(format!("--only {{case}} -- {command}"));
     words.join(" ")
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use lastword_spec::trace;
 
-use super::shell::{print, quote};
+use super::shell::{option, print};
 use super::subject::{self, SubjectArgs};
-use super::{UsageError, positive, rate};
+use super::{DEFAULT_MAX_WAIT_S, UsageError, positive, rate};
 use crate::exit;
 use crate::explore::{Exploration, Wanted, explore, render};
 use crate::redact::Redactor;
@@ -16,8 +16,9 @@ use crate::run::Plan;
 use crate::speech::Speech;
 use crate::subject::Process;
 
-/// Arguments of `explore`.
+/// Arguments of `explore`. A dialect is refused with the reason, and not offered.
 #[derive(Args)]
+#[command(mut_arg("dialect", |dialect| dialect.hide(true)))]
 pub(super) struct ExploreArgs {
     #[command(flatten)]
     subject: SubjectArgs,
@@ -28,7 +29,7 @@ pub(super) struct ExploreArgs {
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
     cases: u64,
     /// How many steps a sequence has at most.
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_STEPS, value_parser = positive)]
     max_steps: usize,
     /// Where the minimal transcript of a failure goes [default: explore-SEED.jsonl]
     #[arg(long, value_name = "FILE")]
@@ -46,7 +47,7 @@ pub(super) struct ExploreArgs {
     #[arg(long, value_name = "R", value_parser = rate)]
     rate: Option<f64>,
     /// The longest wait for anything, in seconds.
-    #[arg(long, value_name = "S", default_value_t = 45, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "S", default_value_t = DEFAULT_MAX_WAIT_S, value_parser = clap::value_parser!(u64).range(1..))]
     max_wait: u64,
     /// Print what came of it only, no progress.
     #[arg(long)]
@@ -67,18 +68,20 @@ async fn run_against(arguments: &ExploreArgs, process: &mut Option<Process>) -> 
         None => Speech::built_in(),
     };
     if !crate::dialect::choose(&arguments.subject.dialect).map_err(UsageError::from)?.is_native() {
-        return Err(UsageError("sessions are drawn at random from version 1: leave --dialect out".to_owned()));
+        return Err(UsageError(
+            "random sessions are drawn from version 1, and no dialect carries all of it: leave --dialect out"
+                .to_owned(),
+        ));
     }
     let target = subject::open(&arguments.subject, process).await?;
     let redactor = Redactor::new(&target.secrets());
     let mut words = vec!["lastword explore".to_owned()];
     words.extend(arguments.subject.words(&target));
-    if let Some(folder) = &arguments.audio {
-        words.push(format!("--audio {}", quote(&folder.display().to_string())));
-    }
-    if arguments.max_steps != DEFAULT_STEPS {
-        words.push(format!("--max-steps {}", arguments.max_steps));
-    }
+    words.extend(option("--audio", arguments.audio.as_ref().map(|path| path.display())));
+    words.extend(option("--max-steps", Some(arguments.max_steps).filter(|steps| *steps != DEFAULT_STEPS)));
+    words.extend(option("--max-sessions", arguments.max_sessions));
+    words.extend(option("--rate", arguments.rate));
+    words.extend(option("--max-wait", Some(arguments.max_wait).filter(|wait_s| *wait_s != DEFAULT_MAX_WAIT_S)));
     let plan = Plan {
         dialler: arguments.subject.dialler(target)?,
         speech,

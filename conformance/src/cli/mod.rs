@@ -1,6 +1,8 @@
 //! Owns the command line of `lastword`: its arguments, and which exit code an outcome has. What a command does is in its own
 //! module.
 
+#[cfg(test)]
+mod again_tests;
 mod certify;
 mod certify_client;
 mod explain;
@@ -15,7 +17,7 @@ mod verify;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use self::report_args::ReportArgs;
 use self::subject::SubjectArgs;
@@ -24,8 +26,9 @@ use crate::suite::{DEFAULT_EXTRA_STATES, MOST_EXTRA_STATES};
 
 /// Certifies streaming speech-to-text servers and clients against the Lastword protocol.
 ///
-/// Exit codes: 0 nothing broke a MUST; 1 the subject broke one; 2 the command line is wrong or the subject cannot be started;
-/// 3 something remained undecided, or nothing was decided; 4 the known-failure list is stale; 70 a defect of the harness.
+/// Exit codes: 0 nothing broke a MUST; 1 the subject broke one; 2 the command line is wrong, the subject cannot be started, or a
+/// report cannot be written; 3 something remained undecided, or nothing was decided; 4 the known-failure list is stale; 70 a defect
+/// of the harness.
 #[derive(Parser)]
 #[command(name = "lastword", version, max_term_width = 110)]
 struct Cli {
@@ -58,6 +61,9 @@ enum Certify {
     /// Certify a client: `lastword certify client -- my-client {url} {audio}`, or its driver with `--driver`.
     Client(Box<certify_client::ClientArgs>),
 }
+
+/// How long anything of a server is waited for, in seconds, unless it is said otherwise.
+const DEFAULT_MAX_WAIT_S: u64 = 45;
 
 /// Arguments of `certify server`.
 #[derive(Args)]
@@ -98,7 +104,7 @@ struct ServerArgs {
     #[arg(long, value_name = "S")]
     audio_budget: Option<u64>,
     /// The longest wait for anything, in seconds. Cases about a longer timer of the server are not run.
-    #[arg(long, value_name = "S", default_value_t = 45, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "S", default_value_t = DEFAULT_MAX_WAIT_S, value_parser = clap::value_parser!(u64).range(1..))]
     max_wait: u64,
     /// Leave out the transcripts of the recordings.
     #[arg(long)]
@@ -116,6 +122,12 @@ struct ListArgs {
 struct ExplainArgs {
     /// END-S4, server/end/second-sentinel, LOST_FINAL.
     what: String,
+}
+
+/// The command line as `clap` knows it: every command with its options, their defaults and what they do.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs the command of these arguments and gives its exit code. Prints; ends no process.
@@ -183,13 +195,11 @@ fn rate(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_arguments_are_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
@@ -203,6 +213,7 @@ mod tests {
             vec!["lastword", "certify", "server", "http://a/"],
             vec!["lastword", "explore"],
             vec!["lastword", "explore", "ws://a/", "--max-steps", "0"],
+            vec!["lastword", "explore", "ws://a/", "--dialect", "smallest-pulse"],
             vec!["lastword", "explain", "END-S99"],
             vec!["lastword", "replay"],
             vec!["lastword", "verify"],

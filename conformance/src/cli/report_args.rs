@@ -12,6 +12,9 @@ use crate::known::{self, KnownFailures};
 use crate::report::{self, Context, Report, Sinks};
 use crate::run::Run;
 
+/// The seed of whoever gives none.
+pub(super) const DEFAULT_SEED: u64 = 1;
+
 /// Which cases run, and where the report goes.
 #[derive(Args)]
 pub(super) struct ReportArgs {
@@ -34,7 +37,7 @@ pub(super) struct ReportArgs {
     #[arg(long, value_name = "DIR")]
     pub(super) log_dir: Option<PathBuf>,
     /// From which the order of the cases is made.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED)]
     pub(super) seed: u64,
     /// Print the report only, no progress.
     #[arg(long)]

@@ -1,5 +1,6 @@
 //! Owns words for and to a shell: quoting, and printing to a pipe that may be gone.
 
+use std::fmt::Display;
 use std::io::Write as _;
 
 /// An argument as a person would type it.
@@ -10,6 +11,11 @@ pub(super) fn quote(argument: &str) -> String {
     } else {
         format!("'{}'", argument.replace('\'', r"'\''"))
     }
+}
+
+/// An option with its value as a person would type it, where there is one.
+pub(super) fn option(name: &str, value: Option<impl Display>) -> Option<String> {
+    value.map(|value| format!("{name} {}", quote(&value.to_string())))
 }
 
 /// Prints to stdout. A reader that has gone away is no reason to panic.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::UsageError;
-use super::shell::quote;
+use super::shell::{option, quote};
 use crate::exit;
 use crate::redact::Redactor;
 use crate::subject::{Process, Target, await_serving, free_port};
@@ -30,13 +30,13 @@ pub(super) struct SubjectArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) ca: Option<PathBuf>,
     /// The wire that the server speaks: a dialect that comes with the harness, or a file that describes one.
-    #[arg(long, value_name = "NAME|FILE", default_value = "lastword")]
+    #[arg(long, value_name = "NAME|FILE", default_value = DEFAULT_DIALECT)]
     pub(super) dialect: String,
     /// The path of the WebSocket on a server that is started here [default: /v1/listen, or that of the dialect].
     #[arg(long, value_name = "PATH", requires = "command")]
     pub(super) path: Option<String>,
     /// How many seconds a server that is started here may take until it answers an upgrade; then it is certified as it is.
-    #[arg(long, value_name = "S", default_value_t = 45, value_parser = clap::value_parser!(u64).range(1..), requires = "command")]
+    #[arg(long, value_name = "S", default_value_t = DEFAULT_START_WAIT_S, value_parser = clap::value_parser!(u64).range(1..), requires = "command")]
     pub(super) start_wait: u64,
     /// The command that starts the server, `{port}` in the place of the port. Everything after `--`.
     #[arg(last = true, value_name = "COMMAND")]
@@ -92,12 +92,15 @@ impl SubjectArgs {
         if let Some(path) = &self.path {
             words.push(format!("--path {}", quote(path)));
         }
+        words.extend(option("--start-wait", Some(self.start_wait).filter(|wait_s| *wait_s != DEFAULT_START_WAIT_S)));
         words
     }
 }
 
 const DEFAULT_PATH: &str = "/v1/listen";
-const DEFAULT_DIALECT: &str = "lastword";
+/// Version 1 itself.
+pub(super) const DEFAULT_DIALECT: &str = "lastword";
+const DEFAULT_START_WAIT_S: u64 = 45;
 
 /// Runs a command that may start a process for its subject. Nothing of that is left behind, however the command ends.
 pub(super) fn driven(
