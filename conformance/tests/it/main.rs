@@ -11,6 +11,8 @@ mod dialect_client;
 mod dialect_http;
 mod explore;
 mod forge;
+mod option_tables;
+mod options;
 mod peer;
 mod replay;
 mod reports;
