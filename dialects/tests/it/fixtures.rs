@@ -64,12 +64,33 @@ fn the_grammar_reaches_services_of_every_declarative_class() {
     }
 }
 
+/// Rules that are shown on their own are put behind the whole file of the manual.
+#[test]
+fn every_rule_that_the_manual_shows_is_read() {
+    let manual = manual();
+    let blocks: Vec<&str> =
+        manual.split("\n```toml\n").skip(1).map(|rest| rest.split("\n```").next().unwrap()).collect();
+    let whole = blocks.iter().find(|block| block.starts_with("dialect =")).unwrap();
+    let rules: Vec<&&str> = blocks.iter().filter(|block| block.starts_with("[[")).collect();
+    for shown in ["window", "tokens", "audio"] {
+        assert!(rules.iter().any(|rule| rule.contains(&format!("message = \"{shown}\""))), "no rule for `{shown}`");
+    }
+    for rule in rules {
+        let read = Dialect::from_toml("my.toml", &format!("{whole}\n{rule}\n"));
+        assert!(read.is_ok(), "{rule}\n{}", read.unwrap_err());
+    }
+}
+
 #[test]
 fn a_dialect_given_as_text_works_like_one_that_comes_with_the_crate() {
-    let manual = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/dialects.md")).unwrap();
+    let manual = manual();
     let text = manual.split("## A whole file").nth(1).unwrap().split("```").nth(1).unwrap().trim_start_matches("toml");
     let dialect = Dialect::from_toml("my.toml", text).unwrap_or_else(|errors| panic!("{errors}"));
     let said = "side: client\nconnect ws://127.0.0.1:9\nsay {\"type\":\"config\"}\naudio 3200\nsay {\"type\":\"end_of_stream\"}\n\
                 recv {\"kind\":\"result\",\"text\":\" hello \",\"from\":0.0,\"to\":0.1}\nrecv {\"kind\":\"rumour\"}\nrecv-close 1000\n";
     insta::assert_snapshot!(replay(&dialect, said));
+}
+
+fn manual() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/dialects.md")).unwrap()
 }
