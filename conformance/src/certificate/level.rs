@@ -1,5 +1,5 @@
 //! Owns the level of a subject: what a run proves as a whole, and if it proves nothing, exactly what stands in the way and what
-//! to do about it. Pure. Level 3 is for servers that speak version 1 themselves; what a dialect allows are levels 1 and 2.
+//! to do about it. Pure. Level 3 is for servers that speak version 1 themselves; in a dialect level 1 is awarded, and level 2 never yet.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::verdict::OfRequirement;
 pub enum Level {
     /// Legal traces, as far as a dialect shows them.
     L1,
-    /// Legal traces and the suite, as far as a dialect allows it.
+    /// Legal traces and the suite, as far as a dialect allows it. Never awarded yet.
     L2,
     /// Legal traces, the m-complete suite with release probes, progress and counters.
     L3,
