@@ -1,13 +1,14 @@
 //! A client as the subject: its runs, each a process or a session with its connections, and what is known of it apart from them.
 //! Owns the collecting and the order of the rules; what is forbidden on the wire is in `wire`, what is owed in `owes`, how a
-//! session ended in `outcome`, when it may give up in `budget`, what waits for what in `both_ways`, what only a driver can see in
-//! `calls`, and what was exercised in `credit`.
+//! session ended in `outcome`, when it may give up in `budget`, what waits for what in `both_ways`, what a message that is none did
+//! in `odd`, what only a driver can see in `calls`, and what was exercised in `credit`.
 
 mod both_ways;
 mod budget;
 mod calls;
 mod credit;
 mod held;
+mod odd;
 mod outcome;
 mod owes;
 mod wire;
@@ -102,16 +103,17 @@ impl Client {
     /// The trace is over.
     pub(crate) fn finish(mut self) -> Verdict {
         let mut verdict = Verdict::default();
+        let mut came_to_its_end = false;
         for run in &mut self.runs {
             run.settle(self.scale, &self.secrets);
             if let Some((id, why)) = run.open_question() {
                 verdict.undecided.entry(id).or_insert(why);
             }
             verdict.exercised.extend(credit::exercised(run, self.scale, !self.secrets.is_empty()));
-            for wire in run.wires.values_mut() {
-                verdict.findings.extend(wire.take_findings());
-            }
-            verdict.findings.append(&mut run.findings);
+            let mut found: Vec<Finding> = run.wires.values_mut().flat_map(Wire::take_findings).collect();
+            found.append(&mut run.findings);
+            came_to_its_end |= odd::came_to_its_end(run, &found);
+            verdict.findings.extend(if came_to_its_end { odd::explain(run, found) } else { found });
         }
         if let Some((requirement, found)) = outcome::two_times(&self.runs) {
             verdict.exercised.insert(requirement);

@@ -85,7 +85,7 @@ impl Observed {
         matches!(self, Self::Told(ClientOutcome::Complete) | Self::Exit(true))
     }
 
-    fn fits(self, expected: ClientOutcome) -> bool {
+    pub(super) fn fits(self, expected: ClientOutcome) -> bool {
         match self {
             Self::Told(outcome) => outcome == expected,
             Self::Exit(zero) => zero == (expected == ClientOutcome::Complete),

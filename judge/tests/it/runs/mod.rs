@@ -5,6 +5,7 @@ mod budget;
 mod calls;
 mod debts;
 mod ends;
+mod odd;
 mod sent;
 mod table;
 

@@ -109,6 +109,7 @@ mutants! {
     1 "cancel-is-complete" CancelIsComplete "END-C7" "calls/cancel" "tells a cancelled session as complete"
     // Messages and errors.
     0 "garbage-ends" GarbageEnds "MSG-C1" "errors/garbage" "ends at a message that it does not know"
+    0 "garbage-deafens" GarbageDeafens "MSG-C1" "errors/garbage" "reads nothing any more from a message on that it does not know, and goes on sending"
     0 "garbage-crashes" GarbageCrashes "SEC-C2" "errors/garbage" "its process dies of a message that it does not know"
     0 "not-an-object" NotAnObject "MSG-1" "end/ideal" "sends a text that is no object"
     0 "matches-by-bytes" MatchesByBytes "MSG-3" "results/by-value" "knows messages by their bytes"

@@ -44,6 +44,8 @@ pub(crate) struct Conversation<'a> {
     pub(crate) outbox: VecDeque<Message>,
     /// The transport has ended, and a fault takes no notice.
     pub(crate) is_deaf: bool,
+    /// What reads is over, and a fault goes on without it.
+    reads_no_more: bool,
     pub(crate) late_audio: bool,
     /// When a client that is late sends its sentinel.
     pub(crate) late: Option<Instant>,
@@ -82,6 +84,7 @@ impl<'a> Conversation<'a> {
             audio_since_flush: false,
             outbox: VecDeque::new(),
             is_deaf: false,
+            reads_no_more: false,
             late_audio: false,
             late: None,
         }
@@ -114,7 +117,7 @@ impl<'a> Conversation<'a> {
                     let outcome = if self.has(Fault::CancelIsComplete) { "complete" } else { "cancelled" };
                     Some(Next::End(End::new(outcome, "cancelled", Some(1_000), self.limits.close_ms)))
                 }
-                came = incoming.recv(), if !self.is_deaf => self.hears(came),
+                came = incoming.recv(), if !self.is_deaf && !self.reads_no_more => self.hears(came),
                 room = outgoing.room(), if !self.outbox.is_empty() && !self.is_deaf => self.sends(room),
                 order = orders.recv(), if takes_orders => {
                     self.obeys(order);
@@ -275,6 +278,7 @@ impl<'a> Conversation<'a> {
             return Some(Next::End(End::new("incomplete", "bad_message", Some(1_002), self.limits.close_ms)));
         }
         self.session.tell(json!({"what": "other"}));
+        self.reads_no_more = self.has(Fault::GarbageDeafens);
         None
     }
 

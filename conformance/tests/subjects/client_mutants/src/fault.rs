@@ -64,6 +64,7 @@ pub(crate) enum Fault {
     CancelIsComplete,
     // Messages and errors.
     GarbageEnds,
+    GarbageDeafens,
     GarbageCrashes,
     NotAnObject,
     MatchesByBytes,

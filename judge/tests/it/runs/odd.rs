@@ -1,0 +1,55 @@
+//! A message that is none, in the second of two sessions: whatever goes wrong there and not in the first is its work.
+
+use super::{CONFIG, END, READY, broken, ended};
+
+/// A session of a program that hears this at 50 ms and ends as it says.
+fn session(from_ms: u64, heard: Option<&'static str>, end: &[(u64, &'static str)]) -> Vec<(u64, String)> {
+    let last = ended(100, 0, 0);
+    let mut lines =
+        vec![(0, "program 100"), (0, "open"), (0, CONFIG), (0, READY), (10, "audio 3200"), (100, "input 100")];
+    lines.extend(heard.map(|heard| (50, heard)));
+    lines.extend([(100, END), (900, last.as_str()), (900, "closed 1000")]);
+    let until = end.first().map_or(u64::MAX, |(ms, _)| *ms);
+    lines.retain(|(ms, _)| *ms <= until);
+    lines.extend(end.iter().copied());
+    lines.sort_by_key(|(ms, _)| *ms);
+    lines.into_iter().map(|(ms, line)| (from_ms + ms, line.to_owned())).collect()
+}
+
+fn both(first: &[(u64, String)], second: &[(u64, String)]) -> Vec<String> {
+    let numbered = |index: usize, lines: &[(u64, String)]| -> Vec<(u64, String)> {
+        lines.iter().map(|(ms, line)| (*ms, format!("@{} {line}", index + 1))).collect()
+    };
+    let all: Vec<(u64, String)> = [numbered(0, first), numbered(1, second)].concat();
+    broken(&all.iter().map(|(ms, line)| (*ms, line.as_str())).collect::<Vec<_>>())
+}
+
+const GARBAGE: Option<&str> = Some("<no {json");
+const RIGHT: &[(u64, &str)] = &[(910, "close 1000"), (920, "exit 0")];
+const LEAVES: &[(u64, &str)] = &[(110, "close 1000"), (120, "exit 1")];
+
+#[test]
+fn who_leaves_after_its_sentinel_only_where_garbage_came_fell_over_the_garbage() {
+    assert_eq!(both(&session(0, None, RIGHT), &session(2_000, GARBAGE, RIGHT)), [""; 0]);
+    assert_eq!(both(&session(0, None, RIGHT), &session(2_000, GARBAGE, LEAVES)), ["MSG-C1"]);
+    assert_eq!(both(&session(0, None, RIGHT), &session(2_000, Some("sound"), LEAVES)), ["MSG-C1"], "a binary message");
+}
+
+#[test]
+fn who_leaves_so_each_time_leaves_by_itself() {
+    assert_eq!(both(&session(0, None, LEAVES), &session(2_000, GARBAGE, LEAVES)), ["CLO-C1", "CLO-C1"]);
+    assert_eq!(both(&session(0, None, RIGHT), &session(2_000, None, LEAVES)), ["CLO-C1"], "nothing strange came");
+}
+
+#[test]
+fn what_was_wrong_before_the_garbage_is_told_as_what_it_is() {
+    let mut second = session(2_000, GARBAGE, LEAVES);
+    second.insert(5, (2_020, "audio 3".to_owned()));
+    assert_eq!(both(&session(0, None, RIGHT), &second), ["AUD-1", "MSG-C1"]);
+}
+
+#[test]
+fn a_crash_over_garbage_is_a_crash_too() {
+    let dies = &[(110, "leaves"), (120, "signal 6")];
+    assert_eq!(both(&session(0, None, RIGHT), &session(2_000, GARBAGE, dies)), ["MSG-C1", "SEC-C2"]);
+}
