@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::script::Script;
+use super::script::{Play, Script};
 use crate::case::{Case, CatalogueError, Unexercised, WrittenCase, parse_with, requirements_of};
 
 macro_rules! embedded {
@@ -71,6 +71,9 @@ impl WrittenCase for Entry {
         if covers.is_empty() || self.script.plays.is_empty() || self.script.level > 1 {
             return Err("a case covers something, has a play, and is of level 0 or 1".into());
         }
+        if !self.script.plays.iter().all(Play::jams_are_right) {
+            return Err("a connection has one jam at most, at a point of its audio".into());
+        }
         Ok(Case {
             id: self.id,
             title: self.title,
@@ -92,6 +95,30 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn a_second_jam_of_a_connection_and_one_apart_from_its_audio_are_refused() {
+        let read = |play: &str| {
+            let text = format!(
+                "[[case]]\nid = \"client/audio/one\"\ntitle = \"one\"\ncovers = [\"BP-C2\"]\nscript = {{ plays = [{{ {play} }}] }}\n"
+            );
+            parse("audio.toml", &text).map(|cases| cases.len()).map_err(|error| error.to_string())
+        };
+        let jam = "{ jam = { results_bytes = 1, unread_ms = 1 } }";
+        let at = |ms: u64| format!("{{ audio_ms = {ms}, acts = [{jam}] }}");
+        assert_eq!(read(&format!("when = [{}]", at(100))), Ok(1));
+        assert_eq!(read(&format!("when = [{}], again = {{ when = [{}] }}", at(100), at(200))), Ok(1));
+        for wrong in [
+            format!("when = [{}, {}]", at(100), at(200)),
+            format!("when = [{{ audio_ms = 100, acts = [{jam}, {jam}] }}]"),
+            format!("when = [{}], again = {{ when = [{}, {}] }}", at(100), at(100), at(200)),
+            format!("end = [{jam}]"),
+            format!("after = [{{ ms = 10, acts = [{jam}] }}]"),
+        ] {
+            let told = read(&wrong).expect_err(&wrong);
+            assert!(told.contains("one jam at most"), "{told}");
+        }
+    }
 
     #[test]
     fn every_case_file_of_the_folder_is_embedded_and_readable_and_names_are_unique() {

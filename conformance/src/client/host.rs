@@ -99,7 +99,7 @@ impl Host {
         shared: Shared,
         is_in_memory: bool,
     ) -> io::Result<(Self, mpsc::UnboundedSender<Pipe>)> {
-        let is_narrow = play.jams_at_ms().is_some();
+        let is_narrow = play.jams();
         let numbers = Arc::clone(&shared.numbers);
         let mut tasks = JoinSet::new();
         let (dial, mut dialled) = mpsc::unbounded_channel::<Pipe>();
@@ -165,6 +165,9 @@ const NARROW_SENT_BYTES: usize = 4 << 10;
 #[cfg(unix)]
 const NARROW_SEGMENT_BYTES: u32 = 536;
 const BACKLOG: i32 = 128;
+
+/// More than any limit of a play, and than the whole input of a case: what is too long is to be seen.
+const MAX_MESSAGE_BYTES: usize = 16 << 20;
 
 /// Where the connections of one run come in.
 struct Door {
@@ -285,7 +288,10 @@ async fn connection<S: Transport>(
         Some(asked) => Tongue::after(dialect, asked.side.clone()),
         None => Tongue::new(dialect, conn),
     });
-    let config = WebSocketConfig::default().read_buffer_size(16 << 10);
+    let config = WebSocketConfig::default()
+        .read_buffer_size(16 << 10)
+        .max_message_size(Some(MAX_MESSAGE_BYTES))
+        .max_frame_size(Some(MAX_MESSAGE_BYTES));
     let upgraded = accept_hdr_async_with_config(
         line,
         |request: &Request, response: Response| {

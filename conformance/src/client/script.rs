@@ -125,6 +125,21 @@ impl Play {
         let jams = |when: &&When| when.acts.iter().any(|act| matches!(act, Act::Jam(_)));
         self.when.iter().find(jams).map(|when| when.audio_ms)
     }
+
+    /// Whether this connection or one that follows it meets a jam.
+    pub(super) fn jams(&self) -> bool {
+        self.jams_at_ms().is_some() || self.again.as_deref().is_some_and(Self::jams)
+    }
+
+    /// Whether every jam of this and what follows is the only one of its connection, and due at a point of the audio: the reader is told
+    /// beforehand where to stop.
+    pub(super) fn jams_are_right(&self) -> bool {
+        let jams = |acts: &[Act]| acts.iter().filter(|act| matches!(act, Act::Jam(_))).count();
+        let elsewhere = [&self.config, &self.flush, &self.probe, &self.end].map(|acts| jams(acts));
+        let elsewhere = elsewhere.into_iter().chain(self.after.iter().map(|after| jams(&after.acts)));
+        let often: usize = self.when.iter().map(|when| jams(&when.acts)).sum();
+        elsewhere.sum::<usize>() == 0 && often <= 1 && self.again.as_deref().is_none_or(Self::jams_are_right)
+    }
 }
 
 impl Default for Play {

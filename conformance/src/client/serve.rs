@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCo
 
 use super::form::written;
 use super::gauge::Gauge;
-use super::reader::{Incoming, Reader, Reading};
+use super::reader::{Flood, Incoming, Reader, Reading};
 use super::script::{Act, Form, Play, ServerError};
 use super::stage::Stage;
 use super::tongue::{Meant, Tongue};
@@ -91,6 +91,7 @@ pub(super) async fn serve<S>(
         handing,
         stops: Arc::clone(&stops),
         read_bytes: 0,
+        flood: Flood::USUAL,
     };
     let hearing = tokio::spawn(ear.run(reader));
     // A wire that announces no limits leaves a client with the usual ones.
@@ -173,6 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
                     self.linger().await;
                 }
                 Some(Incoming::Over) | None => self.is_over = true,
+                Some(Incoming::Flood) => self.cut(Eof::Fin),
             }
         }
     }

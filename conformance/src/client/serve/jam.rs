@@ -31,10 +31,14 @@ const FILL: Duration = Duration::from_secs(10);
 const BLIND_FILL: Duration = Duration::from_secs(3);
 /// So long nothing of the client's is on its way: it sends nothing any more.
 const EMPTY: Duration = Duration::from_secs(3);
-/// How long it is watched whether the client reads on when the server does.
+/// How long the reader has to stop by itself.
+const STOP: Duration = Duration::from_secs(1);
+/// How long what follows when the server reads on follows at once.
 const RELEASE: Duration = Duration::from_secs(1);
-/// How long one result is.
-const RESULT_BYTES: usize = 8 << 10;
+/// How long it is watched whether the client reads on when the server does: it may do so only when all its audio is sent.
+const WATCH: Duration = Duration::from_secs(10);
+/// How long the text of one result is. There are many of them: a client's library may queue some dozens, however long they are.
+const RESULT_BYTES: usize = 512;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
     pub(super) async fn jam(&mut self, jam: Jam) {
@@ -69,7 +73,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
                 self.reading.send_replace(Reading::On);
                 is_open
             }
-            () = course.run(jam) => timeout(FILL, mouth).await.unwrap_or(true),
+            () = course.run(jam) => timeout(FILL, mouth).await.unwrap_or_else(|_| {
+                let what = "some of the results above were never written: the client did not read the others";
+                self.recorder.note(self.conn, EventKind::Note(what.to_owned()));
+                true
+            }),
         };
         self.is_over |= !is_open;
     }
@@ -102,7 +110,7 @@ impl Course<'_> {
 
     /// The reader has stopped by itself at this point of the audio, or does so now.
     async fn stops_reading(&self) {
-        let end = Instant::now() + RELEASE;
+        let end = Instant::now() + STOP;
         while self.stops.load(Ordering::Acquire) == 0 {
             if Instant::now() >= end {
                 self.recorder.note(self.conn, EventKind::Reads { reads: false });
@@ -151,7 +159,7 @@ impl Course<'_> {
         }
     }
 
-    /// Says so many bytes of results, in long messages.
+    /// Says so many bytes of results.
     fn says(&mut self, bytes: u64) {
         let until = self.said_bytes + bytes;
         while self.said_bytes < until {
@@ -193,14 +201,14 @@ impl Course<'_> {
         }
     }
 
-    /// Reads on, and sees whether the client does.
+    /// Reads on, and sees when the client does.
     async fn reads_on(&mut self) {
         let before = self.look().outstanding();
         self.recorder.note(self.conn, EventKind::Reads { reads: true });
         self.reading.send_replace(Reading::On);
         let began = Instant::now();
-        while self.look().outstanding() >= before && before > 0 && began.elapsed() < RELEASE {
-            sleep(CLOSE_LOOK).await;
+        while self.look().outstanding() >= before && before > 0 && began.elapsed() < WATCH {
+            sleep(if began.elapsed() < RELEASE { CLOSE_LOOK } else { LOOK }).await;
         }
     }
 }

@@ -122,6 +122,8 @@ impl Client {
         verdict.findings.extend(both_ways::settle(&self.runs, self.scale));
         if both_ways::are_free(&self.runs, self.scale) {
             verdict.exercised.insert(req::BP_C2);
+        } else if let Some(why) = both_ways::open_question(&self.runs, self.scale) {
+            verdict.undecided.entry(req::BP_C2).or_insert(why);
         }
         verdict.findings.sort_by_key(|finding| (finding.t_us, finding.frames.last().copied(), finding.requirement));
         let found: BTreeSet<RequirementId> = verdict.findings.iter().map(|finding| finding.requirement).collect();

@@ -67,7 +67,10 @@ mutants! {
     0 "tail-kept" TailKept "AUD-C3" "audio/all-of-it" "never sends what its chunker holds at the end"
     0 "full-buffer-drops" FullBufferDrops "BP-C1" "audio/buffered-before-ready" "holds 2 s of audio before `ready` and drops the rest"
     0 "reads-nothing-while-it-writes" ReadsNothingWhileItWrites "BP-C2" "audio/reader-that-stops" "one loop reads and writes, and reads nothing while a send of it waits"
+    0 "reads-a-queue-while-it-writes" ReadsABitWhileItWrites "BP-C2" "audio/reader-that-stops" "one loop reads and writes; its library reads 32 messages for it while a send of it waits"
+    0 "reads-when-all-is-sent" ReadsWhenAllIsSent "BP-C2" "audio/reader-that-stops" "sends all of its audio before it reads the first result"
     0 "sends-in-lock-step" SendsInLockStep "BP-C2" "audio/reader-that-stops" "sends half a second of audio and waits for a result before it sends more"
+    0 "sends-in-windows" SendsInWindows "BP-C2" "audio/reader-that-stops" "sends no more than 3 s of audio since the last result"
     // Results.
     1 "last-final-lost" LastFinalLost "FIN-C1" "results/delivered" "does not deliver the finals that come after its sentinel"
     1 "final-twice" FinalTwice "FIN-C1" "results/double-final" "delivers a final again when it comes again"

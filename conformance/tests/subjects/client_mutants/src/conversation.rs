@@ -54,6 +54,8 @@ pub(crate) struct Conversation<'a> {
 const FRAME_BYTES: usize = 3_200;
 /// How much a client in lock step sends before it waits for a result: half a second.
 const STEP_BYTES: u64 = 16_000;
+/// The same of a client with a window: three seconds.
+const WINDOW_BYTES: u64 = 96_000;
 
 pub(crate) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -135,7 +137,8 @@ impl<'a> Conversation<'a> {
         let is_open = self.is_ready || self.has(Fault::AudioBeforeReady);
         let is_over =
             self.sentinel.is_some() && !self.has(Fault::AudioAfterEnd) || self.fatal.is_some() || self.held.is_some();
-        let waits = self.has(Fault::SendsInLockStep) && self.unanswered_bytes >= STEP_BYTES;
+        let waits = self.has(Fault::SendsInLockStep) && self.unanswered_bytes >= STEP_BYTES
+            || self.has(Fault::SendsInWindows) && self.unanswered_bytes >= WINDOW_BYTES;
         is_open && !is_over && !waits && self.outbox.is_empty()
     }
 

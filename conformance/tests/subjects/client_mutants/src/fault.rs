@@ -23,6 +23,9 @@ pub(crate) enum Fault {
     FullBufferDrops,
     ReadsNothingWhileItWrites,
     SendsInLockStep,
+    SendsInWindows,
+    ReadsABitWhileItWrites,
+    ReadsWhenAllIsSent,
     // Results.
     LastFinalLost,
     FinalTwice,

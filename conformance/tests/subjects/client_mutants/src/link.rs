@@ -1,15 +1,18 @@
 //! Owns one WebSocket: its upgrade, what is queued for the server, and what comes from it. Reading and writing never wait for each
-//! other, unless a fault makes one loop of them. It knows no message of Lastword.
+//! other, unless a fault makes one loop of them. It knows no message of Lastword but the word for the end, for one of those.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::stream::BoxStream;
+use futures_util::{Sink, SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -37,6 +40,23 @@ pub(crate) enum Incoming {
     Lost,
 }
 
+/// When a link reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// Whatever its sends do.
+    Always,
+    /// One loop reads and writes, and reads nothing while a send waits, but for so many messages that are queued for it.
+    BetweenSends {
+        /// How many.
+        queued: usize,
+    },
+    /// One loop reads until it has audio to send, and then nothing until all of that is sent, with a pause behind each frame.
+    AroundTheAudio {
+        /// How long that is.
+        pause: Duration,
+    },
+}
+
 /// One open WebSocket. Dropping it drops the connection.
 pub(crate) struct Link {
     pub(crate) incoming: mpsc::UnboundedReceiver<Incoming>,
@@ -49,13 +69,13 @@ const QUEUE: usize = 4;
 const PROTOCOL: &str = "lastword.v1";
 
 impl Link {
-    /// Opens a connection and upgrades it. `living` counts its tasks. In one loop nothing is read while a send waits.
+    /// Opens a connection and upgrades it. `living` counts its tasks.
     pub(crate) async fn open(
         dial: &Dial,
         url: &str,
         token: Option<&str>,
         living: &Arc<AtomicUsize>,
-        in_one_loop: bool,
+        reads: Reads,
     ) -> Result<Self, String> {
         let mut request = url.into_client_request().map_err(|error| error.to_string())?;
         let headers = request.headers_mut();
@@ -72,31 +92,40 @@ impl Link {
         let (outgoing, mut queued) = mpsc::channel::<Message>(QUEUE);
         let mut tasks = JoinSet::new();
         let alive = Alive::new(living);
-        if in_one_loop {
-            tasks.spawn(async move {
-                let _alive = alive;
-                loop {
-                    tokio::select! {
-                        biased;
-                        came = source.next() => if !hands(&handing, came) { return },
-                        Some(message) = queued.recv() => if sink.send(message).await.is_err() { return },
+        let came = match reads {
+            Reads::Always => {
+                tasks.spawn(async move {
+                    let _alive = alive;
+                    while hands(&handing, source.next().await) {}
+                });
+                let alive = Alive::new(living);
+                tasks.spawn(async move {
+                    let _alive = alive;
+                    while let Some(message) = queued.recv().await {
+                        if sink.send(message).await.is_err() {
+                            return;
+                        }
                     }
-                }
-            });
-            return Ok(Self { incoming, outgoing: Outgoing(outgoing), _tasks: tasks });
-        }
-        tasks.spawn(async move {
-            let _alive = alive;
-            while hands(&handing, source.next().await) {}
-        });
-        let alive = Alive::new(living);
-        tasks.spawn(async move {
-            let _alive = alive;
-            while let Some(message) = queued.recv().await {
-                if sink.send(message).await.is_err() {
-                    return;
-                }
+                });
+                return Ok(Self { incoming, outgoing: Outgoing(outgoing), _tasks: tasks });
             }
+            Reads::BetweenSends { queued: 0 } | Reads::AroundTheAudio { .. } => source.boxed(),
+            Reads::BetweenSends { queued } => {
+                // What a library reads for its application before anybody asks.
+                let (reading, read) = mpsc::channel(queued);
+                tasks.spawn(async move {
+                    while let Some(message) = source.next().await {
+                        if reading.send(message).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+                futures_util::stream::unfold(read, async |mut read| Some((read.recv().await?, read))).boxed()
+            }
+        };
+        tasks.spawn(async move {
+            let _alive = alive;
+            in_one_loop(reads, came, sink, queued, handing).await;
         });
         Ok(Self { incoming, outgoing: Outgoing(outgoing), _tasks: tasks })
     }
@@ -104,6 +133,34 @@ impl Link {
     /// The Close of the client.
     pub(crate) fn close_frame(code: u16) -> Message {
         Message::Close(Some(CloseFrame { code: code.into(), reason: "".into() }))
+    }
+}
+
+/// Reads and writes by turns, for a fault.
+async fn in_one_loop(
+    reads: Reads,
+    mut came: BoxStream<'static, Result<Message, Error>>,
+    mut sink: impl Sink<Message> + Unpin,
+    mut queued: mpsc::Receiver<Message>,
+    handing: mpsc::UnboundedSender<Incoming>,
+) {
+    let mut is_in_audio = false;
+    loop {
+        let may_read = !is_in_audio || !matches!(reads, Reads::AroundTheAudio { .. });
+        tokio::select! {
+            biased;
+            came = came.next(), if may_read => if !hands(&handing, came) { return },
+            Some(message) = queued.recv() => {
+                is_in_audio = match &message {
+                    Message::Binary(_) => true,
+                    Message::Text(text) => is_in_audio && !text.contains("end_of_stream"),
+                    _ => false,
+                };
+                if sink.send(message).await.is_err() { return }
+                if let Reads::AroundTheAudio { pause } = reads && is_in_audio { sleep(pause).await }
+            }
+            else => return,
+        }
     }
 }
 

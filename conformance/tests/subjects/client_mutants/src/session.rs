@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::conversation::Conversation;
 use crate::fault::Fault;
 use crate::handle::{Order, Shared};
-use crate::link::{Dial, Incoming, Link};
+use crate::link::{Dial, Incoming, Link, Reads};
 use crate::options::Options;
 
 /// One session of the client.
@@ -55,6 +55,8 @@ pub(crate) enum Next {
 
 /// How long connecting and upgrading may take together.
 const CONNECT: Duration = Duration::from_secs(10);
+/// How long a frame is.
+const FRAME: Duration = Duration::from_millis(100);
 /// How soon a client without patience dials again.
 const REDIAL: Duration = Duration::from_millis(100);
 /// The first pause of a client that backs off; each doubles it.
@@ -163,11 +165,22 @@ impl Session {
             Some(token) => (format!("{url}?token={token}"), None),
             None => (url.to_owned(), token),
         };
-        let opening = Link::open(dial, &url, shown, &self.living, self.has(Fault::ReadsNothingWhileItWrites));
+        let opening = Link::open(dial, &url, shown, &self.living, self.reads());
         if self.has(Fault::ConnectsForEver) {
             return opening.await;
         }
         timeout(CONNECT, opening).await.unwrap_or_else(|_| Err("no connection within 10 s".to_owned()))
+    }
+
+    fn reads(&self) -> Reads {
+        match () {
+            () if self.has(Fault::ReadsNothingWhileItWrites) => Reads::BetweenSends { queued: 0 },
+            () if self.has(Fault::ReadsABitWhileItWrites) => Reads::BetweenSends { queued: 32 },
+            () if self.has(Fault::ReadsWhenAllIsSent) => {
+                Reads::AroundTheAudio { pause: FRAME.div_f64(self.options.pace) }
+            }
+            () => Reads::Always,
+        }
     }
 
     fn ended(&self, end: &End) {
