@@ -112,7 +112,7 @@ impl Client {
             verdict.exercised.extend(credit::exercised(run, self.scale, !self.secrets.is_empty()));
             let mut found: Vec<Finding> = run.wires.values_mut().flat_map(Wire::take_findings).collect();
             found.append(&mut run.findings);
-            came_to_its_end |= odd::came_to_its_end(run, &found);
+            came_to_its_end |= odd::came_to_its_end(run, &found, self.scale);
             verdict.findings.extend(if came_to_its_end { odd::explain(run, found) } else { found });
         }
         if let Some((requirement, found)) = outcome::two_times(&self.runs) {

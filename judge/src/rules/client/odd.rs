@@ -5,6 +5,7 @@ use lastword_spec::finding::FindingKind;
 use lastword_spec::requirements as req;
 
 use super::{Run, outcome};
+use crate::bounds::Scale;
 use crate::conn::At;
 use crate::report::Finding;
 
@@ -30,9 +31,9 @@ fn met(run: &Run) -> Option<At> {
 }
 
 /// Whether a run without such a message ended as it should have.
-pub(super) fn came_to_its_end(run: &Run, found: &[Finding]) -> bool {
+pub(super) fn came_to_its_end(run: &Run, found: &[Finding], scale: Scale) -> bool {
     let Some(facts) = run.last().map(|wire| &wire.facts) else { return false };
-    let as_expected = outcome::expected(run).zip(outcome::observed(run));
+    let as_expected = outcome::expected(run, scale).zip(outcome::observed(run));
     found.is_empty()
         && facts.odd.is_empty()
         && facts.ended.is_some()
