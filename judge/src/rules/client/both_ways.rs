@@ -7,7 +7,7 @@ use lastword_spec::trace::Call;
 
 use super::wire::{Facts, Wire};
 use super::{Run, seconds};
-use crate::bounds::Scale;
+use crate::bounds::{Scale, total};
 use crate::conn::At;
 use crate::report::Finding;
 use crate::rules::aud;
@@ -80,7 +80,7 @@ pub(super) fn open_question(runs: &[Run], scale: Scale) -> Option<String> {
 /// Whether all of the audio came before the first result, and none of it after a pause.
 fn is_sent_unanswered(facts: &Facts, scale: Scale) -> bool {
     let is_answered = facts.said.first().zip(facts.sentinel).is_some_and(|((said, _), end)| said.event < end.event);
-    let bytes = total(&facts.audio);
+    let bytes = bytes_of(&facts.audio);
     let sent_ms = facts.audio_format.as_ref().and_then(|format| aud::to_ms(bytes, format)).unwrap_or(0);
     !is_answered && sent_ms >= UNANSWERED_MS && paused_us(facts) < scale.us(STILL_MS)
 }
@@ -92,9 +92,9 @@ fn paused_us(facts: &Facts) -> u64 {
     paused.map(|(before, after)| after.t_us.saturating_sub(before.t_us)).max().unwrap_or(0)
 }
 
-/// A trace is hostile: its numbers need not add up.
-fn total<'a>(all: impl IntoIterator<Item = &'a (At, u64)>) -> u64 {
-    all.into_iter().fold(0, |sum, (_, bytes)| sum.saturating_add(*bytes))
+/// How many bytes these are.
+fn bytes_of<'a>(all: impl IntoIterator<Item = &'a (At, u64)>) -> u64 {
+    total(all.into_iter().map(|(_, bytes)| *bytes))
 }
 
 /// A time in which the harness read nothing.
@@ -146,7 +146,7 @@ impl Stretch {
     fn was_send_blocked(&self, facts: &Facts, scale: Scale) -> Option<bool> {
         let (waiting, stood_us) = standing(self.flows.iter().map(|(at, flow)| (*at, flow.waiting)))?;
         let waiting = waiting?;
-        let came = total(facts.audio.iter().filter(|(at, _)| at.event > self.until.event));
+        let came = bytes_of(facts.audio.iter().filter(|(at, _)| at.event > self.until.event));
         let is_full = waiting >= FULL_BYTES && stood_us >= scale.us(STILL_MS);
         Some(is_full && came > waiting.saturating_add(HELD_BYTES))
     }
@@ -177,7 +177,7 @@ impl Stretch {
     fn is_read(&self, facts: &Facts, scale: Scale) -> bool {
         let Some((last, _)) = self.said(facts).last() else { return false };
         let is_read = |(at, flow): &(At, Flow)| at.event > last.event && flow.is_certain && flow.outstanding == 0;
-        total(self.said(facts)) >= RESULTS_BYTES
+        bytes_of(self.said(facts)) >= RESULTS_BYTES
             && self.said(facts).count() >= RESULTS
             && self.was_send_blocked(facts, scale) == Some(true)
             && self.flows.last().is_some_and(is_read)
@@ -214,7 +214,7 @@ impl Stretch {
     fn sent_ms(&self, facts: &Facts, upto: At) -> Option<u64> {
         let waiting = self.flows.last().and_then(|(_, flow)| flow.waiting)?;
         let came = facts.audio.iter().filter(|(at, _)| at.event > self.until.event && at.event < upto.event);
-        let sent = total(came).saturating_sub(waiting.saturating_add(HELD_BYTES));
+        let sent = bytes_of(came).saturating_sub(waiting.saturating_add(HELD_BYTES));
         aud::to_ms(sent, facts.audio_format.as_ref()?)
     }
 }
@@ -308,7 +308,7 @@ fn waits(run: &Run, wire: &Wire, scale: Scale) -> Option<Vec<Wait>> {
 fn has_more(run: &Run, when: At, received_ms: u64) -> bool {
     let pushes = || run.calls.iter().filter(|(at, called)| called.what == Call::Push && at.event < when.event);
     let has_returned = |number: u32| run.returns.iter().any(|(at, one)| one.number == number && at.event < when.event);
-    let pushed_ms = pushes().filter_map(|(_, called)| called.audio_ms).fold(0_u64, u64::saturating_add);
+    let pushed_ms = total(pushes().filter_map(|(_, called)| called.audio_ms));
     // What a client gathers for one frame it may hold. [AUD-C1]
     !run.is_driven()
         || pushed_ms >= received_ms.saturating_add(1_000)
