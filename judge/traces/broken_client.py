@@ -163,10 +163,10 @@ def _(t):
 def _(t):
     t.program().connected().speech(4000)
     for _ in range(2):
-        t.event(reads=False).flow(waiting=12_000).wait(700).flow(waiting=30_000).wait(1500).flow(waiting=30_000)
+        t.event(reads=False).flow(waiting=12_000).wait(700).flow(waiting=40_000).wait(1500).flow(waiting=40_000)
         t.partial(0, 1, "turn on the", 200, 1000)
         for _ in range(2):
-            t.flow(waiting=30_000, unread=131_072, unsent=125_184).wait(2500)
+            t.flow(waiting=40_000, unread=131_072, unsent=125_184).wait(2500)
         t.event(reads=True).wait(15).flow(waiting=14_000, unread=90_112, unsent=120_064).speech(1000).flow()
     t.speech(2000).final(0, "turn on the garage heater", 200, 1800)
     t.input(8000, "file").end_of_stream().ended(8000, 1).leaves()
