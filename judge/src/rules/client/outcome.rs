@@ -22,6 +22,7 @@ pub(super) fn expected(run: &Run, scale: Scale) -> Option<(ClientOutcome, Requir
     let facts = &wire.facts;
     if let Some((close, _)) = run.call(Call::Close)
         && facts.ended.as_ref().is_none_or(|(ended, _)| close.event < ended.event)
+        && run.told_end().is_none_or(|(told, _)| close.event < told.event)
     {
         return Some((ClientOutcome::Cancelled, req::END_C7));
     }

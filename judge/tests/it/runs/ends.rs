@@ -96,6 +96,20 @@ fn who_is_closed_by_its_application_was_cancelled_unless_the_end_had_come() {
 }
 
 #[test]
+fn a_close_after_its_own_end_cancels_nothing() {
+    // What was wrong is that it ended, not that it did not call it cancelled.
+    let with = |call_ms, told_ms| {
+        let mut events =
+            vec![(20, "call 2 close"), (10, "told ended incomplete"), (30, "close 1000"), (40, "told left 0")];
+        (events[0].0, events[1].0) = (call_ms, told_ms);
+        events.sort_by_key(|(ms, _)| *ms);
+        broken(&driven(&events))
+    };
+    assert_eq!(with(20, 25), ["END-C7"]);
+    assert!(!with(20, 15).contains(&"END-C7".to_owned()), "{:?}", with(20, 15));
+}
+
+#[test]
 fn audio_that_a_connection_took_before_it_was_lost_is_a_loss_whatever_the_next_one_took() {
     let (ready, whole, nothing) =
         (format!("@1 {READY}"), format!("@1 {}", ended(100, 0, 0)), format!("@1 {}", ended(0, 0, 0)));
