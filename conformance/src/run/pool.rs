@@ -30,7 +30,8 @@ pub(super) async fn run_all(
     let knowledge = env.knowledge();
     let mut results: Vec<Option<CaseResult>> = vec![None; cases.len()];
     let mut queue = VecDeque::new();
-    let mut done = 0;
+    // Where nearly nothing succeeds no case shows more for being alone, and each would wait in vain by itself.
+    let (mut done, mut failed) = (0, 0);
     for index in order(cases, env.seed) {
         match applicable::skip(&knowledge, cases[index]) {
             Some((verdict, why)) => {
@@ -54,7 +55,8 @@ pub(super) async fn run_all(
             && let Some(index) = queue.pop_front()
         {
             // It stands at the end of the line, so nothing starts beside it either.
-            if runs_alone(cases[index]) && !running.is_empty() {
+            if runs_alone(cases[index]) && !running.is_empty() && env.controls.broken().is_none() && failed * 2 <= done
+            {
                 queue.push_front(index);
                 break;
             }
@@ -97,6 +99,7 @@ pub(super) async fn run_all(
             }
         };
         done += 1;
+        failed += usize::from(result.1.verdict.is_failure());
         observer.finished(&result.1, done, cases.len());
         results[result.0] = Some(result.1);
     }
