@@ -245,7 +245,11 @@ impl State {
                 }
                 Some(Outcome::Unviable) => report.unviable += 1,
                 Some(Outcome::Killed) => report.killed += 1,
-                Some(Outcome::TimedOut) => report.timed_out.push(mutant),
+                Some(Outcome::TimedOut) => {
+                    // It survives where the machine is less busy.
+                    used.extend(entry);
+                    report.timed_out.push(mutant);
+                }
                 Some(Outcome::Survived) => {
                     used.extend(entry);
                     let reason = entry.map(|entry| accepted.survivors[entry].reason.as_str());
