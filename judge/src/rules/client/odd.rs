@@ -13,7 +13,9 @@ use crate::report::Finding;
 pub(super) fn explain(run: &Run, found: Vec<Finding>) -> Vec<Finding> {
     let Some(odd) = met(run) else { return found };
     // [SEC-C2] A crash is told beside it.
-    let is_other = |one: &Finding| one.requirement == req::SEC_C2 || one.frames.last().is_none_or(|at| *at < odd.event);
+    let is_other = |one: &Finding| {
+        one.requirement == req::SEC_C2 || !breaks_a_must(one) || one.frames.last().is_none_or(|at| *at < odd.event)
+    };
     let (mut told, fell): (Vec<Finding>, Vec<Finding>) = found.into_iter().partition(is_other);
     let Some(first) = fell.iter().min_by_key(|one| one.t_us) else { return told };
     let message = format!("{}: only where a message that is none had come", first.message);
@@ -34,8 +36,12 @@ fn met(run: &Run) -> Option<At> {
 pub(super) fn came_to_its_end(run: &Run, found: &[Finding], scale: Scale) -> bool {
     let Some(facts) = run.last().map(|wire| &wire.facts) else { return false };
     let as_expected = outcome::expected(run, scale).zip(outcome::observed(run));
-    found.is_empty()
+    !found.iter().any(breaks_a_must)
         && facts.odd.is_empty()
         && facts.ended.is_some()
         && as_expected.is_some_and(|((expected, _), (_, observed))| observed.fits(expected))
+}
+
+fn breaks_a_must(finding: &Finding) -> bool {
+    req::find(finding.requirement.as_str()).is_some_and(|requirement| requirement.level.is_absolute())
 }

@@ -53,3 +53,22 @@ fn a_crash_over_garbage_is_a_crash_too() {
     let dies = &[(110, "leaves"), (120, "signal 6")];
     assert_eq!(both(&session(0, None, RIGHT), &session(2_000, GARBAGE, dies)), ["MSG-C1", "SEC-C2"]);
 }
+
+#[test]
+fn what_only_a_should_asks_for_neither_hides_the_fall_nor_is_one() {
+    // A frame of 15 ms in the middle. [AUD-C2]
+    let short = |mut lines: Vec<(u64, String)>, ms| {
+        lines.retain(|(_, line)| !line.starts_with("audio"));
+        lines.extend([
+            (ms, "audio 1600".to_owned()),
+            (ms + 50, "audio 480".to_owned()),
+            (ms + 55, "audio 1120".to_owned()),
+        ]);
+        lines.sort_by_key(|(ms, _)| *ms);
+        lines
+    };
+    let (first, right) = (session(0, None, RIGHT), session(2_000, GARBAGE, RIGHT));
+    let fell = session(2_000, GARBAGE, LEAVES);
+    assert_eq!(both(&short(first.clone(), 10), &fell), ["AUD-C2", "MSG-C1"]);
+    assert_eq!(both(&first, &short(right, 2_010)), ["AUD-C2"]);
+}
