@@ -358,7 +358,7 @@ const BUSY_ROUNDS: usize = 4;
 const MOST_AHEAD: usize = 200;
 const LOOK: Duration = Duration::from_millis(200);
 /// A certification that takes longer than this hangs.
-const MOST: Duration = Duration::from_secs(45 * 60);
+const MOST: Duration = Duration::from_secs(90 * 60);
 /// A case of many segments waits for many times 50 s.
 const SLOW_MAX_WAIT_S: &str = "900";
 
