@@ -18,6 +18,8 @@ pub struct Circumstances {
     pub unmet: Vec<String>,
     /// Why a control session of the case did not complete, if one did not.
     pub control_failed: Option<String>,
+    /// When the case began, in microseconds since the run did; `None` where that is not known. No verdict of the case alone depends on it.
+    pub begun_us: Option<u64>,
 }
 
 /// The verdict of one case, and the reason where there is one to give.

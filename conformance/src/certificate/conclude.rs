@@ -23,6 +23,15 @@ pub struct Conclusion {
     pub level: LevelReport,
 }
 
+/// How the subject as a whole came to its end before the run did, if it did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct End {
+    /// Its process ended.
+    pub died: bool,
+    /// All its sessions were cut in one moment, in a way that shows the same from outside.
+    pub fell: bool,
+}
+
 /// What these results come to. `planned` is how many there were to be. Levels and the share of the server's state table are not
 /// for clients: theirs are empty.
 #[must_use]
@@ -31,7 +40,7 @@ pub fn conclude(
     planned: usize,
     knowledge: &Knowledge,
     suite: Option<&SuiteRun>,
-    died: bool,
+    end: End,
 ) -> Conclusion {
     let contributions: Vec<Contribution<'_>> = results
         .iter()
@@ -52,7 +61,7 @@ pub fn conclude(
     let evidence = evidence.chain(sequences.flat_map(|one| one.evidence.iter().chain(&one.second)));
     let coverage = coverage(evidence.map(|evidence| &evidence.judgement.visited));
     let suite = suite.map(|suite| SuiteFacts::of(&suite.summary));
-    let facts = Facts { results, planned, knowledge, requirements: &requirements, suite, died };
+    let facts = Facts { results, planned, knowledge, requirements: &requirements, suite, end };
     let level = level(&facts);
     Conclusion { requirements, coverage, level }
 }

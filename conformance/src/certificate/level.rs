@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use lastword_spec::finding::Verdict;
 use lastword_spec::registry::{Requirement, RequirementId};
-use lastword_spec::requirements;
+use lastword_spec::requirements::{self, SEC_S3};
 use serde::{Deserialize, Serialize};
 
+use super::conclude::End;
 use crate::case::catalogue;
 use crate::run::{CaseResult, Knowledge, obstacle};
 use crate::suite::{CASE_ID, SuiteSummary};
@@ -117,16 +118,18 @@ pub struct Facts<'a> {
     pub requirements: &'a BTreeMap<RequirementId, OfRequirement>,
     /// The suite, if it was run.
     pub suite: Option<SuiteFacts>,
-    /// Whether the subject's process died.
-    pub died: bool,
+    /// How the subject as a whole came to its end.
+    pub end: End,
 }
 
 /// The level of a server: 3 or none where it speaks version 1 itself, 1 or none in a dialect.
 #[must_use]
 pub fn level(facts: &Facts<'_>) -> LevelReport {
     let mut report = LevelReport { suite: facts.suite.clone(), ..LevelReport::default() };
-    if facts.died {
+    if facts.end.died {
         hinder(&mut report, "the subject's process ended before the run did", &[], None);
+    } else if facts.end.fell {
+        hinder(&mut report, "the subject lost all its sessions in one moment", &[SEC_S3], None);
     }
     if facts.results.len() != facts.planned {
         let what = format!("{} cases were planned and {} ran", facts.planned, facts.results.len());

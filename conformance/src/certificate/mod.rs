@@ -18,7 +18,7 @@ mod verify;
 mod write;
 
 pub use client::ClientStanding;
-pub use conclude::{Conclusion, conclude};
+pub use conclude::{Conclusion, End, conclude};
 pub use digest::speech_sha256;
 pub use level::{Aside, Facts, Hindrance, Level, LevelReport, SuiteFacts, level};
 pub use model::{CERTIFICATE_VERSION, ClientOptions, Options};

@@ -142,6 +142,9 @@ pub(super) struct CaseEntry {
     pub(super) unmet: Vec<String>,
     /// Why a control session of the case did not complete.
     pub(super) control_failed: Option<String>,
+    /// When it began, in microseconds since the run did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) begun_us: Option<u64>,
     /// `alone`, the name of a case, `not repeated`, `cleared`, or absent.
     pub(super) confirmed: Option<String>,
     pub(super) attempts: u32,

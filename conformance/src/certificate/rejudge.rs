@@ -50,21 +50,23 @@ pub(super) struct Unjudgeable {
     pub(super) why: String,
 }
 
-/// Judges every case again, and then confirms failures against their second runs as the runner does.
+/// Judges every case again, and then confirms failures against their second runs as the runner does. Says also whether the subject
+/// fell as a whole.
 pub(super) fn cases(
     cases: &[CaseContents],
     alone: Option<&Trace>,
     options: &Options,
     knowledge: &Knowledge,
-) -> Result<Vec<CaseResult>, Unjudgeable> {
+) -> Result<(Vec<CaseResult>, bool), Unjudgeable> {
     let mut results = cases.iter().map(|one| case(one, options, knowledge)).collect::<Result<Vec<_>, _>>()?;
     if options.client.is_some() {
         client::settle_all(&mut results);
-        return Ok(results);
+        return Ok((results, false));
     }
     let alone = alone.map(|trace| evidence(trace, lastword_judge::judge(trace, &knowledge.options())));
     run::settle_all(&mut results, alone.as_ref());
-    Ok(results)
+    let fell = run::fallen(&results, alone.as_ref()).is_some();
+    Ok((results, fell))
 }
 
 fn case(contents: &CaseContents, options: &Options, knowledge: &Knowledge) -> Result<CaseResult, Unjudgeable> {
@@ -85,7 +87,11 @@ fn case(contents: &CaseContents, options: &Options, knowledge: &Knowledge) -> Re
         return Err(wrong("a trace of it was taken at another level than the certificate says"));
     }
     let judged = |trace: &Trace| evidence(trace, run::judge_case(knowledge, case, trace));
-    let circumstances = Circumstances { unmet: entry.unmet.clone(), control_failed: entry.control_failed.clone() };
+    let circumstances = Circumstances {
+        unmet: entry.unmet.clone(),
+        control_failed: entry.control_failed.clone(),
+        begun_us: entry.begun_us,
+    };
     let (first, second) = (contents.first.as_ref().map(judged), contents.second.as_ref().map(judged));
     let third = contents.third.as_ref().map(judged);
     let (verdict, reason) = match &first {
@@ -211,6 +217,7 @@ pub(super) fn entry(result: &CaseResult) -> CaseEntry {
         findings: result.evidence.iter().flat_map(|one| &one.judgement.findings).map(finding).collect(),
         unmet: result.circumstances.unmet.clone(),
         control_failed: result.circumstances.control_failed.clone(),
+        begun_us: result.circumstances.begun_us,
         confirmed: result.confirmation.word(),
         attempts: result.attempts,
         took_ms: result.took_ms,

@@ -9,7 +9,7 @@ use lastword_spec::trace::{Side, Trace};
 use serde::Serialize;
 
 use super::client::ClientStanding;
-use super::conclude::conclude;
+use super::conclude::{End, conclude};
 use super::digest;
 use super::level::LevelReport;
 use super::model::{CaseEntry, Head, SUITE, SuiteEntry, VerdictsEntry};
@@ -92,14 +92,14 @@ pub fn verify(bytes: &[u8]) -> Result<Verified, VerifyError> {
         differences.push(differ("head", what));
     }
     let knowledge = rejudge::knowledge(&contents.head.options, &contents.sessions);
-    let mut results = match rejudge::cases(&contents.cases, contents.alone.as_ref(), &contents.head.options, &knowledge)
-    {
-        Ok(results) => results,
-        Err(error) => {
-            differences.push(differ(&error.case, error.why));
-            Vec::new()
-        }
-    };
+    let (mut results, fell) =
+        match rejudge::cases(&contents.cases, contents.alone.as_ref(), &contents.head.options, &knowledge) {
+            Ok(judged) => judged,
+            Err(error) => {
+                differences.push(differ(&error.case, error.why));
+                (Vec::new(), false)
+            }
+        };
     for (one, result) in contents.cases.iter().zip(&results) {
         differences.extend(case_differences(&one.entry, &rejudge::entry(result)));
     }
@@ -116,8 +116,8 @@ pub fn verify(bytes: &[u8]) -> Result<Verified, VerifyError> {
             Err(error) => differences.push(differ(&error.case, error.why)),
         }
     }
-    let died = contents.head.subject.died.is_some();
-    let conclusion = conclude(&results, contents.verdicts.planned, &knowledge, suite.as_ref(), died);
+    let end = End { died: contents.head.subject.died.is_some(), fell };
+    let conclusion = conclude(&results, contents.verdicts.planned, &knowledge, suite.as_ref(), end);
     let verdicts = VerdictsEntry {
         planned: contents.verdicts.planned,
         requirements: requirement_reports(&conclusion.requirements),

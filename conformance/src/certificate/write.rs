@@ -7,7 +7,7 @@ use lastword_spec::frozen;
 use lastword_spec::requirements;
 use lastword_spec::trace::{self, Trace};
 
-use super::conclude::conclude;
+use super::conclude::{End, conclude};
 use super::digest;
 use super::model::{
     ALONE, CALIBRATION, CERTIFICATE_VERSION, CalibrationEntry, CaseEntry, FIRST, HEAD, Head, Options, REQUIREMENTS,
@@ -84,7 +84,7 @@ pub fn write(run: &Run, origin: &Origin) -> Result<String, WriteError> {
         ..origin.options.clone()
     };
     let knowledge = rejudge::knowledge(&options, &sessions);
-    let mut results = rejudge::cases(&cases, alone.as_ref(), &options, &knowledge)
+    let (mut results, fell) = rejudge::cases(&cases, alone.as_ref(), &options, &knowledge)
         .map_err(|error| differs(format!("{}: {}", error.case, error.why)))?;
     let suite = match run.suite.as_ref() {
         None => None,
@@ -97,8 +97,8 @@ pub fn write(run: &Run, origin: &Origin) -> Result<String, WriteError> {
         }
     };
     same(&run.results, &results)?;
-    let died = origin.subject.died.is_some();
-    let conclusion = conclude(&results, run.planned, &knowledge, suite.as_ref().map(|(_, again)| again), died);
+    let end = End { died: origin.subject.died.is_some(), fell };
+    let conclusion = conclude(&results, run.planned, &knowledge, suite.as_ref().map(|(_, again)| again), end);
     let verdicts = VerdictsEntry {
         planned: run.planned,
         requirements: requirement_reports(&conclusion.requirements),

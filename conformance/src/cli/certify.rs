@@ -93,7 +93,12 @@ async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Resul
 /// What a certificate says besides the run.
 fn origin(arguments: &ServerArgs, target: &Target, speech: &Speech) -> Origin {
     Origin {
-        subject: SubjectReport { url: target.shown(), command: arguments.subject.command_line(), died: None },
+        subject: SubjectReport {
+            url: target.shown(),
+            command: arguments.subject.command_line(),
+            died: None,
+            fell: None,
+        },
         options: certificate::Options {
             seed: arguments.report.seed,
             only: arguments.report.only.clone(),

@@ -134,7 +134,7 @@ pub(super) fn run(arguments: &ClientArgs) -> Result<u8, UsageError> {
 fn origin(arguments: &ClientArgs, plan: &ClientPlan, command: &str) -> Origin {
     let stdin = arguments.stdin.and_then(|form| form.to_possible_value()).map(|value| value.get_name().to_owned());
     Origin {
-        subject: SubjectReport { url: command.to_owned(), command: None, died: None },
+        subject: SubjectReport { url: command.to_owned(), command: None, died: None, fell: None },
         options: certificate::Options {
             seed: plan.seed,
             only: arguments.report.only.clone(),

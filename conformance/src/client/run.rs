@@ -276,7 +276,7 @@ async fn one(env: &Arc<Env>, case: &'static Case, audio_times: u64) -> CaseResul
 
 fn decide(env: &Env, case: &'static Case, attempted: Attempted, began: Instant) -> (CaseResult, Option<Evidence>) {
     let judgement = judge(&attempted.trace, &env.options());
-    let circumstances = Circumstances { unmet: attempted.unmet, control_failed: None };
+    let circumstances = Circumstances { unmet: attempted.unmet, ..Circumstances::default() };
     let (verdict, reason) = verdict::of_case(case, &judgement, &circumstances);
     let evidence = Evidence { trace: Arc::new(attempted.trace), judgement: Arc::new(judgement) };
     let result = CaseResult {

@@ -13,11 +13,11 @@ use super::model::{
     SubjectReport, TranscriptReport, TranscriptsReport,
 };
 use super::{latency, stall, wirelog};
-use crate::certificate::conclude;
+use crate::certificate::{End, conclude};
 use crate::exit;
 use crate::known::KnownFailures;
 use crate::redact::Redactor;
-use crate::run::{CaseResult, Confirmation, Run, Transcripts};
+use crate::run::{CaseResult, Confirmation, Run, Transcripts, fallen};
 use crate::verdict::{self, OfRequirement};
 
 /// What a report says besides the run.
@@ -52,7 +52,9 @@ pub fn build(run: &Run, context: &Context) -> Report {
     let counts = counts(&cases);
     let executed_all = run.results.len() == run.planned;
     let role = run.results.first().map_or(Side::Server, |result| result.case.subject());
-    let conclusion = conclude(&run.results, run.planned, &run.knowledge, run.suite.as_ref(), context.died.is_some());
+    let fell = (role == Side::Server).then(|| fallen(&run.results, run.alone.as_ref())).flatten();
+    let end = End { died: context.died.is_some(), fell: fell.is_some() };
+    let conclusion = conclude(&run.results, run.planned, &run.knowledge, run.suite.as_ref(), end);
     let mut report = Report {
         lastword_report: REPORT_VERSION,
         harness: env!("CARGO_PKG_VERSION").to_owned(),
@@ -61,9 +63,10 @@ pub fn build(run: &Run, context: &Context) -> Report {
             url: context.url.clone(),
             command: context.command.as_deref().map(|command| context.redactor.redact(command)),
             died: context.died.as_deref().map(|how| context.redactor.redact(how)),
+            fell: fell.map(|fell| context.redactor.redact(&fell.tell())),
         },
         seed: context.seed,
-        exit_code: exit_code(&counts, &list_faults, executed_all, context.died.is_some()),
+        exit_code: exit_code(&counts, &list_faults, executed_all, end.died || end.fell),
         counts,
         announced: run
             .calibration

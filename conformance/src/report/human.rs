@@ -86,6 +86,8 @@ fn head(text: &mut String, report: &Report) {
     }
     if let Some(how) = &report.subject.died {
         let _ = writeln!(text, "CRASH: the subject's process ended before the run did: {how} [SEC-S3]");
+    } else if let Some(how) = &report.subject.fell {
+        let _ = writeln!(text, "CRASH: {how} [SEC-S3]");
     }
     text.push('\n');
 }

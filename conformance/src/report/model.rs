@@ -72,6 +72,9 @@ pub struct SubjectReport {
     pub command: Option<String>,
     /// How its process ended before the run did, with the last of what it wrote. A subject that dies broke SEC-S3.
     pub died: Option<String>,
+    /// How it lost all its sessions in one moment, as a process does that dies, where that is seen from outside. It broke SEC-S3, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fell: Option<String>,
 }
 
 /// How many cases have which verdict. Known failures count apart.

@@ -15,7 +15,7 @@ use super::control::Control;
 use super::env::Env;
 use super::look::{self, is_a_matter_of_time, passed};
 use super::result::{CaseResult, Confirmation, Evidence};
-use super::{Observer, company, control};
+use super::{Observer, company, control, fall};
 use crate::verdict::{self, Circumstances};
 
 /// What was found: by which clause, and of which kind.
@@ -56,6 +56,7 @@ pub(super) async fn confirm(
     }
     let mut tries: BTreeMap<Key, usize> = BTreeMap::new();
     let mut waiting: VecDeque<usize> = by_aim(results).into();
+    fall::likeliest_first(&mut waiting, results, alone.as_ref());
     loop {
         let chosen = choose(results, &mut waiting, &confirmed, &tries, lanes);
         // Who has stopped to answer shows nothing again.
@@ -127,6 +128,7 @@ fn choose(
 /// what the second ones found, in [`CaseResult::second`], and against a session that was held alone.
 pub(crate) fn settle_all(results: &mut [CaseResult], alone: Option<&Evidence>) {
     let mut confirmed: BTreeMap<Key, String> = proved(results);
+    let fallen = fall::fallen(results, alone);
     let is_gone = alone.is_some_and(|evidence| !control::is_answered(evidence));
     let broke_it = if is_gone { what_broke_it(results) } else { None };
     if is_gone {
@@ -136,7 +138,7 @@ pub(crate) fn settle_all(results: &mut [CaseResult], alone: Option<&Evidence>) {
     }
     for index in by_aim(results) {
         let result = &mut results[index];
-        let (Some(first), Some(second)) = (&result.evidence, &result.second) else { continue };
+        let (Some(first), Some(second)) = (&result.evidence, result.looked_again()) else { continue };
         let seen = look::in_both(first, second);
         let in_company = company::is_in_company(&second.trace);
         result.confirmation = match (seen.is_empty(), in_company) {
@@ -149,8 +151,11 @@ pub(crate) fn settle_all(results: &mut [CaseResult], alone: Option<&Evidence>) {
             confirmed.entry(key).or_insert_with(|| format!("{}{beside}", result.case.id));
         }
     }
-    for result in results {
+    for (place, result) in results.iter_mut().enumerate() {
         settle(result, &confirmed);
+        if let Some(fallen) = fallen.as_ref().filter(|_| result.verdict == Verdict::Inconclusive) {
+            result.reason = fallen.why_open(place).or(result.reason.take());
+        }
         if let Some((_, case)) = broke_it.as_ref().filter(|_| result.verdict == Verdict::Inconclusive) {
             let found = matches!(result.confirmation, Confirmation::None) && !keys(result).is_empty();
             let why = || format!("the subject answers nothing any more: {case} shows what broke it");
@@ -245,8 +250,7 @@ fn settle(result: &mut CaseResult, confirmed: &BTreeMap<Key, String>) {
         return;
     }
     result.verdict = Verdict::Inconclusive;
-    result.reason =
-        Some(format!("not repeatable: {} was found once and not again when the case ran alone", named(&keys)));
+    result.reason = Some(format!("not repeatable: {} was found once and {}", named(&keys), result.why_not_again()));
 }
 
 /// A case that fails fails by what was seen again; what else was found in it once is told, and convicts nobody.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lastword_judge::Options;
 use lastword_spec::message::Ready;
 use lastword_spec::trace::{EventKind, Header, Open as Opening, Probe, Shown, Side};
+use tokio::time::Instant;
 
 use super::control::Controls;
 use super::gate::{Gate, SessionPermit};
@@ -31,6 +32,8 @@ pub(crate) struct Env {
     pub(crate) seed: u64,
     /// No wait is longer.
     pub(crate) max_wait_ms: u64,
+    /// When the run began: the clock on which its cases lie.
+    pub(crate) started: Instant,
     /// What the subject is said to hear, by the name of a recording.
     pub(crate) expect: Vec<(String, String)>,
     /// The first `ready` of the run.

@@ -8,6 +8,7 @@ mod confirm;
 pub(crate) mod control;
 pub(crate) mod env;
 mod expected;
+mod fall;
 mod gate;
 mod knowledge;
 mod look;
@@ -31,6 +32,7 @@ pub(crate) use applicable::{obstacle, skip};
 pub use calibrate::Calibration;
 pub(crate) use confirm::{confirmed, settle_all};
 pub(crate) use expected::judge as judge_case;
+pub(crate) use fall::fallen;
 pub use knowledge::{Expected, Knowledge};
 pub(crate) use result::{CONTROL_FAILED, skipped};
 pub use result::{CaseResult, Confirmation, Evidence, Run};
@@ -118,6 +120,7 @@ pub(crate) fn environment(plan: &Plan) -> (Arc<Env>, usize) {
         controls: Controls::new(),
         seed: plan.seed,
         max_wait_ms: plan.max_wait_ms,
+        started: Instant::now(),
         expect: plan.expect.clone(),
         ready: OnceLock::new(),
     });

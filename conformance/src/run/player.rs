@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::control::Control;
 use super::env::{Env, Session};
 use super::probe::{Fate, PROBE_CONN, Probes, Script, Suspect};
+use super::result::NO_LONGER_ANSWERS;
 use super::wait::{self, Waited};
 use super::{control, stimulus};
 use crate::case::{Audio, Await, Case, Need, Open, Start, Step, Tick};
@@ -214,7 +215,7 @@ impl Player {
             before.session = None;
         }
         if let Some(why) = self.env.controls.dead_just_now() {
-            self.unmet.push(format!("the subject no longer answers: {why}"));
+            self.unmet.push(format!("{NO_LONGER_ANSWERS}{why}"));
             return Flow::Stop;
         }
         let conn = self.sessions.len();

@@ -149,6 +149,11 @@ const LEAST_BACKLOG: Duration = Duration::from_secs(3);
 const MOST_BACKLOG: Duration = Duration::from_secs(24);
 const RECOVERY_PAUSE: Duration = Duration::from_secs(1);
 
+/// So long a supervisor may take to start a subject anew that is not there.
+const COMEBACK: Duration = Duration::from_secs(5);
+/// It is asked again so soon.
+const COMEBACK_PAUSE: Duration = Duration::from_millis(250);
+
 /// How long a subject may be busy with what so many cases side by side have sent it.
 fn backlog(env: &Env, jobs: usize) -> Duration {
     let sessions = u32::try_from(jobs).unwrap_or(u32::MAX).saturating_mul(LONGER_SESSIONS);
@@ -159,12 +164,17 @@ fn backlog(env: &Env, jobs: usize) -> Duration {
 /// Whether a plain session succeeds when nothing else runs, at once or within this time.
 async fn recovers(env: &Arc<Env>, patience: Duration) -> bool {
     let until = Instant::now() + patience;
+    let back_by = Instant::now() + COMEBACK;
     loop {
         match env.controls.alone().await {
             Some(control) if control.ok => return true,
             // It is silent, or says that it has no room: it may still be busy.
             Some(control) if (control.fell_silent || control.overloaded) && Instant::now() < until => {
                 tokio::time::sleep(RECOVERY_PAUSE).await;
+            }
+            // Nobody is there: a process that died may be started again.
+            Some(control) if !control.reached && Instant::now() < back_by => {
+                tokio::time::sleep(COMEBACK_PAUSE).await;
             }
             _ => return false,
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lastword_judge::{Finding, Judgement};
 use lastword_spec::finding::{FindingKind, Verdict};
 use lastword_spec::registry::RequirementId;
-use lastword_spec::trace::Trace;
+use lastword_spec::trace::{EventKind, Trace};
 
 use super::calibrate::Calibration;
 use super::knowledge::Knowledge;
@@ -17,6 +17,9 @@ use crate::verdict::{self, Circumstances};
 
 /// How the reason begins where a control session failed, and nothing was decided.
 pub(crate) const CONTROL_FAILED: &str = "control failed: ";
+
+/// How the reason begins where nobody was there when the case wanted to connect.
+pub(crate) const NO_LONGER_ANSWERS: &str = "the subject no longer answers: ";
 
 /// Everything a run brought.
 pub struct Run {
@@ -131,9 +134,28 @@ impl Evidence {
 }
 
 impl CaseResult {
-    /// Whether nothing was decided because a control session failed.
+    /// What happened when the case ran again, if the subject was there to be asked: a run that reached nobody repeats nothing and
+    /// clears nothing.
+    pub(super) fn looked_again(&self) -> Option<&Evidence> {
+        let reached = |kind: &EventKind| matches!(kind, EventKind::Open(_) | EventKind::Refused { .. });
+        let none = |look: &&Evidence| {
+            look.trace.events.iter().any(|event| matches!(event.kind, EventKind::ConnectFailed { .. }))
+                && !look.trace.events.iter().any(|event| reached(&event.kind))
+        };
+        self.second.as_ref().filter(|look| !none(look))
+    }
+
+    /// What became of looking for something again.
+    pub(super) fn why_not_again(&self) -> &'static str {
+        match (&self.second, self.looked_again()) {
+            (Some(_), None) => "the subject no longer answered when the case was to run again",
+            _ => "not again when the case ran alone",
+        }
+    }
+
+    /// Whether nothing was decided because the subject did not serve: a control session failed, or nobody was there.
     pub(super) fn is_without_control(&self) -> bool {
-        let failed = |reason: &String| reason.starts_with(CONTROL_FAILED);
+        let failed = |reason: &String| reason.starts_with(CONTROL_FAILED) || reason.starts_with(NO_LONGER_ANSWERS);
         self.verdict == Verdict::Inconclusive && self.reason.as_ref().is_some_and(failed)
     }
 

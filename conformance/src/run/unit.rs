@@ -78,6 +78,7 @@ pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
         }
         let patient = Duration::from_millis(env.max_wait_ms).saturating_mul(LONGEST_WAITS);
         let bound = if env.watch.is_some() { VIRTUAL_CASE_BOUND } else { CASE_BOUND.max(patient) };
+        let begun_us = u64::try_from(env.started.elapsed().as_micros()).ok();
         let Ok(played) = tokio::time::timeout(bound, Player::play(env, case, attempt)).await else {
             let why = format!("the case did not end within {} s", bound.as_secs());
             return Unit::Done(Box::new(skipped(case, Verdict::HarnessError, &why)));
@@ -87,7 +88,7 @@ pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
         }
         let mut trace = played.trace;
         let judgement = expected::judge(&knowledge, case, &trace);
-        let mut circumstances = Circumstances { unmet: played.unmet, control_failed: before.clone() };
+        let mut circumstances = Circumstances { unmet: played.unmet, control_failed: before.clone(), begun_us };
         let (first, _) = verdict::of_case(case, &judgement, &circumstances);
         if attempt < case.attempts && may_try_again(first, &judgement) {
             continue;

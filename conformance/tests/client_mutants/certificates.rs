@@ -21,7 +21,12 @@ fn certified(mutant: Option<&str>, level: u8, only: &[&str], looks_again: bool) 
         plan.cases.retain(|case| only.contains(&case.id.as_str()));
     }
     let origin = Origin {
-        subject: SubjectReport { url: format!("./client --token {MADE_UP_TOKEN} {{url}}"), command: None, died: None },
+        subject: SubjectReport {
+            url: format!("./client --token {MADE_UP_TOKEN} {{url}}"),
+            command: None,
+            died: None,
+            fell: None,
+        },
         options: Options {
             seed: 1,
             only: only.iter().map(|one| (*one).to_owned()).collect(),

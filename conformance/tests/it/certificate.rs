@@ -20,7 +20,7 @@ use crate::peer::{self, Fault, Setup};
 /// What stands in a certificate of a run of these cases.
 fn origin(only: &[&str]) -> Origin {
     Origin {
-        subject: SubjectReport { url: "ws://subject/".into(), command: None, died: None },
+        subject: SubjectReport { url: "ws://subject/".into(), command: None, died: None, fell: None },
         options: Options {
             seed: 1,
             only: only.iter().map(|one| (*one).to_owned()).collect(),

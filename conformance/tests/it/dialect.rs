@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use lastword::case::catalogue;
-use lastword::certificate::{Level, conclude};
+use lastword::certificate::{End, Level, conclude};
 use lastword::dialect;
 use lastword::memory;
 use lastword::run::Run;
@@ -71,7 +71,7 @@ async fn a_right_server_is_certified_for_level_1_and_the_report_says_why_not_for
     assert_eq!(undone, [], "{:?}", broken(&run));
     let passed = run.results.iter().filter(|result| result.verdict == Verdict::Pass).count();
     assert!(passed >= 20, "{passed} cases passed");
-    let level = conclude(&run.results, run.planned, &run.knowledge, None, false).level;
+    let level = conclude(&run.results, run.planned, &run.knowledge, None, End::default()).level;
     assert_eq!((level.level, level.hindrances.as_slice()), (Some(Level::L1), [].as_slice()));
     assert!(level.at_most.is_some_and(|why| why.contains("whisper-fastapi")));
     assert!(level.not_applicable.iter().any(|one| one.requirement == "FLU-S2"));

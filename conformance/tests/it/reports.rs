@@ -105,7 +105,7 @@ fn report() -> Report {
         role: "server".into(),
         lastword_report: 1,
         harness: "0.0.0".into(),
-        subject: SubjectReport { url: "ws://subject/".into(), command: None, died: None },
+        subject: SubjectReport { url: "ws://subject/".into(), command: None, died: None, fell: None },
         seed: 1,
         exit_code: 70,
         counts: Counts {

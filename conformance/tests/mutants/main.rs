@@ -3,6 +3,7 @@
 
 mod crowd;
 mod degenerate_table;
+mod falls;
 mod kill_matrix;
 mod right;
 mod tables;

@@ -20,5 +20,5 @@ mod session;
 
 pub use catalogue::{Mutant, Needs, find, mutants};
 pub use degenerate::{Degenerate, Peer, degenerates};
-pub use options::{Engine, Limits, Options};
+pub use options::{Engine, Falls, Limits, Options};
 pub use server::Server;

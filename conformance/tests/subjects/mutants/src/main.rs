@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use lastword_mutants::{Degenerate, Engine, Options, Peer, Server, degenerates, find, mutants};
+use lastword_mutants::{Degenerate, Engine, Falls, Options, Peer, Server, degenerates, find, mutants};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A small server of Lastword v1: right, broken in one chosen way, or no server at all.
@@ -45,6 +45,9 @@ struct Arguments {
     /// What every drain lasts longer.
     #[arg(long, value_name = "MS")]
     hangover_ms: Option<u64>,
+    /// Ends its process, and every session with it, when so many sessions have become ready.
+    #[arg(long, value_name = "N")]
+    falls_at_session: Option<u64>,
     /// Lists the mutants and the degenerate peers, and ends.
     #[arg(long)]
     list: bool,
@@ -102,6 +105,7 @@ fn subject(arguments: &Arguments) -> Result<Subject, String> {
     };
     options.token = arguments.token.clone();
     options.max_sessions = arguments.max_sessions;
+    options.falls = arguments.falls_at_session.map(|at_session| Falls { at_session, back_after_ms: None, times: 1 });
     Ok(Subject::Server(Server::new(options)))
 }
 

@@ -15,11 +15,31 @@ pub struct Options {
     pub limits: Limits,
     /// How many sessions it holds at a time; further ones are answered with 503.
     pub max_sessions: usize,
+    /// Whether the process falls; `None` for one that stands.
+    pub falls: Option<Falls>,
+}
+
+/// How the process falls, and every session with it, whatever it was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Falls {
+    /// When this many sessions more have become ready.
+    pub at_session: u64,
+    /// After so many milliseconds it serves again, as if somebody had started it anew; `None` for one that is gone for good.
+    pub back_after_ms: Option<u64>,
+    /// So often at most.
+    pub times: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { mutant: None, token: None, engine: Engine::default(), limits: Limits::default(), max_sessions: 500 }
+        Self {
+            mutant: None,
+            token: None,
+            engine: Engine::default(),
+            limits: Limits::default(),
+            max_sessions: 500,
+            falls: None,
+        }
     }
 }
 

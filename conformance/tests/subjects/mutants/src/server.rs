@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use crate::config::PROTOCOL;
 use crate::fault::Fault;
 use crate::link::Link;
-use crate::options::Options;
+use crate::options::{Falls, Options};
 use crate::session::Session;
 
 /// The library's limit, above both of the server's own, so that the session answers an oversize message.
@@ -121,8 +121,25 @@ impl Server {
         self.options.mutant.map_or(Fault::None, |mutant| mutant.fault)
     }
 
-    pub(crate) fn next_session(&self) -> u64 {
-        self.sessions.fetch_add(1, Ordering::SeqCst) + 1
+    pub(crate) fn next_session(self: &Arc<Self>) -> u64 {
+        let session = self.sessions.fetch_add(1, Ordering::SeqCst) + 1;
+        if let Some(falls) = self.options.falls
+            && session.is_multiple_of(falls.at_session)
+            && session / falls.at_session <= falls.times
+        {
+            self.falls(falls);
+        }
+        session
+    }
+
+    fn falls(self: &Arc<Self>, falls: Falls) {
+        self.meets(Fate::Crashed);
+        let Some(back_after_ms) = falls.back_after_ms else { return };
+        let server = Arc::clone(self);
+        tokio::spawn(async move {
+            sleep(Duration::from_millis(back_after_ms)).await;
+            server.fate.store(Fate::Runs as u8, Ordering::SeqCst);
+        });
     }
 
     async fn connection<T>(self: &Arc<Self>, mut stream: T)
