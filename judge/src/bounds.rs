@@ -32,6 +32,9 @@ const RELEASE_MS: u64 = 250;
 const SURELY_READ_MS: u64 = 1_000;
 
 impl Scale {
+    /// A machine that is not busy.
+    pub(crate) const UNHURRIED: Self = Self { percent: 100 };
+
     pub(crate) fn new(header: &Header, options: &Options) -> Self {
         let percent = header.time_scale_percent.saturating_mul(u64::from(options.time_scale_percent)) / 100;
         Self { percent: percent.clamp(1, 10_000) }

@@ -51,7 +51,8 @@ pub(crate) fn observe(conn: &mut Conn, at: At, kind: &EventKind) {
 
 /// The suspicion on a connection, if there is one: the harness gave up on it, or release probes repeat it.
 pub(crate) fn suspicion(conn: &Conn, probes: &[&Conn], controls: &[Control]) -> Option<Suspicion> {
-    let given_up = conn.given_up.as_ref().filter(|given_up| !given_up.answered);
+    let given_up =
+        conn.given_up.as_ref().filter(|given_up| !given_up.answered || freed_by_our_end(conn, given_up, probes));
     let debt = match given_up {
         Some(given_up) => given_up.debt.clone()?,
         None => release::probed_debt(probes)?,
@@ -93,8 +94,8 @@ pub(crate) fn suspicion(conn: &Conn, probes: &[&Conn], controls: &[Control]) -> 
         probes: rows,
         conclusion: Conclusion::Open(String::new()),
     };
-    let unsteady_us = release::unsteady_us(probes);
-    let probed = release::conclude(&suspicion.probes, &debt, &conn.limits, conn.scale, unsteady_us);
+    let context = release::Context::of(probes, &debt.what);
+    let probed = release::conclude(&suspicion.probes, &debt, &conn.limits, conn.scale, context);
     suspicion.conclusion = conclusion(conn, given_up, &debt, &suspicion, probed, controls);
     if let Conclusion::Masked { .. } = suspicion.conclusion
         && suspicion.what == "session_ended"
@@ -103,6 +104,20 @@ pub(crate) fn suspicion(conn: &Conn, probes: &[&Conn], controls: &[Control]) -> 
     }
     suspicion.waits = waits(&suspicion);
     Some(suspicion)
+}
+
+/// Whether what was owed came behind the harness's own end of the session alone, and the probes show that this is what the server
+/// waits for: then it did not come by itself, and no timer brought it.
+fn freed_by_our_end(conn: &Conn, given_up: &GivenUp, probes: &[&Conn]) -> bool {
+    let Some(debt) = &given_up.debt else { return false };
+    let ended_us = conn.client_close.map(|closing| closing.at.t_us);
+    let behind = |(_, paid): (At, At)| ended_us.is_some_and(|ended_us| ended_us <= paid.t_us);
+    let ends = |stimulus: &Stimulus| matches!(stimulus, Stimulus::Close | Stimulus::HalfClose);
+    let rows = release::rows(probes, &debt.what);
+    let context = release::Context::of(probes, &debt.what);
+    paid(conn, &debt.what).is_some_and(behind)
+        && matches!(release::conclude(&rows, debt, &conn.limits, conn.scale, context),
+            Some(Conclusion::WaitsFor(stimuli)) if stimuli.iter().any(ends))
 }
 
 /// When a debt that was paid arose, and when it was paid.

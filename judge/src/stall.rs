@@ -121,7 +121,9 @@ pub(crate) fn principal(owed: &[Obligation], state: State) -> Option<&Obligation
 
 /// The trace is over: what came of the suspicion.
 pub(crate) fn settle(conn: &mut Conn, probes: &[&Conn], controls: &[Control], suspicion: Option<&Suspicion>) {
-    let given_up = conn.given_up.take().filter(|given_up| !given_up.answered);
+    // What came after all but only behind the harness's own end of the session was never paid: then the suspicion has it so.
+    let was_freed = suspicion.is_some_and(|suspicion| suspicion.paid_us.is_none());
+    let given_up = conn.given_up.take().filter(|given_up| !given_up.answered || was_freed);
     let Some(given_up) = given_up else {
         if let Some(suspicion) = suspicion {
             paid_after_all(conn, probes, suspicion);

@@ -269,7 +269,7 @@ pub(crate) fn frames(probes: &[&Conn], what: &str, stimuli: &[Stimulus]) -> Vec<
 
 /// How far the times are apart that the controls took to become ready: so far a line, or a busy server, moves whatever it brings. A
 /// server that loads its model takes as long in each. With any other stimulus `ready` may be what is released.
-pub(crate) fn unsteady_us(probes: &[&Conn]) -> u64 {
+fn unsteady_us(probes: &[&Conn]) -> u64 {
     let mut took_us: Vec<u64> = probes
         .iter()
         .filter(|conn| conn.probe.as_ref().is_some_and(|record| record.probe.stimulus == Stimulus::Nothing))
@@ -278,13 +278,59 @@ pub(crate) fn unsteady_us(probes: &[&Conn]) -> u64 {
     if took_us.is_empty() { 0 } else { spread(&mut took_us).1 }
 }
 
-/// What the probes alone say; `None` where they leave the matter to other evidence. What comes is by so much unsteady.
+/// What beside their table is seen of the probes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Context {
+    /// What comes is by so much unsteady.
+    unsteady_us: u64,
+    /// While each control waited another session was paid at once: neither the machine nor the server stood still.
+    served_meanwhile: bool,
+}
+
+impl Context {
+    pub(crate) fn of(probes: &[&Conn], what: &str) -> Self {
+        Self { unsteady_us: unsteady_us(probes), served_meanwhile: served_meanwhile(probes, what) }
+    }
+}
+
+/// Whether in the middle of each control's wait what it waited for came on another connection, just behind a stimulus.
+fn served_meanwhile(probes: &[&Conn], what: &str) -> bool {
+    let records = || probes.iter().filter_map(|conn| conn.probe.as_ref());
+    let is_control = |record: &&Record| record.probe.stimulus == Stimulus::Nothing;
+    let released_us: Vec<u64> =
+        records().filter(|record| !is_control(record)).filter_map(|record| released_us(record, what)).collect();
+    let waited = |control: &Record| match outcome(control, what, Scale::UNHURRIED).0 {
+        Outcome::ByItself { total_us, at_us, .. } => Some((at_us.saturating_sub(total_us), at_us)),
+        Outcome::Released { .. } | Outcome::Ended { .. } | Outcome::Nothing { .. } | Outcome::Missing => None,
+    };
+    let margin_us = LEAST_TIMER_MS * 1_000;
+    let mut waits = records().filter(is_control).filter_map(waited).peekable();
+    waits.peek().is_some()
+        && waits
+            .all(|(from_us, to_us)| released_us.iter().any(|us| *us > from_us && us.saturating_add(margin_us) < to_us))
+}
+
+/// When it came just behind the stimulus, by an unhurried clock.
+fn released_us(record: &Record, what: &str) -> Option<u64> {
+    let Outcome::Released { after_us, .. } = outcome(record, what, Scale::UNHURRIED).0 else { return None };
+    record.stimulated.map(|(at, _)| at.t_us.saturating_add(after_us))
+}
+
+/// Whether two stimuli and more brought it in every repetition, each time at once by an unhurried clock.
+fn released_at_once(rows: &[ProbeRow]) -> bool {
+    let at_once =
+        |outcome: &Outcome| matches!(outcome, Outcome::Released { after_us, .. } if *after_us <= PROMPT_MS * 1_000);
+    let all = |row: &&ProbeRow| row.outcomes.len() >= ROUNDS && row.outcomes.iter().all(at_once);
+    rows.iter().filter(all).count() >= 2
+}
+
+/// What the probes alone say; `None` where they leave the matter to other evidence.
 pub(crate) fn conclude(
     rows: &[ProbeRow],
     debt: &Obligation,
     limits: &Limits,
     scale: Scale,
-    unsteady_us: u64,
+    context: Context,
 ) -> Option<Conclusion> {
     let control = rows.iter().find(|row| row.stimulus == Stimulus::Nothing)?;
     let others = || rows.iter().filter(|row| row.stimulus != Stimulus::Nothing);
@@ -318,11 +364,13 @@ pub(crate) fn conclude(
             since.push(at_us.saturating_sub(*total_us));
         }
     }
-    let (middle_us, steady) = as_a_timer(&mut totals, &mut since, scale);
-    let (gap_us, constant) = as_a_timer(&mut gaps, &mut since, scale);
-    let (still_us, stands) = as_a_timer(&mut stills, &mut since, scale);
+    // A busy machine blurs what is seen in the course of seconds, unless it is seen that it did not stand still.
+    let blur = if context.served_meanwhile && released_at_once(rows) { Scale::UNHURRIED } else { scale };
+    let (middle_us, steady) = as_a_timer(&mut totals, &mut since, blur);
+    let (gap_us, constant) = as_a_timer(&mut gaps, &mut since, blur);
+    let (still_us, stands) = as_a_timer(&mut stills, &mut since, blur);
     // For almost the whole of the time nothing comes, or nothing moves.
-    let long = |us: u64| us >= middle_us / 4 * 3 && us >= scale.us(LEAST_TIMER_MS);
+    let long = |us: u64| us >= middle_us / 4 * 3 && us >= blur.us(LEAST_TIMER_MS);
     let may = control.by_itself() >= ROUNDS && debt.what != "Close";
     if may && stands && long(still_us) {
         // A fifth earlier than the earliest without it: more than chance and the jitter of a machine give five times. Who tells
@@ -335,7 +383,7 @@ pub(crate) fn conclude(
         let limit = if silent { followed(gap_us).or_else(whole) } else { followed(still_us) };
         // Whoever works says so within the interval; who is silent for longer, and for just as long as a timer, waits for it.
         let interval_ms = interval_ms(debt.state, limits);
-        let most_us = |ms: u64| (scale.us(ms) / 4).saturating_mul(5).saturating_add(unsteady_us);
+        let most_us = |ms: u64| (scale.us(ms) / 4).saturating_mul(5).saturating_add(context.unsteady_us);
         let too_silent = silent && interval_ms.is_some_and(|ms| gap_us > most_us(ms));
         if !forward.is_empty() || (too_silent && limit.is_some()) {
             let timer_us = if silent { gap_us } else { still_us };

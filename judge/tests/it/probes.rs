@@ -360,3 +360,72 @@ fn before_ready_a_silence_is_long_only_beyond_what_binds_there() {
     assert_eq!(says(2_500), "slow");
     assert_eq!(says(2_600), r#"masked Some("keepalive_interval_ms") []"#);
 }
+
+/// Controls and stimuli side by side on a machine that is so many times as slow as usual: each stimulus at these times after the
+/// first control began, on a session that began so long before, and how soon it ended then. Controls take 2 s each.
+fn on_a_busy_machine(times_as_slow: u64, stimuli: &[Stimulus], began_ms: [u64; 5], after_ms: u64) -> String {
+    let mut bench = Bench::of(ends(2_070));
+    bench.trace.header.time_scale_percent = 100 * times_as_slow;
+    let first_ms = bench.next_ms;
+    let controls = [(0, 2_020), (150, 2_170), (300, 2_050), (450, 2_040), (600, 2_060)];
+    bench = bench.beside(Stimulus::Nothing, &controls.map(|(at_ms, took_ms)| (at_ms, ends(took_ms))));
+    let pauses_ms = [300, 900, 600, 1_200, 1_000];
+    for stimulus in stimuli {
+        for (round, (began_ms, pause_ms)) in (1..).zip(began_ms.into_iter().zip(pauses_ms)) {
+            bench.next_ms = first_ms + began_ms;
+            let conn = bench.trace.events.iter().map(|event| event.conn).max().unwrap_or(0) + 1;
+            bench.play(conn, Some(Probe { of: 0, stimulus: *stimulus, round }), released(pause_ms, after_ms));
+        }
+    }
+    bench.trace.events.sort_by_key(|event| event.t_us);
+    bench.says()
+}
+
+#[test]
+fn what_two_stimuli_bring_at_once_while_every_control_waits_is_held_back_by_a_timer_however_busy_the_machine_is() {
+    use Stimulus::{Audio, Keepalive};
+    let beside = [0, 200, 500, 700, 700];
+    let masked = "masked None [Audio, Keepalive]";
+    assert_eq!(on_a_busy_machine(1, &[Audio, Keepalive], beside, 20), masked);
+    assert_eq!(on_a_busy_machine(10, &[Audio, Keepalive], beside, 320), masked);
+    assert_eq!(on_a_busy_machine(10, &[Audio, Keepalive], beside, 501), "slow", "not at once");
+    assert_eq!(on_a_busy_machine(10, &[Audio], beside, 20), "slow", "one stimulus");
+    // The machine may have stood still while the controls waited.
+    assert_eq!(on_a_busy_machine(10, &[Audio, Keepalive], [3_000, 3_200, 3_400, 3_600, 3_800], 20), "slow");
+}
+
+/// A session whose end comes so long after the harness gave up and closed it.
+fn ends_behind_our_close(after_ms: u64) -> Bench {
+    let (last, came_ms) = (ended(1_000, 0, 0), 20_011 + after_ms);
+    let plan = [
+        (0, "open"),
+        (0, CONFIG),
+        (0, READY),
+        (0, "audio 32000"),
+        (10, END),
+        (15_000, "control 50"),
+        (20_010, "gave_up 1"),
+        (20_011, "close 1000"),
+        (came_ms, &last),
+        (came_ms + 1, "closed 1000"),
+    ];
+    Bench { trace: scene(&plan), next_ms: 21_000 }
+}
+
+#[test]
+fn what_comes_behind_the_harness_s_own_close_was_brought_by_that_and_by_no_timer() {
+    let controls = [stuck(11_000); 5];
+    let bench = || ends_behind_our_close(22).probes(Stimulus::Nothing, &controls);
+    let by_close = || bench().probes(Stimulus::Close, &[released(300, 5); 5]);
+    assert_eq!(by_close().says(), "waits for [Close]");
+    let judgement = judge(&by_close().trace, &Options::default());
+    let found: Vec<_> = judgement.findings.iter().map(|one| (one.kind.as_str(), one.requirement.as_str())).collect();
+    assert_eq!(found, [("UNBOUNDED_WAIT", "END-S2")]);
+    assert!(
+        judgement.findings[0].message.contains("waits for the client's Close"),
+        "{}",
+        judgement.findings[0].message
+    );
+    // Where a Close brings nothing on other connections, it came late, and that convicts nobody here.
+    assert_eq!(bench().says(), r#"Some(Open("the release probes show nothing"))"#);
+}
