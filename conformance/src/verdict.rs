@@ -48,16 +48,28 @@ pub fn of_case(case: &Case, judgement: &Judgement, circumstances: &Circumstances
         judgement.exercised.contains(id) || judgement.findings.iter().any(|finding| finding.requirement == *id)
     };
     let binding = case.covers.iter().filter(|id| !judgement.not_binding.contains(id));
-    let missing: Vec<&str> = binding.filter(|id| !decided(id)).map(|id| id.as_str()).collect();
+    let missing: Vec<RequirementId> = binding.filter(|id| !decided(id)).copied().collect();
     if missing.is_empty() {
         let broken_should = !judgement.findings.is_empty();
         return (if broken_should { Verdict::NonStrict } else { Verdict::Pass }, None);
     }
-    let missing = missing.join(", ");
     match &case.unexercised {
-        Unexercised::NotTested => (Verdict::NotTested, Some(format!("the condition never arose for {missing}"))),
-        Unexercised::Inconclusive(why) => (Verdict::Inconclusive, Some(format!("{why} ({missing})"))),
+        Unexercised::NotTested => (Verdict::NotTested, Some(never_arose(&missing, judgement))),
+        Unexercised::Inconclusive(why) => (Verdict::Inconclusive, Some(format!("{why} ({})", listed(&missing)))),
     }
+}
+
+/// What is said of requirements that were not exercised. Where one was broken within what is tolerated, its condition did arise.
+fn never_arose(missing: &[RequirementId], judgement: &Judgement) -> String {
+    let (arose, never): (Vec<RequirementId>, Vec<RequirementId>) =
+        missing.iter().partition(|id| judgement.tolerated.contains_key(id));
+    let never = (!never.is_empty()).then(|| format!("the condition never arose for {}", listed(&never)));
+    let arose = arose.iter().map(|id| format!("it {} [{id}]", judgement.tolerated[id]));
+    never.into_iter().chain(arose).collect::<Vec<_>>().join("; ")
+}
+
+fn listed(ids: &[RequirementId]) -> String {
+    ids.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// A side as a party that can be at fault.
@@ -237,6 +249,18 @@ mod tests {
         let stubborn = case(Unexercised::Inconclusive("drain too fast".into()));
         let (verdict, reason) = of_case(&stubborn, &judgement(vec![], &[]), &calm);
         assert_eq!((verdict, reason.as_deref()), (Verdict::Inconclusive, Some("drain too fast (END-S5)")));
+    }
+
+    #[test]
+    fn what_is_tolerated_is_said_and_not_that_its_condition_never_arose() {
+        let case = Case { covers: vec![AUD_S6, END_S5], ..case(Unexercised::NotTested) };
+        let silent = Judgement {
+            tolerated: BTreeMap::from([(END_S5, "was silent for 3000 ms".to_owned())]),
+            ..judgement(vec![], &[])
+        };
+        let (verdict, reason) = of_case(&case, &silent, &Circumstances::default());
+        let said = "the condition never arose for AUD-S6; it was silent for 3000 ms [END-S5]";
+        assert_eq!((verdict, reason.as_deref()), (Verdict::NotTested, Some(said)));
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub(crate) struct Verdict {
     pub(crate) undecided: BTreeMap<RequirementId, String>,
     /// What the connection does not show.
     pub(crate) unsure: BTreeMap<RequirementId, String>,
+    /// What is not held against it.
+    pub(crate) tolerated: BTreeMap<RequirementId, String>,
 }
 
 /// A Close frame, or the end of the transport without one.
@@ -135,6 +137,7 @@ pub(crate) struct Conn {
     exercised: BTreeSet<RequirementId>,
     undecided: BTreeMap<RequirementId, String>,
     unsure: BTreeMap<RequirementId, String>,
+    tolerated: BTreeMap<RequirementId, String>,
 }
 
 impl Conn {
@@ -179,6 +182,7 @@ impl Conn {
             exercised: BTreeSet::new(),
             undecided: BTreeMap::new(),
             unsure: BTreeMap::new(),
+            tolerated: BTreeMap::new(),
         }
     }
 
@@ -236,6 +240,11 @@ impl Conn {
     /// A suspicion that the trace does not decide.
     pub(crate) fn doubt(&mut self, requirement: RequirementId, why: impl Into<String>) {
         self.undecided.entry(requirement).or_insert_with(|| why.into());
+    }
+
+    /// Something that is more than the letter allows and less than is held against anybody.
+    pub(crate) fn tolerate(&mut self, requirement: RequirementId, what: impl Into<String>) {
+        self.tolerated.entry(requirement).or_insert_with(|| what.into());
     }
 
     /// Something that this connection does not show, and that is no suspicion: another connection may show it.
@@ -304,6 +313,7 @@ impl Conn {
             exercised: std::mem::take(&mut self.exercised),
             undecided: std::mem::take(&mut self.undecided),
             unsure: std::mem::take(&mut self.unsure),
+            tolerated: std::mem::take(&mut self.tolerated),
         }
     }
 

@@ -186,6 +186,9 @@ impl Monitor {
                 judgement.undecided.entry(id).or_insert(why);
             }
             unsure.extend(verdict.unsure);
+            for (id, what) in verdict.tolerated {
+                judgement.tolerated.entry(id).or_insert(what);
+            }
             judgement.visited.extend(conn.visited.take());
             judgement.connections.push(conn.record());
         }

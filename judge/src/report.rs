@@ -45,6 +45,8 @@ pub struct Judgement {
     pub exercised: BTreeSet<RequirementId>,
     /// Requirements that a suspicion fell on which the trace neither proves nor dispels, each with the reason.
     pub undecided: BTreeMap<RequirementId, String>,
+    /// Requirements that were not kept to the letter, within what is granted to a line and a machine, each with what happened.
+    pub tolerated: BTreeMap<RequirementId, String>,
     /// Where a server owed something for too long or suspiciously long: the evidence, and what it comes to.
     pub suspicions: Vec<Suspicion>,
     /// The connections, by their numbers; release probes are not among them.

@@ -80,7 +80,14 @@ async fn certify(arguments: &ServerArgs, process: &mut Option<Process>) -> Resul
         expect,
     };
     let progress = Progress::new(plan.cases.len(), arguments.report.quiet);
-    let run = run::run(plan, &progress).await;
+    let run = tokio::select! {
+        biased;
+        run = run::run(plan, &progress) => run,
+        () = subject::interrupted() => {
+            eprint!("{}", context.redactor.redact(&progress.interrupted()));
+            return Ok(exit::UNDECIDED);
+        }
+    };
     progress.clear();
     context.died = process.as_mut().and_then(|process| {
         let status = process.exited()?;

@@ -141,6 +141,8 @@ fn runtime() -> Result<tokio::runtime::Runtime, UsageError> {
 
 async fn unless_interrupted<T>(command: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
+        // Who can say what had been done by then says it.
+        biased;
         came = command => Some(came),
         () = interrupted() => {
             eprintln!("interrupted: nothing was decided");
@@ -150,7 +152,7 @@ async fn unless_interrupted<T>(command: impl Future<Output = T>) -> Option<T> {
 }
 
 /// Ends when a person or a supervisor wants the command to end.
-async fn interrupted() {
+pub(super) async fn interrupted() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

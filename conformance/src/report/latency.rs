@@ -13,6 +13,9 @@ use super::model::CaseReport;
 /// From here on a wait is worth a note, in microseconds.
 const NOTABLE_US: u64 = 2_000_000;
 
+/// The requirements that a wait breaks which is longer, or quieter, than it may be.
+const ABOUT_WAITING: [&str; 3] = ["END-S7", "PRG-S1", "PRG-S4"];
+
 /// The longest wait of a case for something that only work brings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LatencyReport {
@@ -116,6 +119,8 @@ pub(super) fn lines(cases: &[CaseReport]) -> String {
             by_debt.entry(&latency.owes).or_default().push((case, latency));
         }
     }
+    let found = cases.iter().filter(|case| case.failed).flat_map(|case| &case.findings);
+    let verdict = verdict(found.map(|finding| finding.requirement.as_str()));
     let mut text = String::new();
     for (owes, cases) in by_debt {
         let Some((case, longest)) = cases.iter().max_by_key(|(_, latency)| latency.took_us) else { continue };
@@ -123,11 +128,23 @@ pub(super) fn lines(cases: &[CaseReport]) -> String {
         let of = if count == 1 { String::new() } else { format!("; {count} cases waited for it for 2 s and more") };
         let _ = writeln!(
             text,
-            "latency: {owes} came up to {seconds:.1} s after it was owed, with {progress} messages of progress on the way ({}{of}): slow, and conforming",
+            "latency: {owes} came up to {seconds:.1} s after it was owed, with {progress} messages of progress on the way ({}{of}): {verdict}",
             case.id
         );
     }
     text
+}
+
+/// What a note may say of waits where this was found to be broken.
+fn verdict<'a>(broken: impl Iterator<Item = &'a str>) -> String {
+    let about: BTreeSet<&str> = broken.filter(|id| ABOUT_WAITING.contains(id)).collect();
+    match about.is_empty() {
+        true => "slow, and conforming".to_owned(),
+        false => {
+            let ids = about.into_iter().collect::<Vec<_>>().join(", ");
+            format!("slow, and what is wrong with such waits stands below [{ids}]")
+        }
+    }
 }
 
 #[cfg(test)]
@@ -161,5 +178,12 @@ mod tests {
         let events =
             [(0, "client", config), (0, "client", end), (5_000_000, "server", ready), (8_000_000, "server", ended)];
         assert_eq!(of(&events), Some(LatencyReport { owes: "ready".into(), took_us: 5_000_000, progress: 0 }));
+    }
+
+    #[test]
+    fn a_wait_is_not_called_conforming_where_silence_was_found_to_break_a_rule() {
+        assert_eq!(verdict(["FIN-S1", "AUD-S1"].into_iter()), "slow, and conforming");
+        let said = "slow, and what is wrong with such waits stands below [END-S7, PRG-S1]";
+        assert_eq!(verdict(["PRG-S1", "FIN-S1", "END-S7", "PRG-S1"].into_iter()), said);
     }
 }

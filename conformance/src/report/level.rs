@@ -41,7 +41,7 @@ pub(crate) fn level_lines(report: &LevelReport, indent: &str) -> String {
             suite.alphabet.len()
         );
     }
-    asides(&mut text, indent, "watched in every session, never arose", &report.never_arose);
+    asides(&mut text, indent, "watched in every session, not shown", &report.never_arose);
     asides(&mut text, indent, "not binding on this subject", &report.not_applicable);
     text
 }

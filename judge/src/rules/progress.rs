@@ -195,6 +195,15 @@ fn silence(conn: &mut Conn, context: &Context<'_>, at: At, since_us: u64, ends: 
     let silent_us = at.t_us.saturating_sub(silent_from_us);
     let bound_us = conn.scale.us(conn.interval_ms()).saturating_mul(2);
     if silent_us <= bound_us {
+        // [PRG-S1]
+        if silent_us > bound_us / 2 {
+            let text = format!(
+                "was silent for {} ms while it owed something, longer than the progress interval of {} ms and no longer than two, which is not held against it",
+                ms(silent_us),
+                conn.interval_ms()
+            );
+            conn.tolerate(req::PRG_S1, text);
+        }
         return;
     }
     let during = |control: &&crate::conn::Control| control.t_us > silent_from_us && control.t_us <= at.t_us;

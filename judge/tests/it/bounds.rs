@@ -1,8 +1,10 @@
 //! The last moment at which something is in time, and the first at which it is late or early: each bound to the millisecond.
 //! A bound has a grace of a tenth, half a second at least.
 
+use lastword_judge::{Options, judge};
+
 use super::scene::{
-    ACK, CONFIG, END, FLUSH, FLUSHED, KEEPALIVE, READY, broken, broken_after_ready, ended, error, heard,
+    ACK, CONFIG, END, FLUSH, FLUSHED, KEEPALIVE, READY, broken, broken_after_ready, ended, error, heard, scene,
 };
 
 /// What is told at 10 ms is answered at the bound and a millisecond beyond it.
@@ -154,4 +156,20 @@ fn work_may_stand_still_for_the_step_that_was_announced() {
         broken_after_ready(&events)
     };
     holds_until(33_000, "PRG-S4", stands_still_until);
+}
+
+#[test]
+fn a_silence_between_one_progress_interval_and_two_is_told_and_not_held_against_anybody() {
+    let tolerated = |silent_ms: u64| {
+        let last = ended(0, 0, 0);
+        let plan = [(0, "open"), (0, CONFIG), (0, READY), (10, END), (10 + silent_ms, last.as_str())];
+        let judgement = judge(&scene(&plan), &Options::default());
+        assert_eq!(judgement.findings.len(), 0, "{silent_ms}");
+        judgement.tolerated.into_iter().map(|(id, what)| format!("{id} {what}")).collect::<Vec<_>>()
+    };
+    assert_eq!(tolerated(2_000), [""; 0]);
+    let said = tolerated(3_000);
+    assert!(said[0].starts_with("PRG-S1 was silent for 3000 ms"), "{said:?}");
+    assert_eq!(tolerated(4_000).len(), 1);
+    assert_eq!(tolerated(4_001), [""; 0], "longer than two");
 }
