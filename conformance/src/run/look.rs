@@ -177,8 +177,10 @@ fn of_less(look: Box<CaseResult>, other: Box<CaseResult>, first: &Evidence) -> B
 #[cfg(test)]
 mod tests {
     use lastword_spec::requirements::{END_S2, KA_S6, PRG_S1};
+    use lastword_spec::trace::{Event, EventKind, Open, Trace};
 
     use super::*;
+    use crate::run::confirm::settle_all;
     use crate::run::confirm::tests::{evidence, failed};
 
     const LOST: Key = (END_S2, FindingKind::LostFinal);
@@ -249,5 +251,22 @@ mod tests {
         assert!(is_a_matter_of_time(&BTreeSet::from([late, crossed])));
         assert!(!is_a_matter_of_time(&BTreeSet::from([late, LOST])));
         assert!(!is_a_matter_of_time(&BTreeSet::new()));
+    }
+
+    #[test]
+    fn a_further_run_that_reached_nobody_is_not_said_to_have_found_nothing() {
+        let reason = |event: EventKind| {
+            let empty = evidence(&[]);
+            let mut trace = Trace::clone(&empty.trace);
+            trace.events.push(Event { t_us: 0, conn: 0, kind: event });
+            let second = Evidence { trace: Arc::new(trace), ..empty };
+            let mut results = [CaseResult { second: Some(second), ..failed(CASE, &[LOST], None) }];
+            settle_all(&mut results, None);
+            assert_eq!(results[0].verdict, Verdict::Inconclusive);
+            results[0].reason.clone().unwrap_or_default()
+        };
+        let nobody = reason(EventKind::ConnectFailed { error: "Connection refused".into() });
+        assert!(nobody.ends_with("was found once and the subject no longer answered when the case was to run again"));
+        assert!(reason(EventKind::Open(Open::default())).ends_with("and not again when the case ran alone"));
     }
 }

@@ -71,5 +71,11 @@ async fn a_subject_that_is_gone_for_good_with_every_session_fails() {
     let fell = certified.report.subject.fell.as_deref();
     assert!(fell.is_some_and(|how| how.contains("every connection since is refused")), "{fell:?}");
     assert_eq!(certified.report.exit_code, VIOLATION);
+    let reasons: Vec<&str> = certified.run.results.iter().filter_map(|result| result.reason.as_deref()).collect();
+    assert!(reasons.iter().any(|reason| reason.contains("took this session with it")), "{reasons:?}");
+    assert!(
+        !reasons.iter().any(|reason| reason.contains("not again")),
+        "nobody was there to show it again: {reasons:?}"
+    );
     assert!(certified.report.level.hindrances.iter().any(|one| one.what.contains("all its sessions")));
 }
