@@ -364,12 +364,22 @@ fn before_ready_a_silence_is_long_only_beyond_what_binds_there() {
 /// Controls and stimuli side by side on a machine that is so many times as slow as usual: each stimulus at these times after the
 /// first control began, on a session that began so long before, and how soon it ended then. Controls take 2 s each.
 fn on_a_busy_machine(times_as_slow: u64, stimuli: &[Stimulus], began_ms: [u64; 5], after_ms: u64) -> String {
+    stimulated(times_as_slow, stimuli, began_ms, [300, 900, 600, 1_200, 1_000], after_ms)
+}
+
+/// The same with these pauses before the stimuli.
+fn stimulated(
+    times_as_slow: u64,
+    stimuli: &[Stimulus],
+    began_ms: [u64; 5],
+    pauses_ms: [u64; 5],
+    after_ms: u64,
+) -> String {
     let mut bench = Bench::of(ends(2_070));
     bench.trace.header.time_scale_percent = 100 * times_as_slow;
     let first_ms = bench.next_ms;
     let controls = [(0, 2_020), (150, 2_170), (300, 2_050), (450, 2_040), (600, 2_060)];
     bench = bench.beside(Stimulus::Nothing, &controls.map(|(at_ms, took_ms)| (at_ms, ends(took_ms))));
-    let pauses_ms = [300, 900, 600, 1_200, 1_000];
     for stimulus in stimuli {
         for (round, (began_ms, pause_ms)) in (1..).zip(began_ms.into_iter().zip(pauses_ms)) {
             bench.next_ms = first_ms + began_ms;
@@ -390,6 +400,10 @@ fn what_two_stimuli_bring_at_once_while_every_control_waits_is_held_back_by_a_ti
     assert_eq!(on_a_busy_machine(10, &[Audio, Keepalive], beside, 320), masked);
     assert_eq!(on_a_busy_machine(10, &[Audio, Keepalive], beside, 501), "slow", "not at once");
     assert_eq!(on_a_busy_machine(10, &[Audio], beside, 20), "slow", "one stimulus");
+    // There may be work in it that takes half as long.
+    let late = [991, 1_100, 1_000, 1_200, 1_000];
+    assert_eq!(stimulated(10, &[Audio, Keepalive], beside, late, 20), "slow");
+    assert_eq!(stimulated(10, &[Audio, Keepalive], beside, [980, 1_100, 1_000, 1_200, 1_000], 20), masked);
     // The machine may have stood still while the controls waited.
     assert_eq!(on_a_busy_machine(10, &[Audio, Keepalive], [3_000, 3_200, 3_400, 3_600, 3_800], 20), "slow");
 }
