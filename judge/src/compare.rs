@@ -37,15 +37,19 @@ pub(crate) fn across(conns: &mut [&mut Conn]) {
         "resumed",
         "once",
         "twice",
-        "first",
-        "again",
+        "paced",
+        "flooded",
         "prompt",
         "delayed",
     ];
     let mut groups: BTreeMap<String, BTreeMap<&'static str, usize>> = BTreeMap::new();
+    let mut repeats: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (index, conn) in conns.iter().enumerate() {
         let label = LABELS.into_iter().find(|label| conn.label() == Some(label));
         let usable = conn.completed() && !conn.tainted && !conn.abandoned;
+        if let (Some("first" | "again"), Some(speech), true) = (conn.label(), conn.speech(), usable) {
+            repeats.entry(speech.to_owned()).or_default().push(index);
+        }
         if let (Some(label), Some(speech), true) = (label, conn.speech(), usable) {
             groups.entry(speech.to_owned()).or_default().entry(label).or_insert(index);
         }
@@ -59,8 +63,8 @@ pub(crate) fn across(conns: &mut [&mut Conn]) {
         if let (Some(straight), Some(resumed)) = (group.get("straight"), group.get("resumed")) {
             deaf_after_flush(conns, *straight, *resumed);
         }
-        if let (Some(first), Some(again)) = (group.get("first"), group.get("again")) {
-            not_its_own(conns, &speech, *first, *again);
+        if let (Some(paced), Some(flooded)) = (group.get("paced"), group.get("flooded")) {
+            lost_in_a_flood(conns, *paced, *flooded);
         }
         if let (Some(prompt), Some(delayed)) = (group.get("prompt"), group.get("delayed")) {
             before_it_was_said(conns, *prompt, *delayed);
@@ -69,6 +73,7 @@ pub(crate) fn across(conns: &mut [&mut Conn]) {
             lost_to_a_second_sentinel(conns, *once, *twice);
         }
     }
+    not_their_own(conns, &repeats);
 }
 
 /// The stream that was flushed in its middle against the one that was not.
@@ -87,22 +92,85 @@ fn deaf_after_flush(conns: &mut [&mut Conn], straight: usize, resumed: usize) {
     }
 }
 
-/// The same speech in two sessions, with another between them: most of what is heard in it must be the same.
-fn not_its_own(conns: &mut [&mut Conn], speech: &str, first: usize, again: usize) {
+/// A session with the words that were heard in it.
+type Heard = (usize, Vec<String>);
+
+/// The same speech in several sessions, with others between them: most of what is heard in it must be the same.
+fn not_their_own(conns: &mut [&mut Conn], repeats: &BTreeMap<String, Vec<usize>>) {
     let words = |index: usize| -> Vec<String> {
         conns[index].results.finals.iter().flat_map(|one| words_of(&one.text)).collect()
     };
-    let (before, now) = (words(first), words(again));
-    if before.is_empty() || now.is_empty() || before.len().max(now.len()) > MOST_WORDS {
-        return;
+    let heard = |sessions: &Vec<usize>| -> Vec<Heard> {
+        let all = sessions.iter().map(|index| (*index, words(*index)));
+        all.filter(|(_, words)| !words.is_empty() && words.len() <= MOST_WORDS).collect()
+    };
+    let groups: BTreeMap<&str, Vec<Heard>> =
+        repeats.iter().map(|(speech, sessions)| (speech.as_str(), heard(sessions))).collect();
+    for (speech, group) in &groups {
+        let others = groups.iter().filter(|(other, _)| *other != speech).flat_map(|(_, others)| others);
+        let foreign: Vec<&Vec<String>> = others.map(|(_, words)| words).collect();
+        if let Some((usual, odd)) = odd_one(group, &foreign) {
+            not_its_own(conns, speech, usual, odd);
+        }
     }
-    let shared = now.iter().filter(|word| before.contains(word)).count();
-    let event = conns[first].last.event;
-    let conn = &mut *conns[again];
-    if shared * 2 < before.len().max(now.len()) && !conn.has_findings() {
+}
+
+/// Of sessions with the same speech: one that is heard as usual, and one that is not. Of two that differ it is the second; of more the
+/// one that is unlike all others of which two are alike, or unlike another and like what is heard in `foreign` speech.
+fn odd_one<'a>(group: &'a [Heard], foreign: &[&Vec<String>]) -> Option<(&'a Heard, &'a Heard)> {
+    if let [before, now] = group {
+        return (!are_alike(&before.1, &now.1)).then_some((before, now));
+    }
+    group.iter().find_map(|odd| {
+        let others: Vec<&Heard> = group.iter().filter(|other| !are_alike(&other.1, &odd.1)).collect();
+        let agree = |one: &&&Heard| others.iter().any(|other| other.0 != one.0 && are_alike(&one.1, &other.1));
+        let alone = others.len() + 1 == group.len();
+        let usual = others.iter().find(agree).filter(|_| alone);
+        let is_foreign = || foreign.iter().any(|words| are_alike(words, &odd.1));
+        let usual = usual.or_else(|| others.first().filter(|_| is_foreign()));
+        usual.map(|usual| (*usual, odd))
+    })
+}
+
+/// Whether half of the words are the same; a recogniser may hear the rest differently.
+fn are_alike(one: &[String], other: &[String]) -> bool {
+    let shared = other.iter().filter(|word| one.contains(word)).count();
+    shared * 2 >= one.len().max(other.len())
+}
+
+fn not_its_own(conns: &mut [&mut Conn], speech: &str, usual: &Heard, odd: &Heard) {
+    let event = conns[usual.0].last.event;
+    let conn = &mut *conns[odd.0];
+    if !conn.has_findings() {
         let at = conn.session_ended.as_ref().map_or(conn.last, |(at, _)| *at);
-        let text = format!("hears {:?} in {speech:?}, where it heard {:?} before", now.join(" "), before.join(" "));
+        let (now, before) = (odd.1.join(" "), usual.1.join(" "));
+        let when = if usual.0 < odd.0 { "heard" } else { "hears" };
+        let then = if usual.0 < odd.0 { "before" } else { "later" };
+        let text = format!("hears {now:?} in {speech:?}, where it {when} {before:?} {then}");
         conn.convict_with(FindingKind::WrongValue, req::END_S2, at, &[event], text);
+    }
+}
+
+/// Speech at both ends of a stream, at pace with a short silence between and at once with a long one: what comes at the end of the
+/// burst must be heard, too.
+fn lost_in_a_flood(conns: &mut [&mut Conn], paced: usize, flooded: usize) {
+    // Which half of the stream a final speaks of is all that its times are asked for.
+    let heard = |index: usize, late: bool| {
+        let all_ms = conns[index].audio.accepted_ms(&conns[index].format()).unwrap_or(0);
+        let finals = conns[index].results.finals.iter().filter(|one| !words_of(&one.text).is_empty());
+        finals.filter(|one| (one.end_ms.saturating_mul(2) > all_ms) == late).count() > 0
+    };
+    let (both_at_pace, early, late) =
+        (heard(paced, false) && heard(paced, true), heard(flooded, false), heard(flooded, true));
+    let event = conns[paced].last.event;
+    let conn = &mut *conns[flooded];
+    let complete = conn.session_ended.as_ref().is_some_and(|(_, ended)| ended.complete);
+    if complete && both_at_pace && early && !late && !conn.has_findings() {
+        let at = conn.session_ended.as_ref().map_or(conn.last, |(at, _)| *at);
+        let text =
+            "hears nothing of the speech at the end of a burst, which it hears at pace, and calls the session complete";
+        // [BP-S2]
+        conn.convict_with(FindingKind::LostFinal, req::BP_S2, at, &[event], text);
     }
 }
 

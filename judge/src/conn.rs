@@ -232,6 +232,14 @@ impl Conn {
         self.told.remove(&requirement);
     }
 
+    /// Lays such findings to another requirement.
+    pub(crate) fn lay_to(&mut self, requirement: RequirementId, such: impl Fn(&Finding) -> bool) {
+        for finding in self.findings.iter_mut().filter(|finding| such(finding)) {
+            *self.told.entry(requirement).or_default() += 1;
+            finding.requirement = requirement;
+        }
+    }
+
     /// The stimulus and the response of a requirement were both seen.
     pub(crate) fn credit(&mut self, requirement: RequirementId) {
         self.exercised.insert(requirement);

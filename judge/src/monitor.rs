@@ -17,8 +17,8 @@ use crate::rules::client::Client;
 use crate::rules::con::UpgradeRefusal;
 use crate::rules::progress::Motion;
 use crate::rules::{
-    aud, blame, close, con, counters, end, errors, flush, keepalive, messages, progress, release, results, room,
-    security, vad,
+    aud, blame, close, con, counters, end, errors, flush, keepalive, messages, pieces, progress, release, results,
+    room, security, vad,
 };
 use crate::suspicion::Suspicion;
 use crate::{compare, evidence, read, stall, visited};
@@ -173,6 +173,7 @@ impl Monitor {
         }
         security::across(&mut refs, &self.secrets);
         compare::across(&mut refs);
+        pieces::across(&mut refs);
         // Where nothing at all was served, a refusal is no answer to the stimulus: it may be all that the server can say.
         let spoke = |control: &Control| control.outcome.speaks();
         let served = conns.iter().any(|conn| conn.ready.is_some()) || self.controls.iter().any(spoke);

@@ -154,7 +154,8 @@ pub(super) fn encode(message: Outgoing) -> Vec<Message> {
     vec![one]
 }
 
-/// A text or binary message as three frames, the first of them of an odd length; anything else as it stands.
+/// A text or binary message as three frames, the first of them of an odd length, and text cut within a character where there is one to
+/// cut; anything else as it stands.
 pub(super) fn in_fragments(message: Message) -> Vec<Message> {
     let kind = match &message {
         Message::Text(_) => Data::Text,
@@ -162,10 +163,17 @@ pub(super) fn in_fragments(message: Message) -> Vec<Message> {
         _ => return vec![message],
     };
     let mut rest = message.into_data();
-    let first = rest.split_to((rest.len() / 3) | usize::from(rest.len() > 1));
-    let second = rest.split_to(rest.len() / 2);
+    let first = rest.split_to(cut(&rest, kind, (rest.len() / 3) | usize::from(rest.len() > 1)));
+    let second = rest.split_to(cut(&rest, kind, rest.len() / 2));
     let parts = [(first, kind, false), (second, Data::Continue, false), (rest, Data::Continue, true)];
     parts.map(|(part, kind, last)| Message::Frame(Frame::message(part, OpCode::Data(kind), last))).into()
+}
+
+/// The place next to `at` that is within a character, if there is one within the longest character's length.
+fn cut(bytes: &[u8], kind: Data, at: usize) -> usize {
+    const CONTINUES: u8 = 0b1000_0000;
+    let within = |at: &usize| bytes.get(*at).is_some_and(|byte| byte & 0b1100_0000 == CONTINUES);
+    (at..at + 4).find(|at| kind == Data::Text && within(at)).unwrap_or(at)
 }
 
 /// More than this on one connection is a flood: it is not read to its end, for it may have none.
@@ -248,5 +256,19 @@ fn how(conn: u32, error: &Error, recorder: &Recorder) -> Eof {
             let of_the_peer = matches!(other, Error::Protocol(_) | Error::Utf8(_) | Error::Capacity(_));
             if of_the_peer { Eof::Unreadable } else { Eof::Reset }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_in_three_frames_is_cut_within_characters() {
+        let text = r#"{"type":"keepalive","seq":6,"x_note":"音声認識の言葉を分けて送る、音声認識の言葉を分けて送る"}"#;
+        let parts: Vec<Vec<u8>> =
+            in_fragments(Message::text(text)).into_iter().map(|part| part.into_data().to_vec()).collect();
+        assert_eq!(parts.concat(), text.as_bytes());
+        assert!(parts[..2].iter().all(|part| std::str::from_utf8(part).is_err()), "{parts:?}");
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod flush;
 pub(crate) mod keepalive;
 pub(crate) mod limits;
 pub(crate) mod messages;
+pub(crate) mod pieces;
 pub(crate) mod progress;
 pub(crate) mod refusal;
 pub(crate) mod release;

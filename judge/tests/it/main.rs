@@ -23,6 +23,7 @@ mod release;
 mod room;
 mod runs;
 mod scene;
+mod several;
 mod single;
 mod suspicion;
 mod traces;

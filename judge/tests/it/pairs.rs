@@ -7,7 +7,7 @@ use lastword_spec::trace::{EventKind, Trace};
 use super::scene::{CONFIG, END, READY, ended, error, scene};
 
 /// A final: its text and where it ends, in milliseconds of audio.
-type Heard<'a> = (&'a str, u64);
+pub(crate) type Heard<'a> = (&'a str, u64);
 
 /// Two sessions that end as they should, the second once more with a second sentinel if its label is `twice`.
 fn pair(labels: [&str; 2], first: (u64, &[Heard<'_>]), second: (u64, &[Heard<'_>])) -> Trace {
@@ -28,7 +28,7 @@ fn pair(labels: [&str; 2], first: (u64, &[Heard<'_>]), second: (u64, &[Heard<'_>
     Trace { header: header.expect("a session"), events }
 }
 
-fn session(label: &str, seconds: u64, heard: &[Heard<'_>]) -> Trace {
+pub(crate) fn session(label: &str, seconds: u64, heard: &[Heard<'_>]) -> Trace {
     let finals: Vec<String> = heard
         .iter()
         .enumerate()
@@ -53,7 +53,7 @@ fn session(label: &str, seconds: u64, heard: &[Heard<'_>]) -> Trace {
     scene(&events)
 }
 
-fn found(trace: &Trace) -> Vec<String> {
+pub(crate) fn found(trace: &Trace) -> Vec<String> {
     let judgement = judge(trace, &Options::default());
     judgement.findings.iter().map(|finding| finding.requirement.as_str().to_owned()).collect()
 }

@@ -103,6 +103,11 @@ impl Engine {
         self.clips = true;
     }
 
+    /// What is heard in the segment that is open.
+    pub(crate) fn open_words(&self) -> Vec<&'static str> {
+        self.hearing.open_words()
+    }
+
     /// A fault: takes the number of a segment that there never was.
     pub(crate) fn next_segment_id(&mut self) -> u64 {
         self.hearing.next_segment_id()

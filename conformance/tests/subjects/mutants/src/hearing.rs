@@ -106,6 +106,11 @@ impl Hearing {
         self.next_id - 1
     }
 
+    /// The words of the open segment.
+    pub(crate) fn open_words(&self) -> Vec<&'static str> {
+        self.segment.iter().flat_map(|segment| segment.words.iter().map(|word| word.text)).collect()
+    }
+
     /// Cuts off the last word.
     pub(crate) fn clip(&mut self) {
         if let Some(segment) = &mut self.segment {

@@ -15,6 +15,7 @@ mod json;
 mod link;
 mod mouth;
 mod options;
+mod pieces;
 mod server;
 mod session;
 

@@ -14,6 +14,8 @@ use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 
+use crate::pieces::{Pieces, Watched};
+
 /// What comes from the client.
 pub(crate) enum Incoming {
     Text(Utf8Bytes),
@@ -34,7 +36,8 @@ const LAST_WRITE: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(5);
 
 pub(crate) struct Link<T> {
-    socket: WebSocketStream<T>,
+    socket: WebSocketStream<Watched<T>>,
+    pieces: Option<Pieces>,
     outbox: VecDeque<Message>,
     outbox_bytes: usize,
     unflushed: bool,
@@ -43,8 +46,16 @@ pub(crate) struct Link<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
-    pub(crate) fn new(socket: WebSocketStream<T>) -> Self {
-        Self { socket, outbox: VecDeque::new(), outbox_bytes: 0, unflushed: false, blocked_since: None, broken: false }
+    pub(crate) fn new(socket: WebSocketStream<Watched<T>>) -> Self {
+        Self {
+            socket,
+            pieces: None,
+            outbox: VecDeque::new(),
+            outbox_bytes: 0,
+            unflushed: false,
+            blocked_since: None,
+            broken: false,
+        }
     }
 
     /// Queues a message. Never waits.
@@ -65,6 +76,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
 
     pub(crate) fn unsent_bytes(&self) -> usize {
         self.outbox_bytes
+    }
+
+    /// Of which frames the last message was made, where that is watched.
+    pub(crate) fn pieces(&self) -> Option<Pieces> {
+        self.pieces
     }
 
     /// When a client that takes nothing is given up.
@@ -89,7 +105,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Link<T> {
             return Poll::Pending;
         }
         loop {
-            return Poll::Ready(match ready!(self.socket.poll_next_unpin(context)) {
+            let next = ready!(self.socket.poll_next_unpin(context));
+            if let Some(Ok(Message::Text(_) | Message::Binary(_))) = &next {
+                self.pieces = self.socket.get_mut().next_message();
+            }
+            return Poll::Ready(match next {
                 Some(Ok(Message::Text(text))) => Incoming::Text(text),
                 Some(Ok(Message::Binary(bytes))) => Incoming::Audio(bytes),
                 Some(Ok(Message::Close(frame))) => Incoming::Close(frame),

@@ -18,6 +18,7 @@ use crate::config::PROTOCOL;
 use crate::fault::Fault;
 use crate::link::Link;
 use crate::options::{Falls, Options};
+use crate::pieces::Watched;
 use crate::session::Session;
 
 /// The library's limit, above both of the server's own, so that the session answers an oversize message.
@@ -43,6 +44,8 @@ pub struct Server {
     sessions: AtomicU64,
     pub(crate) finals_of_all: AtomicU64,
     last_text: Mutex<Option<Value>>,
+    /// What a session heard that was cancelled, for a mutant that forgets to forget it.
+    left_words: Mutex<Vec<&'static str>>,
     /// The room that a mutant has for sessions, and lets others wait for.
     room: Semaphore,
     fate: AtomicU8,
@@ -60,6 +63,7 @@ impl Server {
             sessions: AtomicU64::new(0),
             finals_of_all: AtomicU64::new(0),
             last_text: Mutex::new(None),
+            left_words: Mutex::new(Vec::new()),
             room: Semaphore::new(ROOM),
             fate: AtomicU8::new(Fate::Runs as u8),
             fate_changed: Notify::new(),
@@ -70,6 +74,16 @@ impl Server {
     pub(crate) fn swap_last_text(&self, text: Value) -> Value {
         let mut last = self.last_text.lock().unwrap_or_else(PoisonError::into_inner);
         last.replace(text.clone()).unwrap_or(text)
+    }
+
+    /// What was heard in a segment that stayed open.
+    pub(crate) fn leave_words(&self, words: Vec<&'static str>) {
+        *self.left_words.lock().unwrap_or_else(PoisonError::into_inner) = words;
+    }
+
+    /// What the session before left, once.
+    pub(crate) fn take_left_words(&self) -> Vec<&'static str> {
+        std::mem::take(&mut *self.left_words.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Serves one connection, from the upgrade to its end.
@@ -157,6 +171,8 @@ impl Server {
             authorized = request.headers().contains_key("Authorization");
             self.negotiate(request, response)
         };
+        let watches = matches!(self.fault(), Fault::FramesReadAlone | Fault::FirstFrameIsMessage);
+        let stream = Watched::new(stream, watches);
         let accepted = timeout(UPGRADE, accept_hdr_async_with_config(stream, upgrade, Some(config))).await;
         if let Ok(Ok(socket)) = accepted {
             let _room = if self.is(Fault::WaitsForRoom) { self.room.acquire().await.ok() } else { None };

@@ -21,6 +21,13 @@ pub(super) static MUTANTS: &[Mutant] = &[
     ),
     mutant(Fault::NeverEnds, "never-ends", "END-S2", "server/end/plain", "drains, and never says session_ended"),
     mutant(
+        Fault::NeverEndsWithLanguage,
+        "never-ends-with-language",
+        "END-S2",
+        "server/config/asked-values",
+        "never says session_ended where config asked for a language",
+    ),
+    mutant(
         Fault::SessionEndedUnsaid,
         "session-ended-unsaid",
         "END-S2",

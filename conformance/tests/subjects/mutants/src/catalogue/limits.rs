@@ -76,6 +76,20 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "drops audio in silence when its buffer is full",
     ),
     mutant(
+        Fault::BurstUnheard,
+        "burst-unheard",
+        "BP-S2",
+        "server/limits/flood",
+        "listens to nothing that comes while two seconds wait, and counts it",
+    ),
+    mutant(
+        Fault::BurstSkipped,
+        "burst-skipped",
+        "BP-S2",
+        "server/limits/flood",
+        "leaves out what comes while two seconds wait, from its times too, and counts it",
+    ),
+    mutant(
         Fault::WrongHeaderServed,
         "wrong-header-served",
         "SEC-S1",

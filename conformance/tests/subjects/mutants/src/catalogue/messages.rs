@@ -260,6 +260,20 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "server/messages/well-formed",
         "sends finals in frames of a reserved opcode",
     ),
+    mutant(
+        Fault::FramesReadAlone,
+        "frames-read-alone",
+        "MSG-1",
+        "server/messages/fragmented",
+        "reads each WebSocket frame as text by itself, and closes with 1007 where one ends within a character",
+    ),
+    mutant(
+        Fault::FirstFrameIsMessage,
+        "first-frame-is-message",
+        "MSG-1",
+        "server/messages/fragmented",
+        "takes the first WebSocket frame of a message for all of it",
+    ),
     mutant(Fault::SaysKeepalive, "says-keepalive", "MSG-2", "server/messages/well-formed", "sends keepalives itself"),
     mutant(
         Fault::ErrorsRepeatAnId,

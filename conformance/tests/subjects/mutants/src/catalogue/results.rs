@@ -171,4 +171,18 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "server/results/own-words",
         "sends the words of the final before, of whichever session",
     ),
+    mutant(
+        Fault::EveryFourthForeign,
+        "every-fourth-foreign",
+        "END-S2",
+        "server/results/own-words",
+        "sends in every fourth session the words of the final before, of whichever session",
+    ),
+    mutant(
+        Fault::CancelledWordsStay,
+        "cancelled-words-stay",
+        "END-S2",
+        "server/results/own-words",
+        "begins a session with the words that were heard in one that was cancelled",
+    ),
 ];

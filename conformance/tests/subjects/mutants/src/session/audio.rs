@@ -8,6 +8,9 @@ use super::{Session, State};
 use crate::fault::Fault;
 use crate::hearing::ms;
 
+/// A fault listens to nothing more while so much waits.
+const BURST_MS: u64 = 2_000;
+
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
     pub(super) fn audio(&mut self, pcm: Bytes) {
         if pcm.is_empty() {
@@ -114,9 +117,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         self.memory.half = bytes % 2 == 1;
         self.received_samples += bytes / 2;
         self.memory.per_frame_ms += ms(bytes / 2);
-        let pcm = if self.memory.deaf { Bytes::from(vec![0; pcm.len()]) } else { pcm };
-        if let Some(engine) = &mut self.engine {
-            engine.feed(pcm);
+        let floods = self.engine.as_ref().is_some_and(|engine| engine.backlog_ms() > BURST_MS);
+        let deaf = self.memory.deaf || floods && self.is(Fault::BurstUnheard);
+        let pcm = if deaf { Bytes::from(vec![0; pcm.len()]) } else { pcm };
+        match &mut self.engine {
+            Some(_) if floods && self.server.is(Fault::BurstSkipped) => {}
+            Some(engine) => engine.feed(pcm),
+            None => {}
         }
     }
 

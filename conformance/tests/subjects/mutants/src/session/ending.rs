@@ -88,6 +88,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         }
         let now = Instant::now();
         match self.server.fault() {
+            Fault::NeverEndsWithLanguage if self.memory.language => {
+                self.memory.waits = true;
+                self.mute();
+            }
             Fault::NeverEnds | Fault::WaitsForMore | Fault::WaitsForAudio if !self.has_what_it_wants() => {
                 self.memory.waits = true;
                 self.mute();
@@ -300,6 +304,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
     /// The client's Close cancels: nothing more is said, and the library answers with its code.
     pub(super) fn closed_by_client(&mut self, frame: Option<CloseFrame>) {
         self.link.forget();
+        if self.is(Fault::CancelledWordsStay)
+            && let Some(engine) = &self.engine
+        {
+            self.server.leave_words(engine.open_words());
+        }
         let code = frame.map_or(1000, |frame| u16::from(frame.code));
         let at_once = |last_words| Leaving::Dropping { after: Duration::ZERO, last_words };
         let leaving = match self.server.fault() {

@@ -84,6 +84,8 @@ pub(crate) struct Session<T> {
     told_invalid_audio: bool,
     told_late_audio: bool,
     head: Vec<u8>,
+    /// Which one of the server's sessions it is, from `ready` on.
+    number: u64,
     bad_messages: u32,
     finals: u64,
     progress_seq: u64,
@@ -103,6 +105,8 @@ struct Memory {
     half: bool,
     per_frame_ms: u64,
     token: Option<String>,
+    /// `config` asked for a language.
+    language: bool,
     deaf: bool,
     /// When a timer of a fault ends the drain.
     drained_at: Option<Instant>,
@@ -146,6 +150,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
             told_invalid_audio: false,
             told_late_audio: false,
             head: Vec::new(),
+            number: 0,
             bad_messages: 0,
             finals: 0,
             progress_seq: 0,
@@ -215,13 +220,21 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
     }
 
     fn take(&mut self, incoming: Incoming) {
+        let pieces = self.link.pieces();
+        let first = pieces.filter(|_| self.is(Fault::FirstFrameIsMessage)).map(|pieces| pieces.first_bytes);
         match incoming {
             Incoming::Close(frame) => self.closed_by_client(frame),
             Incoming::Gone => self.leave_by(Leaving::AT_ONCE),
             Incoming::Broken(code) => self.close(code),
             early if self.state == State::Configuring => self.keep_early(early),
-            Incoming::Text(text) => self.text(&text),
-            Incoming::Audio(bytes) => self.audio(bytes),
+            Incoming::Text(_) if self.is(Fault::FramesReadAlone) && pieces.is_some_and(|all| all.cuts_character) => {
+                self.close(1007);
+            }
+            Incoming::Text(text) => match first {
+                Some(first) => self.text(&String::from_utf8_lossy(&text.as_bytes()[..first])),
+                None => self.text(&text),
+            },
+            Incoming::Audio(bytes) => self.audio(first.map_or(bytes.clone(), |first| bytes.slice(..first))),
         }
     }
 

@@ -103,8 +103,20 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         self.finals += 1;
         self.server.finals_of_all.fetch_add(1, Ordering::SeqCst);
         self.memory.last_final = Some(last.clone());
-        if self.is(Fault::FinalOfAnotherSession) {
-            last["text"] = self.server.swap_last_text(last["text"].take());
+        match self.server.fault() {
+            Fault::FinalOfAnotherSession => last["text"] = self.server.swap_last_text(last["text"].take()),
+            Fault::EveryFourthForeign => {
+                let before = self.server.swap_last_text(last["text"].clone());
+                if self.number.is_multiple_of(4) {
+                    last["text"] = before;
+                }
+            }
+            Fault::CancelledWordsStay => {
+                let mut words = self.server.take_left_words();
+                words.extend(heard.words.iter().map(|word| word.text));
+                last["text"] = words.join(" ").into();
+            }
+            _ => {}
         }
         self.say(last);
         if self.is(Fault::EndsAfterFinal) && self.state == State::Streaming {

@@ -25,6 +25,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         }
         match checked {
             Ok((settings, ignored)) => {
+                self.memory.language = settings.language.is_some();
                 self.settings = settings;
                 self.ignored = ignored;
             }
@@ -89,10 +90,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         self.start_over();
         self.state = State::Streaming;
         self.touch();
+        self.number = self.server.next_session();
         let limits = &self.limits;
         let ready = json!({
             "type": "ready",
-            "session_id": format!("session-{}", self.server.next_session()),
+            "session_id": format!("session-{}", self.number),
             "protocol": PROTOCOL,
             "config": self.settings.to_json(),
             "limits": {
