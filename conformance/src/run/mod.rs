@@ -11,6 +11,7 @@ mod expected;
 mod fall;
 mod gate;
 mod knowledge;
+mod language;
 mod look;
 mod patience;
 pub(crate) mod player;

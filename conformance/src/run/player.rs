@@ -17,7 +17,7 @@ use super::env::{Env, Session};
 use super::probe::{Fate, PROBE_CONN, Probes, Script, Suspect};
 use super::result::NO_LONGER_ANSWERS;
 use super::wait::{self, Waited};
-use super::{control, stimulus};
+use super::{control, language, stimulus};
 use crate::case::{Audio, Await, Case, Need, Open, Start, Step, Tick};
 use crate::record::Recorder;
 use crate::wire::Outgoing;
@@ -199,7 +199,9 @@ impl Player {
         if flow != Flow::Go {
             return flow;
         }
-        let config = control::config_message(self.env.dialler.target().token.as_deref(), &start.config);
+        let known = self.env.ready.get().and_then(|ready| ready.capabilities.languages.as_deref());
+        let members = language::in_a_known_one(&start.config, known);
+        let config = control::config_message(self.env.dialler.target().token.as_deref(), &members);
         let flow = self.send(vec![Outgoing::Text(config)]).await;
         if flow != Flow::Go {
             return flow;
