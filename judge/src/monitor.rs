@@ -51,7 +51,7 @@ impl Monitor {
             controls: Vec::new(),
             conns: BTreeMap::new(),
             client: (header.subject == Side::Client)
-                .then(|| Client::new(Scale::new(header, options), options.secrets.clone())),
+                .then(|| Client::new(Scale::new(header, options), options.secrets.clone(), header.dialect.is_some())),
         }
     }
 

@@ -3,6 +3,7 @@
 mod answers;
 mod bounds;
 mod client;
+mod client_left;
 mod comparison;
 mod corners;
 mod counters;

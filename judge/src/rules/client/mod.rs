@@ -32,6 +32,8 @@ use crate::report::Finding;
 pub(crate) struct Client {
     scale: Scale,
     secrets: Vec<String>,
+    /// Whether it speaks another wire than that of version 1.
+    is_foreign: bool,
     runs: Vec<Run>,
 }
 
@@ -60,13 +62,13 @@ pub(crate) struct Verdict {
 }
 
 impl Client {
-    pub(crate) fn new(scale: Scale, secrets: Vec<String>) -> Self {
-        Self { scale, secrets, runs: vec![Run::default()] }
+    pub(crate) fn new(scale: Scale, secrets: Vec<String>, is_foreign: bool) -> Self {
+        Self { scale, secrets, is_foreign, runs: vec![Run::default()] }
     }
 
     /// Takes the next event.
     pub(crate) fn observe(&mut self, at: At, conn: u32, kind: &EventKind) {
-        let scale = self.scale;
+        let (scale, is_foreign) = (self.scale, self.is_foreign);
         let run = self.run_of(kind);
         match kind {
             EventKind::Started(started) => run.started = Some(*started),
@@ -79,7 +81,7 @@ impl Client {
             EventKind::Note(_) | EventKind::Control { .. } | EventKind::Cpu { .. } => {}
             kind => {
                 if run.gave_up.is_none() {
-                    run.wires.entry(conn).or_insert_with(|| Wire::new(conn)).observe(at, kind);
+                    run.wires.entry(conn).or_insert_with(|| Wire::new(conn, is_foreign)).observe(at, kind);
                 }
             }
         }

@@ -159,6 +159,7 @@ fn wrong_outcome(run: &Run, scale: Scale) -> Option<Finding> {
         _ => FindingKind::WrongValue,
     };
     let why = match requirement {
+        id if id == req::END_C5 && has_left_first(wire) => "it left before session_ended came",
         id if id == req::END_C5 => "no session_ended came",
         id if id == req::CLO_C2 => "a Close came without session_ended, and 1000 proves nothing",
         id if id == req::ERR_C3 => "its transport failed while it sent",
@@ -181,6 +182,12 @@ fn wrong_outcome(run: &Run, scale: Scale) -> Option<Finding> {
     };
     let message = format!("{} although {why}: it is {}", observed.words(), expected.as_str());
     Some(run.finding(kind, requirement, wire.conn, at, message))
+}
+
+/// Whether the client ended the connection before the server did.
+fn has_left_first(wire: &Wire) -> bool {
+    let left = wire.facts.client_left();
+    left.is_some_and(|left| wire.facts.server_left().is_none_or(|server| left.event < server.event))
 }
 
 /// Which clause an ending without session_ended is about.
@@ -229,8 +236,8 @@ fn left_early(run: &Run, scale: Scale) -> Option<Finding> {
         return Some(run.finding(FindingKind::IllegalMessage, req::CLO_C1, wire.conn, left, message));
     }
     if waited_us < drain_us {
-        let announced = seconds(drain_us);
-        let message = format!("waited {waited} for session_ended, less than the announced {announced}");
+        let whose = if wire.is_foreign { "that its service documents" } else { "announced" };
+        let message = format!("waited {waited} for session_ended, less than the {} {whose}", seconds(drain_us));
         return Some(run.finding(FindingKind::SilentTruncation, req::END_C4, wire.conn, left, message));
     }
     let extended = facts.progress.iter().rev().find(|at| at.event > sentinel.event && at.event < left.event)?;

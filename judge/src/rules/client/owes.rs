@@ -97,7 +97,7 @@ fn debt(run: &Run, wire: &Wire, scale: Scale) -> Option<Debt> {
             Some(left) if !run.is_driven() => ending(left, 0, req::END_C3),
             _ if run.is_driven() => ending(*at, 0, req::END_C3),
             // Whether it closed nobody can have read; that it does not wait for an answer shows by its end.
-            _ if deaf => ending(*at, limits.close_ms, req::CLO_C4),
+            _ if deaf => ending(*at, wire.close_ms(), req::CLO_C4),
             _ => Some(Debt { what: "its Close", at: *at, within_ms: END_MS, requirement: req::END_C3 }),
         };
     }

@@ -23,6 +23,8 @@ pub(super) struct Wire {
     pub(super) conn: u32,
     pub(super) state: State,
     pub(super) limits: Limits,
+    /// Whether another wire than that of version 1 is spoken: it announces no bounds.
+    pub(super) is_foreign: bool,
     /// The event from which the client owes audio, a keepalive or the sentinel: `ready`, its last audio or keepalive.
     pub(super) spoke: Option<At>,
     pub(super) facts: Facts,
@@ -31,6 +33,9 @@ pub(super) struct Wire {
 
 /// How long a client has to read an error and to tell it. [ERR-C1]
 pub(super) const READ_MS: u64 = 1_000;
+
+/// How long the closing handshake may take where nobody announces it: libraries wait 10 s by themselves, some of them twice. [CLO-C4]
+const UNANNOUNCED_CLOSE_MS: u64 = 30_000;
 
 /// How a message was written; what it says is the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -143,15 +148,21 @@ impl Facts {
 }
 
 impl Wire {
-    pub(super) fn new(conn: u32) -> Self {
+    pub(super) fn new(conn: u32, is_foreign: bool) -> Self {
         Self {
             conn,
+            is_foreign,
             state: State::AwaitConfig,
             limits: Limits::DEFAULT,
             spoke: None,
             facts: Facts::default(),
             findings: Vec::new(),
         }
+    }
+
+    /// How long an unanswered Close may be waited for. [CLO-C4]
+    pub(super) fn close_ms(&self) -> u64 {
+        if self.is_foreign { self.limits.close_ms.max(UNANNOUNCED_CLOSE_MS) } else { self.limits.close_ms }
     }
 
     /// Takes the next event of the connection.
@@ -227,11 +238,16 @@ impl Wire {
             }
             Ok(Decoded::Message(ServerMessage::SessionEnded(ended))) => {
                 facts.written = written(text);
-                facts.ended = facts.ended.take().or(Some((at, ended)));
+                // What stands behind the client's own Close it has not waited for.
+                if facts.client_left().is_none() {
+                    facts.ended = facts.ended.take().or(Some((at, ended)));
+                }
                 ClientInput::SessionEnded
             }
             Ok(Decoded::Message(ServerMessage::Error(error))) if error.fatal => {
-                facts.fatal = facts.fatal.take().or(Some((at, error)));
+                if facts.client_left().is_none() {
+                    facts.fatal = facts.fatal.take().or(Some((at, error)));
+                }
                 ClientInput::FatalError
             }
             Ok(Decoded::Message(message)) => {
