@@ -52,23 +52,25 @@ pub fn spoken(dialect: &Dialect) -> Option<Spoken> {
     }
     let not_binding = dialect.not_applicable().iter().map(ToString::to_string).collect();
     let messages = MESSAGES.iter().filter(|(_, capability)| dialect.lacks(*capability)).map(|(message, _)| *message);
-    let carries = |kind, member: &str| dialect.carried(kind).is_some_and(|members| members.contains(member));
-    let members = MEMBERS.iter().filter(|(_, kind, member)| !carries(kind, member)).map(|(name, ..)| *name);
+    let tells_complete = dialect.carried("session_ended").is_some_and(|members| members.contains("/complete"));
+    let tells = [dialect.tells_error(true), dialect.tells_error(false), tells_complete];
+    let members = MEMBERS.iter().zip(tells).filter(|(_, tells)| !tells).map(|(name, _)| *name);
     let lacks = messages.chain(members).map(str::to_owned).collect();
     Some(Spoken { name: dialect.name().to_owned(), not_binding, lacks })
 }
 
 /// The types of the messages that a wire may have nothing for, and the members that it may not tell.
 pub(crate) fn message_types() -> impl Iterator<Item = &'static str> {
-    MESSAGES.iter().map(|(message, _)| *message).chain(MEMBERS.iter().map(|(name, ..)| *name))
+    MESSAGES.iter().map(|(message, _)| *message).chain(MEMBERS)
 }
 
 /// What a message may not tell on a wire that has the message, by which everything changes.
-const MEMBERS: &[(&str, &str, &str)] =
-    &[("error.fatal", "error", "/fatal"), ("session_ended.complete", "session_ended", "/complete")];
+const MEMBERS: [&str; 3] = ["error.fatal", "error.not_fatal", "session_ended.complete"];
 
-/// The messages that a wire may have nothing for. `ready` and `session_ended` are made up where there are none.
+/// The messages that a wire may have nothing for. `session_ended` is made up where there is none, and so is `ready`: only when it
+/// comes cannot be played.
 const MESSAGES: &[(&str, Capability)] = &[
+    ("ready", Capability::Ready),
     ("keepalive", Capability::Keepalive),
     ("keepalive_ack", Capability::KeepaliveAck),
     ("flush", Capability::Flush),

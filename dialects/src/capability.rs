@@ -119,6 +119,8 @@ capabilities! {
     OpaqueAudio = "opaque_audio", Derived, [AUD_S3 AUD_S5];
     /// Credentials that travel outside of the URL.
     PrivateCredentials = "private_credentials", Derived, [SEC_C1];
+    /// A bound for the end of a session that a client knows: `drain_ms` in `[limits]`.
+    DrainBound = "drain_bound", Derived, [END_C4];
     /// The subprotocol `lastword.v1`.
     Subprotocol = "subprotocol", Native, [CON_1 CON_S1 CON_S2 VER_1];
     /// Messages in the form of v1, known by their parsed value.

@@ -6,14 +6,14 @@ use std::collections::BTreeSet;
 use lastword_spec::close::CloseCode;
 use lastword_spec::limits::Limits;
 use lastword_spec::registry::RequirementId;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::builtin;
 use crate::capability::{self, Capability, Told};
 use crate::compile;
 use crate::condition::{NO_CODE, Shape};
 use crate::error::DialectErrors;
-use crate::field::{Kind, Unit};
+use crate::field::{Field, Kind, Unit};
 use crate::file::{ClosedBy, EndedBy, Finals, WireEncoding};
 use crate::pointer::Pointer;
 use crate::rule::Rule;
@@ -33,6 +33,8 @@ pub struct Dialect {
     pub(crate) sample_rate_hz: Option<u32>,
     pub(crate) end: End,
     pub(crate) limits: Limits,
+    /// Whether one of the bounds that the file gives is that of the end.
+    pub(crate) documents_drain: bool,
     pub(crate) values: Values,
     pub(crate) client: Vec<Rule>,
     pub(crate) server: Vec<Rule>,
@@ -180,6 +182,23 @@ impl Dialect {
         self.sample_rate_hz
     }
 
+    /// The bounds that the file gives, by the names of `ready.limits`, with the defaults of v1 where it gives none.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Whether a server of this wire can say an error that is fatal, or one that is not, so that a client can tell.
+    #[must_use]
+    pub fn tells_error(&self, fatal: bool) -> bool {
+        let Some(rule) = self.writer(Kind::Error, false, &json!({ "fatal": fatal })) else { return false };
+        let is_fatal = |field: &Field| field.member == "/fatal";
+        match rule.set.iter().find(|(field, _)| is_fatal(field)) {
+            Some((_, always)) => *always == Value::Bool(fatal),
+            None => !fatal || rule.reads && rule.take.iter().any(|(field, _)| is_fatal(field)),
+        }
+    }
+
     /// Who closes the connection after an ending in order.
     #[must_use]
     pub fn closer(&self) -> Closer {
@@ -285,6 +304,7 @@ impl Dialect {
                 here(!client.iter().any(meant))
             }
             Capability::PrivateCredentials => here(!self.token_in_url()),
+            Capability::DrainBound => here(self.documents_drain),
             Capability::Subprotocol
             | Capability::MessageForm
             | Capability::Negotiation

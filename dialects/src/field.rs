@@ -131,6 +131,8 @@ pub(crate) enum Unit {
     Milliseconds,
     /// Seconds there, milliseconds here.
     Seconds,
+    /// Seconds without a fraction there, rounded down; milliseconds here.
+    WholeSeconds,
     /// A number from 0 to 1.
     Probability,
     /// The natural logarithm of a probability there, the probability here.
@@ -220,8 +222,10 @@ const ENDED: &[Field] = &[
     field("complete", "/complete", Unit::Boolean),
     field("audio_received_ms", "/audio_received_ms", Unit::Milliseconds),
     field("audio_received_s", "/audio_received_ms", Unit::Seconds),
+    field("audio_received_whole_s", "/audio_received_ms", Unit::WholeSeconds),
     field("audio_processed_ms", "/audio_processed_ms", Unit::Milliseconds),
     field("audio_processed_s", "/audio_processed_ms", Unit::Seconds),
+    field("audio_processed_whole_s", "/audio_processed_ms", Unit::WholeSeconds),
     field("rejected_frames", "/rejected_frames", Unit::Integer),
     field("finals", "/finals", Unit::Integer),
     field("message", "/message", Unit::Key),
@@ -323,9 +327,10 @@ impl Unit {
                 Value::String(text) if text.eq_ignore_ascii_case("false") || text == "0" => Ok(Value::Bool(false)),
                 _ => wanted("a boolean"),
             },
-            Self::Integer | Self::Milliseconds | Self::Seconds => match number(value) {
+            Self::Integer | Self::Milliseconds | Self::Seconds | Self::WholeSeconds => match number(value) {
                 Some(number) => {
-                    let scaled = if self == Self::Seconds { number * 1_000.0 } else { number };
+                    let scaled =
+                        if matches!(self, Self::Seconds | Self::WholeSeconds) { number * 1_000.0 } else { number };
                     // A time just below zero comes from rounding at the other side.
                     Ok(Value::from(scaled.round().max(0.0) as u64))
                 }
@@ -361,6 +366,7 @@ impl Unit {
         let of = |number: Option<f64>| number.and_then(Number::from_f64).map_or(Value::Null, Value::Number);
         match self {
             Self::Seconds => of(value.as_f64().map(|ms| ms / 1_000.0)),
+            Self::WholeSeconds => value.as_u64().map_or(Value::Null, |ms| Value::from(ms / 1_000)),
             Self::LogProbability => of(value.as_f64().map(|probability| probability.ln().max(LN_FLOOR))),
             Self::Percent => of(value.as_f64().map(|probability| probability * 100.0)),
             _ => value.clone(),
@@ -399,6 +405,7 @@ mod tests {
     fn units_are_scaled_both_ways() {
         for (unit, wire, v1) in [
             (Unit::Seconds, json!(1.25), json!(1250)),
+            (Unit::WholeSeconds, json!(3), json!(3000)),
             (Unit::Milliseconds, json!(40), json!(40)),
             (Unit::Percent, json!(50.0), json!(0.5)),
             (Unit::LogProbability, json!(0.0), json!(1.0)),
@@ -407,6 +414,7 @@ mod tests {
             assert_eq!(unit.write(&v1), wire);
         }
         assert_eq!(Unit::Seconds.read(&json!("1.250")), Ok(json!(1250)), "some services write times as strings");
+        assert_eq!(Unit::WholeSeconds.write(&json!(3_999)), json!(3), "a fraction is what the wire has no place for");
         assert_eq!(Unit::LogProbability.write(&json!(0.0)), json!(-100.0), "JSON has no infinity");
     }
 

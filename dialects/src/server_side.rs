@@ -9,6 +9,7 @@ use lastword_spec::message::{ClientMessage, ServerMessage};
 use serde_json::{Value, json};
 
 use crate::build;
+use crate::capability::Capability;
 use crate::condition::Seen;
 use crate::connect::{self, HttpRequest, HttpResponse, Shown, Upgrade};
 use crate::dialect::Dialect;
@@ -101,6 +102,29 @@ impl<'d> ServerSide<'d> {
     #[must_use]
     pub fn token(&self) -> Option<&str> {
         self.session.token.as_deref().or(self.session.config.token.as_deref())
+    }
+
+    /// The `ready` that a client of this wire takes for given as soon as its configuration is there, with the limits that the file
+    /// documents: what the session of v1 has where the wire says nothing. `None` where the wire has a `ready` of its own, and under
+    /// the identity.
+    #[must_use]
+    pub fn taken_ready(&self) -> Option<ServerMessage> {
+        let is_taken = !self.dialect.native && self.dialect.unsupported.contains(&Capability::Ready);
+        is_taken.then(|| ServerMessage::Ready(Box::new(build::ready(&self.session, &self.dialect.limits))))
+    }
+
+    /// A message as a client of this wire reads it: what the file sets is so, whatever was meant.
+    #[must_use]
+    pub fn as_read(&self, message: &ServerMessage) -> ServerMessage {
+        let mut object = build::object_of_text(&codec::encode(message));
+        let rule = self.dialect.writer(kind_of(message), false, &object).filter(|_| !self.dialect.native);
+        for (field, value) in rule.iter().flat_map(|rule| &rule.set) {
+            build::overlay(&mut object, field.member, value.clone());
+        }
+        match codec::decode_server(&object.to_string(), u64::MAX) {
+            Ok(Decoded::Message(read)) => read,
+            _ => message.clone(),
+        }
     }
 
     /// Says a message. Members that the dialect has no place for are lost in silence ([`Dialect::carried`]); a whole message is not.

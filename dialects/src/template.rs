@@ -317,7 +317,9 @@ impl Json {
                 Some(Value::Object(object))
             }
             Self::Each { list, item } => {
-                let items = Pointer::parse(list).ok()?.get(scope.message)?.as_array()?.clone();
+                // What tells none has none: a reader that wants the array finds it.
+                let items = Pointer::parse(list).ok()?.get(scope.message).and_then(Value::as_array);
+                let items = items.cloned().unwrap_or_default();
                 let fill = |one: &Value| item.fill(&Scope { message: one, ..*scope });
                 Some(Value::Array(items.iter().filter_map(fill).collect()))
             }

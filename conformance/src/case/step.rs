@@ -104,14 +104,17 @@ pub(super) fn messages<'a>(steps: &'a [Step], found: &mut BTreeSet<&'a str>) {
         match step {
             Step::Send(message) => found.extend(kind(message)),
             Step::Padded(padded) => found.extend(kind(&padded.message)),
-            Step::Await(wanted) if !wanted.optional => found.extend(kind(&wanted.message)),
+            // `ready` may be made up where there is none.
+            Step::Await(wanted) if !wanted.optional => {
+                found.extend(kind(&wanted.message).filter(|kind| *kind != "ready"))
+            }
             Step::Burst(steps) | Step::Fragmented(steps) => messages(steps, found),
             Step::Repeat(repeat) => messages(&repeat.steps, found),
             Step::Tick(tick) => messages(&tick.send, found),
             Step::Finish | Step::SideBySide(_) => {
                 found.insert("end_of_stream");
             }
-            // `ready` may be made up where there is none, and a barrier can be done without.
+            // The same here, and a barrier can be done without.
             Step::Start(_) | Step::Open(_) | Step::Use(_) | Step::Raw(_) | Step::Nested(_) | Step::Audio(_) => {}
             Step::Binary(_) | Step::Frame(_) | Step::Await(_) | Step::Barrier | Step::Settle | Step::Close(_) => {}
             Step::ExpectClose | Step::Drop => {}

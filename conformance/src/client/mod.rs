@@ -21,6 +21,7 @@ pub use catalogue::catalogue;
 pub(crate) use catalogue::sources as case_sources;
 pub(crate) use confirm::settle_all;
 pub use launch::{EndsAs, Launch, LaunchError, Program, Stdin, Surroundings};
+pub(crate) use run::IDEAL_CLIENT_CASE;
 pub use run::{ClientPlan, run};
 pub use script::{Act, Form, Jam, Play, Script, Upgrade};
 

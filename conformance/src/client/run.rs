@@ -185,7 +185,7 @@ pub async fn run(plan: ClientPlan, observer: &dyn Observer) -> Result<Run, Launc
 }
 
 /// The case that shows whether the client can run a session with a good server at all.
-const IDEAL: &str = "client/end/ideal";
+pub(crate) const IDEAL_CLIENT_CASE: &str = "client/end/ideal";
 
 async fn calibrate(env: &Arc<Env>) -> Result<Calibration, LaunchError> {
     let mut calibration = Calibration {
@@ -200,7 +200,7 @@ async fn calibrate(env: &Arc<Env>) -> Result<Calibration, LaunchError> {
     };
     let Some((case, script)) = super::catalogue()
         .iter()
-        .find_map(|case| Some((case, case.script.as_ref()?)).filter(|(case, _)| case.id == IDEAL))
+        .find_map(|case| Some((case, case.script.as_ref()?)).filter(|(case, _)| case.id == IDEAL_CLIENT_CASE))
     else {
         return Ok(calibration);
     };

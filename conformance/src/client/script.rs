@@ -54,12 +54,13 @@ impl Script {
         let acts = acts.filter_map(|act| match act {
             Act::Partial => Some("partial"),
             Act::Error(error) if error.fatal => Some("error.fatal"),
-            Act::Error(_) => Some("error"),
+            Act::Error(_) => Some("error.not_fatal"),
             Act::Jam(_) => Some("partial"),
             Act::Ended(ended) if !ended.complete => Some("session_ended.complete"),
             _ => None,
         });
-        calls.chain(acts).collect()
+        let about_ready = self.plays.iter().any(Play::is_about_ready).then_some("ready");
+        calls.chain(acts).chain(about_ready).collect()
     }
 }
 
@@ -120,6 +121,11 @@ pub struct Play {
 }
 
 impl Play {
+    /// Whether the time of `ready` is what the play is about: nothing comes before it, or nothing but silence or signs of work.
+    fn is_about_ready(&self) -> bool {
+        matches!(self.config.first(), None | Some(Act::Work(_) | Act::Wait(_) | Act::Mute | Act::Deaf))
+    }
+
     /// The point of the audio from which nothing is read until the client's sends stand still, if there is one.
     pub(super) fn jams_at_ms(&self) -> Option<u64> {
         let jams = |when: &&When| when.acts.iter().any(|act| matches!(act, Act::Jam(_)));

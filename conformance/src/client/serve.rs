@@ -94,8 +94,10 @@ pub(super) async fn serve<S>(
         flood: Flood::USUAL,
     };
     let hearing = tokio::spawn(ear.run(reader));
-    // A wire that announces no limits leaves a client with the usual ones.
-    let stage = if tongue.is_some() { Stage::unannounced() } else { Stage::new(&play.limits) };
+    let stage = match &tongue {
+        Some(tongue) => Stage::unannounced(tongue.limits()),
+        None => Stage::new(&play.limits),
+    };
     let mut player = Player {
         heard,
         conn,

@@ -10,6 +10,8 @@ pub(super) struct Stage {
     bytes_per_s: u64,
     audio: Value,
     limits: Map<String, Value>,
+    /// Whether results tell their words.
+    has_words: bool,
     received_bytes: u64,
     /// Where the segment begins that is not final yet, in milliseconds.
     open_from_ms: u64,
@@ -43,10 +45,12 @@ impl Stage {
         Self::with(all)
     }
 
-    /// A stage whose limits nobody is told: those that the specification has for such a case.
-    pub(super) fn unannounced() -> Self {
-        let limits = serde_json::to_value(Limits::DEFAULT).ok();
-        Self::with(limits.and_then(|limits| limits.as_object().cloned()).unwrap_or_default())
+    /// A stage whose limits nobody is told: what the service documents, or the specification has for such a case. Its results have
+    /// words: no option of version 1 asks for them there.
+    pub(super) fn unannounced(limits: &Limits) -> Self {
+        let limits = serde_json::to_value(limits).ok();
+        let all = limits.and_then(|limits| limits.as_object().cloned()).unwrap_or_default();
+        Self { has_words: true, ..Self::with(all) }
     }
 
     fn with(all: Map<String, Value>) -> Self {
@@ -54,6 +58,7 @@ impl Stage {
             bytes_per_s: 32_000,
             audio: json!({"encoding": "pcm_s16le", "sample_rate_hz": 16_000, "channels": 1}),
             limits: all,
+            has_words: false,
             received_bytes: 0,
             open_from_ms: 0,
             partial_at_ms: 0,
@@ -130,10 +135,19 @@ impl Stage {
     pub(super) fn partial(&mut self) -> Value {
         self.revision += 1;
         self.partial_at_ms = self.received_ms();
-        json!({
+        self.worded(json!({
             "type": "partial", "segment_id": self.segments, "revision": self.revision, "text": word(self.segments),
             "start_ms": self.open_from_ms, "end_ms": self.received_ms().max(self.open_from_ms), "channel": 0,
-        })
+        }))
+    }
+
+    /// The result with its text as one word, where results tell their words.
+    fn worded(&self, mut result: Value) -> Value {
+        if self.has_words {
+            result["words"] =
+                json!([{"text": result["text"], "start_ms": result["start_ms"], "end_ms": result["end_ms"]}]);
+        }
+        result
     }
 
     /// The same, so long that it fills what lies between a server and a client which does not read.
@@ -152,10 +166,10 @@ impl Stage {
     }
 
     fn final_upto(&mut self, end_ms: u64) -> Value {
-        let last = json!({
+        let last = self.worded(json!({
             "type": "final", "segment_id": self.segments, "text": word(self.segments), "start_ms": self.open_from_ms, "end_ms": end_ms,
             "channel": 0,
-        });
+        }));
         self.segments += 1;
         self.revision = 0;
         self.open_from_ms = end_ms;

@@ -5,11 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lastword_dialects::{Dialect, Frame, FromClient, Output, Seed, ServerSide, Upgrade};
 use lastword_spec::close::CloseCode;
+use lastword_spec::codec::{self, Decoded};
+use lastword_spec::limits::Limits;
+use lastword_spec::message::{ClientMessage, ServerMessage};
 use lastword_spec::trace::{EventKind, Side};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use crate::record::Recorder;
+use crate::report::NO_MESSAGE;
 
 /// The translator of one connection.
 #[derive(Clone)]
@@ -40,6 +44,11 @@ impl Tongue {
         Self { dialect, side: Arc::new(Mutex::new(side)), told: Vec::new() }
     }
 
+    /// The bounds that the service documents.
+    pub(super) fn limits(&self) -> &Limits {
+        self.dialect.limits()
+    }
+
     /// Takes the upgrade.
     pub(super) fn take(&mut self, upgrade: &Upgrade) {
         let told = self.lock().opened(upgrade);
@@ -49,7 +58,8 @@ impl Tongue {
     /// What the upgrade said, noted now.
     pub(super) fn opened(&mut self, conn: u32, recorder: &Recorder) -> Vec<Meant> {
         let told = std::mem::take(&mut self.told);
-        self.meant(conn, recorder, told)
+        let side = self.lock();
+        self.meant(conn, recorder, &side, told)
     }
 
     /// The subprotocol to select.
@@ -71,7 +81,7 @@ impl Tongue {
         };
         let mut side = self.lock();
         let outputs = side.receive(&frame);
-        self.meant(conn, recorder, outputs)
+        self.meant(conn, recorder, &side, outputs)
     }
 
     /// What a Close of the client says.
@@ -79,13 +89,25 @@ impl Tongue {
         let code = close.map(|close| CloseCode(close.code.into()));
         let mut side = self.lock();
         let outputs = side.receive(&Frame::Close { code, reason: String::new() });
-        self.meant(conn, recorder, outputs)
+        self.meant(conn, recorder, &side, outputs)
     }
 
     /// What stands on the wire for a message of version 1, which is noted if the wire can say it.
     pub(super) fn say(&self, conn: u32, recorder: &Recorder, text: &str) -> Vec<Message> {
         let mut side = self.lock();
+        let read = as_read(&side, text);
+        if let (Some(ServerMessage::Error(meant)), Some(ServerMessage::Error(read))) = &read
+            && meant.fatal != read.fatal
+        {
+            let why = if read.fatal { "every error of this wire is fatal" } else { "no error of this wire is fatal" };
+            recorder.note(conn, EventKind::Note(format!("{}: {why}: {text}", self.dialect.name())));
+            return Vec::new();
+        }
         let outputs = side.send_v1(&Frame::text(text));
+        let as_read = match read {
+            (Some(meant), Some(read)) if meant != read => codec::encode(&read),
+            _ => text.to_owned(),
+        };
         let lost = outputs.iter().find_map(|output| match output {
             Output::Lost(lost) => Some(lost.why.clone()),
             _ => None,
@@ -97,7 +119,7 @@ impl Tongue {
                 return vec![Message::text(text)];
             }
             Some(why) => recorder.note(conn, EventKind::Note(format!("{}: {why}: {text}", self.dialect.name()))),
-            None => recorder.note(conn, EventKind::Text { from: Side::Server, text: text.to_owned() }),
+            None => recorder.note(conn, EventKind::Text { from: Side::Server, text: as_read }),
         }
         let frames = outputs.into_iter().filter_map(|output| match output {
             Output::Send(Frame::Text(text)) => Some(Message::text(text)),
@@ -115,14 +137,27 @@ impl Tongue {
         }
     }
 
-    fn meant(&self, conn: u32, recorder: &Recorder, outputs: Vec<Output<FromClient>>) -> Vec<Meant> {
+    /// On a wire without `ready` a client has it with its own configuration: it is noted there, whenever the play would say it.
+    fn take_ready(&self, conn: u32, recorder: &Recorder, side: &ServerSide<'_>) {
+        let Some(ready) = side.taken_ready() else { return };
+        recorder.note(conn, EventKind::Note(format!("{} has no `ready`: it is taken for given", self.dialect.name())));
+        recorder.note(conn, EventKind::Text { from: Side::Server, text: codec::encode(&ready) });
+    }
+
+    fn meant(
+        &self,
+        conn: u32,
+        recorder: &Recorder,
+        side: &ServerSide<'_>,
+        outputs: Vec<Output<FromClient>>,
+    ) -> Vec<Meant> {
         let from = Side::Client;
         let mut meant = Vec::new();
         for output in outputs {
             let frame = match output {
                 Output::Heard(heard) => heard.v1,
                 Output::Unmatched(unmatched) => {
-                    let why = format!("no message of {}: {}", self.dialect.name(), unmatched.why);
+                    let why = format!("{NO_MESSAGE}{}: {}", self.dialect.name(), unmatched.why);
                     recorder.note(conn, EventKind::Note(why));
                     unmatched.frame
                 }
@@ -142,7 +177,11 @@ impl Tongue {
             };
             match frame {
                 Frame::Text(text) => {
+                    let is_config = is_config(&text);
                     recorder.note(conn, EventKind::Text { from, text: text.clone() });
+                    if is_config {
+                        self.take_ready(conn, recorder, side);
+                    }
                     meant.push(Meant::Text(text));
                 }
                 Frame::Binary(bytes) => {
@@ -162,4 +201,16 @@ impl Tongue {
 
 fn is_object(text: &str) -> bool {
     serde_json::from_str::<serde_json::Value>(text).is_ok_and(|value| value.is_object())
+}
+
+/// A message as it is meant and as a client of this wire reads it.
+fn as_read(side: &ServerSide<'_>, text: &str) -> (Option<ServerMessage>, Option<ServerMessage>) {
+    let Ok(Decoded::Message(meant)) = codec::decode_server(text, u64::MAX) else { return (None, None) };
+    let read = side.as_read(&meant);
+    (Some(meant), Some(read))
+}
+
+/// Whether this is the configuration of a session, and no other message or none.
+fn is_config(text: &str) -> bool {
+    matches!(codec::decode_client(text, u64::MAX), Ok(Decoded::Message(ClientMessage::Config(_))))
 }

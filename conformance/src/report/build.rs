@@ -12,8 +12,10 @@ use super::model::{
     Announced, CaseReport, Counts, FindingReport, KnownReport, Measured, REPORT_VERSION, Report, RequirementReport,
     SubjectReport, TranscriptReport, TranscriptsReport,
 };
+use super::unmatched::{self, UnmatchedReport};
 use super::{latency, stall, wirelog};
 use crate::certificate::{End, conclude};
+use crate::client::IDEAL_CLIENT_CASE;
 use crate::exit;
 use crate::known::KnownFailures;
 use crate::redact::Redactor;
@@ -66,7 +68,7 @@ pub fn build(run: &Run, context: &Context) -> Report {
             fell: fell.map(|fell| context.redactor.redact(&fell.tell())),
         },
         seed: context.seed,
-        exit_code: exit_code(&counts, &list_faults, executed_all, end.died || end.fell),
+        exit_code: exit_code(&counts, &list_faults, executed_all, end.died || end.fell, no_session_completes(run)),
         counts,
         announced: run
             .calibration
@@ -84,6 +86,10 @@ pub fn build(run: &Run, context: &Context) -> Report {
         suite: run.suite.as_ref().map(|suite| suite.summary.redacted(&context.redactor)),
         requirements: requirement_reports(&conclusion.requirements),
         level: conclusion.level,
+        unmatched: match role {
+            Side::Client => unmatched(run, &context.redactor),
+            Side::Server => Vec::new(),
+        },
         coverage: conclusion.coverage,
         list_faults,
         transcripts: run.transcripts.as_ref().map(|transcripts| transcripts_report(transcripts, &context.redactor)),
@@ -98,8 +104,23 @@ pub fn build(run: &Run, context: &Context) -> Report {
     report
 }
 
-/// 70 for our own errors, 1 for failures that are not known, 4 for a wrong list, 3 where something is open or nothing passed.
-fn exit_code(counts: &Counts, list_faults: &[String], executed_all: bool, died: bool) -> u8 {
+fn unmatched(run: &Run, redactor: &Redactor) -> Vec<UnmatchedReport> {
+    let evidence = run.results.iter().filter_map(|result| result.evidence.as_ref());
+    unmatched::unmatched(evidence.map(|evidence| &*evidence.trace), redactor)
+}
+
+/// Whether not one session that has nothing against it came to its end: what passes then may have passed for that alone. The case
+/// that is such a session shows that the first one was an accident.
+fn no_session_completes(run: &Run) -> bool {
+    let completes = |result: &CaseResult| {
+        result.case.id == IDEAL_CLIENT_CASE && matches!(result.verdict, Verdict::Pass | Verdict::NonStrict)
+    };
+    run.calibration.broken.is_some() && !run.results.iter().any(completes)
+}
+
+/// 70 for our own errors, 1 for failures that are not known, 4 for a wrong list, 3 where something is open, nothing passed, or no
+/// session completes and no failure says why.
+fn exit_code(counts: &Counts, list_faults: &[String], executed_all: bool, died: bool, no_session: bool) -> u8 {
     let decided = counts.pass + counts.non_strict + counts.failed + counts.known;
     let mut codes = vec![exit::PASS];
     if counts.harness_error > 0 || !executed_all {
@@ -111,7 +132,8 @@ fn exit_code(counts: &Counts, list_faults: &[String], executed_all: bool, died: 
     if !list_faults.is_empty() {
         codes.push(exit::STALE_LIST);
     }
-    if counts.inconclusive > 0 || decided == 0 {
+    let unexplained = no_session && counts.failed + counts.known == 0;
+    if counts.inconclusive > 0 || decided == 0 || unexplained {
         codes.push(exit::UNDECIDED);
     }
     exit::strongest(codes)
@@ -251,7 +273,7 @@ mod tests {
 
     #[test]
     fn nothing_decided_is_never_green_and_our_own_error_outranks_all() {
-        let code = |counts: Counts, faults: &[String]| exit_code(&counts, faults, true, false);
+        let code = |counts: Counts, faults: &[String]| exit_code(&counts, faults, true, false, false);
         let pass = Counts { pass: 1, ..Counts::default() };
         let stale = ["stale".to_owned()];
         assert_eq!(code(pass.clone(), &[]), exit::PASS);
@@ -261,7 +283,10 @@ mod tests {
         assert_eq!(code(Counts { failed: 1, inconclusive: 1, ..pass.clone() }, &stale), exit::VIOLATION);
         assert_eq!(code(Counts { failed: 1, harness_error: 1, ..pass.clone() }, &stale), exit::INTERNAL);
         assert_eq!(code(Counts { known: 1, ..pass.clone() }, &[]), exit::PASS);
-        assert_eq!(exit_code(&pass, &[], false, false), exit::INTERNAL);
-        assert_eq!(exit_code(&pass, &[], true, true), exit::VIOLATION);
+        assert_eq!(exit_code(&pass, &[], false, false, false), exit::INTERNAL);
+        assert_eq!(exit_code(&pass, &[], true, true, false), exit::VIOLATION);
+        assert_eq!(exit_code(&pass, &[], true, false, true), exit::UNDECIDED, "no session completes");
+        let known = Counts { known: 1, ..pass };
+        assert_eq!(exit_code(&known, &[], true, false, true), exit::PASS, "a known failure says why");
     }
 }

@@ -16,6 +16,7 @@ pub fn render(report: &Report) -> String {
     let mut text = String::new();
     head(&mut text, report);
     areas(&mut text, report);
+    unmatched(&mut text, report);
     slow(&mut text, report);
     breaches(&mut text, report);
     unsettled(&mut text, report);
@@ -90,6 +91,21 @@ fn head(text: &mut String, report: &Report) {
         let _ = writeln!(text, "CRASH: {how} [SEC-S3]");
     }
     text.push('\n');
+}
+
+/// Messages of a client that the dialect has no rule for: whoever has chosen the wrong dialect sees it here.
+fn unmatched(text: &mut String, report: &Report) {
+    for one in &report.unmatched {
+        let (count, cases, example, why) = (one.count, one.cases, &one.example, &one.why);
+        let s = if count == 1 { "" } else { "s" };
+        let _ = writeln!(
+            text,
+            "not understood: {count} message{s} of the client in {cases} cases, such as {example}: {why}"
+        );
+    }
+    if !report.unmatched.is_empty() {
+        text.push('\n');
+    }
 }
 
 fn areas(text: &mut String, report: &Report) {

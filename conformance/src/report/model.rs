@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::latency::LatencyReport;
 use super::suspicion::SuspicionReport;
+use super::unmatched::UnmatchedReport;
 use crate::certificate::LevelReport;
 use crate::coverage::Coverage;
 use crate::suite::SuiteSummary;
@@ -45,6 +46,9 @@ pub struct Report {
     pub level: LevelReport,
     /// The share of the server's state table that the subject was seen to go through.
     pub coverage: Coverage,
+    /// Of a client in a dialect: its messages that no rule of the dialect matched.
+    #[serde(default)]
+    pub unmatched: Vec<UnmatchedReport>,
     /// What is wrong with the known-failure list.
     pub list_faults: Vec<String>,
     /// What the subject heard of the recordings, if that was asked for.

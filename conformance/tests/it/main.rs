@@ -9,6 +9,7 @@ mod counterexamples;
 mod dialect;
 mod dialect_client;
 mod dialect_http;
+mod dialect_pulse;
 mod explore;
 mod forge;
 mod option_tables;

@@ -161,6 +161,7 @@ fn report() -> Report {
                 requirements: Vec::new(),
             }],
         },
+        unmatched: Vec::new(),
         list_faults: vec!["`server/end/plain` is listed as a known failure and passes: take it off the list".into()],
         transcripts: Some(TranscriptsReport {
             errors: 1,

@@ -14,7 +14,7 @@ use crate::capability::{Capability, Told};
 use crate::dialect::{Connect, Dialect, End, PreRequest};
 use crate::error::{DialectError, DialectErrors, Path, Source};
 use crate::field::{Kind, names};
-use crate::file::{self, DialectFile, Direction, EndedBy, Finals};
+use crate::file::{self, ClosedBy, DialectFile, Direction, EndedBy, Finals};
 use crate::pointer::Pointer;
 use crate::rule::{FrameTemplate, Rule, TokensRule, WindowRule, field_of, what};
 use crate::template::{Json, Text, Values};
@@ -77,6 +77,7 @@ impl Compiler<'_> {
                 idle_codes: file.end.idle_codes.clone(),
             },
             limits: self.limits(file, &root.key("limits")),
+            documents_drain: file.limits.contains_key("drain_ms"),
             values,
             client,
             server,
@@ -91,7 +92,9 @@ impl Compiler<'_> {
     }
 
     fn unsupported(&mut self, file: &DialectFile, path: &Path) -> BTreeSet<Capability> {
-        let mut found = BTreeSet::new();
+        // Who closes says it already.
+        let closes = !file.native && file.end.closed_by != ClosedBy::Server;
+        let mut found: BTreeSet<Capability> = closes.then_some(Capability::ServerClose).into_iter().collect();
         for (index, name) in file.unsupported.iter().enumerate() {
             match Capability::find(name) {
                 Some(one) if one.told() == Told::Declared => {
