@@ -98,6 +98,12 @@ async fn a_client_that_never_says_its_end_is_told_so_on_a_wire_without_ready() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_without_its_end_anyway_fell_over_no_message() {
+    let (verdict, why) = one(Habit::NeverCloseStream, &["client/errors/garbage"]).await;
+    assert!(verdict.is_failure() && why.contains("END-C1") && !why.contains("MSG-C1"), "{verdict:?} {why}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_always_says_that_something_is_missing_does_not_pass() {
     let (verdict, why) = one(Habit::ExitsWith3, &["client/end/ideal"]).await;
     assert!(verdict.is_failure() && why.contains("END-C7"), "{verdict:?} {why}");

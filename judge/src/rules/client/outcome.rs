@@ -216,7 +216,8 @@ fn left_early(run: &Run, scale: Scale) -> Option<Finding> {
     let Some(sentinel) = facts.sentinel.filter(|sentinel| sentinel.event < left.event) else {
         let odd = facts.odd.iter().rev().find(|odd| odd.event < left.event)?;
         let soon = left.t_us.saturating_sub(odd.t_us) < scale.us(1_000);
-        return (soon && facts.ready.is_some()).then(|| {
+        // Whose input was over left for that. [END-C1]
+        return (soon && facts.ready.is_some() && missing_sentinel(run).is_none()).then(|| {
             let message = format!(
                 "ended {} after a message that is none, which ends nothing",
                 seconds(left.t_us.saturating_sub(odd.t_us))
