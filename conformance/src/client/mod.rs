@@ -24,6 +24,7 @@ pub use launch::{EndsAs, Launch, LaunchError, Program, Stdin, Surroundings};
 pub(crate) use run::IDEAL_CLIENT_CASE;
 pub use run::{ClientPlan, run};
 pub use script::{Act, Form, Jam, Play, Script, Upgrade};
+pub(crate) use tongue::NO_MESSAGE;
 
 /// The credential that a driver is told where no other was given: it must stand in no URL and in no text.
 pub const MADE_UP_TOKEN: &str = "made-up-credential-1b0c";

@@ -13,7 +13,9 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use crate::record::Recorder;
-use crate::report::NO_MESSAGE;
+
+/// What a note of the trace begins with, right before a message of the client that no rule of the dialect matched.
+pub(crate) const NO_MESSAGE: &str = "no message of ";
 
 /// The translator of one connection.
 #[derive(Clone)]

@@ -97,10 +97,11 @@ fn head(text: &mut String, report: &Report) {
 fn unmatched(text: &mut String, report: &Report) {
     for one in &report.unmatched {
         let (count, cases, example, why) = (one.count, one.cases, &one.example, &one.why);
-        let s = if count == 1 { "" } else { "s" };
+        let plural = |number: u64| if number == 1 { "" } else { "s" };
+        let (messages, in_cases) = (plural(count), plural(cases));
         let _ = writeln!(
             text,
-            "not understood: {count} message{s} of the client in {cases} cases, such as {example}: {why}"
+            "not understood: {count} message{messages} of the client in {cases} case{in_cases}, such as {example}: {why}"
         );
     }
     if !report.unmatched.is_empty() {

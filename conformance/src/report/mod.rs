@@ -30,7 +30,6 @@ pub use progress::Progress;
 pub use sinks::{SinkError, Sinks, write_all};
 pub(crate) use stall::{headline, ladder, lines as stall_lines, report as suspicion_report};
 pub use suspicion::{ControlsReport, CpuReport, ProbeReport, SuspicionReport, TransportReport, WaitsForReport};
-pub(crate) use unmatched::NO_MESSAGE;
 pub use unmatched::UnmatchedReport;
 pub(crate) use wirelog::probes;
 pub use wirelog::{all, tail};

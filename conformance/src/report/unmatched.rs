@@ -1,16 +1,14 @@
 //! Owns what a report says of a client's messages that the dialect has no rule for. Reads the traces; judges nothing: where such
 //! messages come, it is the dialect or the client that is another than was thought.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lastword_spec::trace::{EventKind, Side, Trace};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::client::NO_MESSAGE;
 use crate::redact::Redactor;
-
-/// What a note of the trace begins with, right before such a message.
-pub(crate) const NO_MESSAGE: &str = "no message of ";
 
 /// How much of an example is shown, in characters.
 const SHOWN: usize = 160;
@@ -32,7 +30,7 @@ pub struct UnmatchedReport {
 pub(super) fn unmatched<'t>(traces: impl Iterator<Item = &'t Trace>, redactor: &Redactor) -> Vec<UnmatchedReport> {
     let mut found: BTreeMap<String, UnmatchedReport> = BTreeMap::new();
     for trace in traces {
-        let mut here: BTreeMap<String, bool> = BTreeMap::new();
+        let mut here: BTreeSet<String> = BTreeSet::new();
         let mut why: BTreeMap<u32, &str> = BTreeMap::new();
         for event in &trace.events {
             if let EventKind::Note(note) = &event.kind {
@@ -48,7 +46,7 @@ pub(super) fn unmatched<'t>(traces: impl Iterator<Item = &'t Trace>, redactor: &
                 }
                 _ => continue,
             };
-            let is_new = here.insert(sort.clone(), true).is_none();
+            let is_new = here.insert(sort.clone());
             let one = found.entry(sort).or_insert_with(|| UnmatchedReport {
                 count: 0,
                 cases: 0,
