@@ -61,7 +61,7 @@ impl Line {
 /// # Errors
 /// The port is taken, or the subject cannot be started.
 pub(crate) fn run(args: &ShapeArgs) -> Result<ExitCode> {
-    let inner = free_port()?;
+    let (inner, mark) = free_port()?;
     let command: Vec<OsString> = args
         .subject
         .iter()
@@ -79,6 +79,7 @@ pub(crate) fn run(args: &ShapeArgs) -> Result<ExitCode> {
         }
         thread::sleep(LOOK);
     }
+    drop(mark);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).context("cannot listen")?;
     let (line, seed) = (args.line, args.seed);
     thread::spawn(move || accept(&listener, inner, line, seed, &Arc::default()));
@@ -86,8 +87,26 @@ pub(crate) fn run(args: &ShapeArgs) -> Result<ExitCode> {
     Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(70)))
 }
 
-/// A port of the loopback interface that nobody listens on now.
-pub(crate) fn free_port() -> Result<u16> {
+/// A port of the loopback interface that nobody listens on now. No harness beside us chooses it for its subject while the second
+/// value lives: the name is the one that `lastword` marks its ports with (`conformance/src/subject/port.rs`).
+#[cfg(target_os = "linux")]
+fn free_port() -> Result<(u16, impl Sized)> {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixListener};
+    loop {
+        let port = unused_port()?;
+        if let Ok(mark) = UnixListener::bind_addr(&SocketAddr::from_abstract_name(format!("lastword-port-{port}"))?) {
+            return Ok((port, mark));
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn free_port() -> Result<(u16, impl Sized)> {
+    Ok((unused_port()?, ()))
+}
+
+fn unused_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?.local_addr()?.port())
 }
 

@@ -121,7 +121,9 @@ pub(super) fn run(arguments: &ClientArgs) -> Result<u8, UsageError> {
         has_logs: arguments.report.log_dir.is_some(),
     };
     let progress = Progress::new(plan.cases.len(), arguments.report.quiet);
-    let run = subject::until_interrupted(client::run(plan, &progress))?;
+    let run = subject::until_interrupted(client::run(plan, &progress), || {
+        eprint!("{}", context.redactor.redact(&progress.interrupted()));
+    })?;
     progress.clear();
     let Some(run) = run else { return Ok(exit::UNDECIDED) };
     let run = run.map_err(UsageError::from)?;

@@ -11,7 +11,7 @@ use super::UsageError;
 use super::shell::{option, quote};
 use crate::exit;
 use crate::redact::Redactor;
-use crate::subject::{Process, Target, await_serving, free_port};
+use crate::subject::{FreePort, Process, Target, await_serving};
 use crate::wire::{Dialler, Roots};
 
 /// Where the subject is, or how it is started.
@@ -109,7 +109,8 @@ pub(super) fn driven(
     let runtime = runtime()?;
     let code = runtime.block_on(async {
         let mut process = None;
-        let code = unless_interrupted(command(&mut process)).await.unwrap_or(Ok(exit::UNDECIDED));
+        let last_words = || eprintln!("interrupted: nothing was decided");
+        let code = unless_interrupted(command(&mut process), last_words).await.unwrap_or(Ok(exit::UNDECIDED));
         if let Some(process) = process {
             process.reap().await;
         }
@@ -120,13 +121,17 @@ pub(super) fn driven(
     code
 }
 
-/// Runs a command that starts processes and drops what holds them when it ends; `None` where a person ended it first.
+/// Runs a command that starts processes and drops what holds them when it ends; `None` where a person ended it first, which
+/// `last_words` tells of.
 ///
 /// # Errors
 /// There is no runtime.
-pub(super) fn until_interrupted<T>(command: impl Future<Output = T>) -> Result<Option<T>, UsageError> {
+pub(super) fn until_interrupted<T>(
+    command: impl Future<Output = T>,
+    last_words: impl FnOnce(),
+) -> Result<Option<T>, UsageError> {
     let runtime = runtime()?;
-    let came = runtime.block_on(unless_interrupted(command));
+    let came = runtime.block_on(unless_interrupted(command, last_words));
     // The processes of tasks that are dropped here end with their groups.
     runtime.shutdown_timeout(SHUTDOWN);
     Ok(came)
@@ -139,13 +144,13 @@ fn runtime() -> Result<tokio::runtime::Runtime, UsageError> {
     runtime.map_err(|error| UsageError(format!("cannot start: {error}")))
 }
 
-async fn unless_interrupted<T>(command: impl Future<Output = T>) -> Option<T> {
+async fn unless_interrupted<T>(command: impl Future<Output = T>, last_words: impl FnOnce()) -> Option<T> {
     tokio::select! {
         // Who can say what had been done by then says it.
         biased;
         came = command => Some(came),
         () = interrupted() => {
-            eprintln!("interrupted: nothing was decided");
+            last_words();
             None
         }
     }
@@ -169,13 +174,14 @@ pub(super) async fn interrupted() {
 
 /// The subject: an address, or a process of ours that answers an upgrade.
 pub(super) async fn open(arguments: &SubjectArgs, process: &mut Option<Process>) -> Result<Target, UsageError> {
+    let mut port = None;
     let mut target = match &arguments.url {
         Some(url) => Target::parse(url).map_err(UsageError::from)?,
         None => {
-            let port = free_port().map_err(UsageError::from)?;
-            *process = Some(Process::start(&arguments.command, port).map_err(UsageError::from)?);
+            let chosen = port.insert(FreePort::choose().map_err(UsageError::from)?).number();
+            *process = Some(Process::start(&arguments.command, chosen).map_err(UsageError::from)?);
             let pid = process.as_ref().and_then(Process::id);
-            Target { pid, ..Target::local(port, &arguments.path()?) }
+            Target { pid, ..Target::local(chosen, &arguments.path()?) }
         }
     };
     for header in &arguments.header {
@@ -191,5 +197,7 @@ pub(super) async fn open(arguments: &SubjectArgs, process: &mut Option<Process>)
             return Err(UsageError(redactor.redact(&format!("the subject does not serve: {why}\n  {said}"))));
         }
     }
+    // From here on the subject holds it.
+    drop(port);
     Ok(target)
 }

@@ -108,7 +108,8 @@ fn in_the_middle(ran: &[(String, Verdict)], planned: usize) -> String {
     }
     for (verdict, cases) in by_verdict {
         let named = if verdict == Verdict::Pass.as_str() { String::new() } else { format!(": {}", cases.join(", ")) };
-        let _ = writeln!(text, "  {verdict} in {} cases{named}", cases.len());
+        let noun = if cases.len() == 1 { "case" } else { "cases" };
+        let _ = writeln!(text, "  {verdict} in {} {noun}{named}", cases.len());
     }
     text
 }
@@ -125,7 +126,7 @@ mod tests {
             in_the_middle(&ran, 9),
             "interrupted: 3 of 9 cases had run, nothing was decided as a whole\n\
              what the cases had come to, without the second look that a failure gets at the end of a run:\n  \
-             FAIL in 1 cases: c\n  PASS in 2 cases\n"
+             FAIL in 1 case: c\n  PASS in 2 cases\n"
         );
         assert_eq!(in_the_middle(&[], 9), "interrupted: 0 of 9 cases had run, nothing was decided as a whole\n");
     }

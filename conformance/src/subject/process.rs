@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, TcpListener};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -38,17 +37,6 @@ pub enum ProcessError {
 
 /// How many lines of the subject's output are kept for a message.
 const TAIL_LINES: usize = 40;
-
-/// A loopback port that nobody listens on now. Somebody may take it before the subject does; the subject then says so.
-///
-/// # Errors
-/// The system has none.
-pub fn free_port() -> Result<u16, ProcessError> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(ProcessError::FreePort)
-}
 
 impl Process {
     /// Starts a command in a process group of its own, with `{port}` replaced in every argument.

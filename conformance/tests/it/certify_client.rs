@@ -155,7 +155,7 @@ fn a_command_that_does_not_exist_is_a_usage_error() {
     assert!(text(&output.stderr).contains("no-such-client-on-this-machine"), "{}", text(&output.stderr));
 }
 
-/// What a person interrupts leaves no process behind.
+/// What a person interrupts leaves no process behind and says how far it came.
 #[cfg(unix)]
 #[test]
 fn an_interrupted_certification_ends_the_clients_that_it_started() {
@@ -166,10 +166,10 @@ fn an_interrupted_certification_ends_the_clients_that_it_started() {
     let noted = folder.path().join("pid");
     // A grandchild, so that it is the group that must end.
     let script = format!("sleep 600 & echo $! > '{0}.new'; mv '{0}.new' '{0}'; wait # {{url}}", noted.display());
-    let mut certifying = Command::new(env!("CARGO_BIN_EXE_lastword"))
+    let certifying = Command::new(env!("CARGO_BIN_EXE_lastword"))
         .args(["certify", "client", "--quiet", "--only", "client/end/ideal", "--", "sh", "-c", &script])
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("the command runs");
     let until = |what: &str, is: &dyn Fn() -> bool| {
@@ -189,7 +189,8 @@ fn an_interrupted_certification_ends_the_clients_that_it_started() {
     assert!(lives(&pid));
     let told = Command::new("kill").args(["-TERM", &certifying.id().to_string()]).status();
     assert!(told.expect("kill runs").success());
-    let status = certifying.wait().expect("it ends");
-    assert_eq!(status.code(), Some(i32::from(exit::UNDECIDED)));
+    let ended = certifying.wait_with_output().expect("it ends");
+    assert_eq!(ended.status.code(), Some(i32::from(exit::UNDECIDED)));
+    assert!(text(&ended.stderr).contains("interrupted: 0 of 1 cases had run"), "{}", text(&ended.stderr));
     until("the client outlived the harness", &|| !lives(&pid));
 }
