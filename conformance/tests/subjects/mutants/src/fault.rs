@@ -232,6 +232,7 @@ pub(crate) enum Fault {
     EndedWithoutCounter,
     MatchedByBytes,
     SentinelByBytes,
+    SentinelSoughtInText,
     JsonReadLoosely,
     BadMessageUnanswered,
     BadMessageDrops,

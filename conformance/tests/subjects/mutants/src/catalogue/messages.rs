@@ -41,6 +41,13 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "takes notice of end_of_stream in one form only",
     ),
     mutant(
+        Fault::SentinelSoughtInText,
+        "sentinel-sought-in-text",
+        "MSG-3",
+        "server/messages/sentinel-by-value",
+        "looks for end_of_stream in the text before it reads it, and then wants no spaces",
+    ),
+    mutant(
         Fault::JsonReadLoosely,
         "json-read-loosely",
         "MSG-S4",
