@@ -28,6 +28,9 @@ struct Cli {
     /// The credential for servers that ask for one.
     #[arg(long, env = "LASTWORD_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// A PEM file with further roots for `wss`, besides the public ones.
+    #[arg(long, value_name = "FILE", env = "LASTWORD_CA")]
+    ca: Option<PathBuf>,
     /// Send as fast as the server takes it, instead of at the pace of speech.
     #[arg(long)]
     fast: bool,
@@ -58,6 +61,11 @@ async fn run(cli: &Cli) -> anyhow::Result<Outcome> {
     let mut options = ConnectOptions::default();
     if let Some(token) = &cli.token {
         options = options.token(token)?;
+    }
+    if let Some(file) = &cli.ca {
+        let name = file.display();
+        options =
+            options.extra_roots_pem(std::fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?);
     }
     let (audio, mut events) = connect(&cli.url, options)
         .await

@@ -95,6 +95,9 @@ pub struct ClientOptions {
     pub stream_ms: Option<u64>,
     /// The path of the URL that the client was given.
     pub path: String,
+    /// `--tls`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tls: bool,
 }
 
 impl Options {

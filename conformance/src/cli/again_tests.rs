@@ -11,7 +11,7 @@ const SERVER: &str = "lastword certify server --header X-Key:secret --token secr
     --junit r.xml --log-dir logs --seed 7 --quiet --extra-states 0 --no-suite --certificate r.cert --verbose --jobs 2 \
     --max-sessions 3 --rate 1.5 --audio-budget 60 --max-wait 120 --no-transcripts -- ./my-server --port {port}";
 
-const CLIENT: &str = "lastword certify client --token secret --dialect smallest-pulse --path /p --stdin wav --only client/* \
+const CLIENT: &str = "lastword certify client --token secret --dialect smallest-pulse --path /p --tls --stdin wav --only client/* \
     --skip client/end/* --known-failures known.toml --json r.json --junit r.xml --log-dir logs --seed 7 --quiet --certificate r.cert \
     --jobs 2 --max-wait 120 -- ./my-client {url}";
 
@@ -53,7 +53,7 @@ fn a_case_of_a_server_runs_again_with_every_option_that_its_verdict_depends_on_a
 fn a_case_of_a_client_runs_again_with_every_option_that_its_verdict_depends_on_and_no_secret() {
     assert_eq!(
         client_again(CLIENT),
-        "lastword certify client --dialect smallest-pulse --path /p --token \"$LASTWORD_TOKEN\" --stdin wav --seed 7 --max-wait 120 \
+        "lastword certify client --dialect smallest-pulse --path /p --tls --token \"$LASTWORD_TOKEN\" --stdin wav --seed 7 --max-wait 120 \
          --only {case} -- ./my-client {url}"
     );
     assert_eq!(

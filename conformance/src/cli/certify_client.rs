@@ -43,6 +43,10 @@ pub(super) struct ClientArgs {
     /// The path of the URL that the client is given [default: /v1/listen, or that of the dialect].
     #[arg(long, value_name = "PATH")]
     path: Option<String>,
+    /// The client dials `wss://` and `https://`. The certificate is made for this run; {ca} names the file of its root, as do LASTWORD_CA,
+    /// SSL_CERT_FILE, NODE_EXTRA_CA_CERTS and REQUESTS_CA_BUNDLE, from which most TLS libraries take it.
+    #[arg(long)]
+    tls: bool,
     /// Write a certificate: everything that the verdicts follow from, in one file that `lastword verify` judges again.
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
@@ -52,8 +56,8 @@ pub(super) struct ClientArgs {
     /// The longest wait for one run of the client, in seconds.
     #[arg(long, value_name = "S", default_value_t = DEFAULT_MAX_WAIT_S, value_parser = clap::value_parser!(u64).range(1..))]
     max_wait: u64,
-    /// The command that runs the client, with {url}, {http_url}, {host}, {port}, {audio} and {case} in it; the same stands in
-    /// LASTWORD_URL and so on. Everything after `--`. It must end by itself, with 0 if and only if its session was complete.
+    /// The command that runs the client, with {url}, {http_url}, {host}, {port}, {audio}, {case} and, with --tls, {ca} in it; the
+    /// same stands in LASTWORD_URL and so on. Everything after `--`. It must end by itself, with 0 if and only if its session was complete.
     #[arg(last = true, value_name = "COMMAND", required = true)]
     command: Vec<OsString>,
 }
@@ -100,6 +104,7 @@ pub(super) fn run(arguments: &ClientArgs) -> Result<u8, UsageError> {
         cases,
         jobs: arguments.jobs.unwrap_or(processors),
         path,
+        tls: arguments.tls,
         dialect: Some(dialect).filter(|dialect| !dialect.is_native()),
         token: token.clone(),
         stream_ms: arguments.stream_ms,
@@ -148,6 +153,7 @@ fn origin(arguments: &ClientArgs, plan: &ClientPlan, command: &str) -> Origin {
                 stdin,
                 stream_ms: plan.stream_ms,
                 path: plan.path.clone(),
+                tls: plan.tls,
             }),
             ..certificate::Options::default()
         },
@@ -165,6 +171,9 @@ pub(super) fn again(arguments: &ClientArgs, command: &str) -> String {
     }
     words.extend(option("--dialect", Some(&arguments.dialect).filter(|dialect| *dialect != DEFAULT_DIALECT)));
     words.extend(option("--path", arguments.path.as_ref()));
+    if arguments.tls {
+        words.push("--tls".to_owned());
+    }
     if arguments.token.is_some() {
         words.push("--token \"$LASTWORD_TOKEN\"".to_owned());
     }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::driver::{Calling, Driver, Said};
 use super::host::{Host, Numbers, Shared};
-use super::launch::{Input, LaunchError, Places, Program, Running, Stdin};
+use super::launch::{Input, LaunchError, Places, Program, ROOT_PLACE, Running, Stdin};
 use super::run::Env;
 use super::script::{Ask, Play, Script};
 use super::serve::Heard;
@@ -72,6 +72,7 @@ pub(super) async fn attempt(env: &Arc<Env>, case: &Case, script: &Script) -> Res
             token: env.token.clone(),
             dialect: env.dialect,
             path: env.path.clone(),
+            tls: env.tls.clone(),
             numbers: Arc::clone(&numbers),
             heard: Arc::new(Heard::default()),
             recorder: Arc::clone(&recorder),
@@ -116,15 +117,19 @@ async fn one_run(
         }
     };
     let audio = env.audio(script.audio_ms)?;
-    let url = format!("ws://{}{}", host.address, env.path);
-    let places = Places(vec![
+    let (ws, http) = if env.tls.is_some() { ("wss", "https") } else { ("ws", "http") };
+    let url = format!("{ws}://{}{}", host.address, env.path);
+    let mut places = Places(vec![
         ("url", url.clone()),
-        ("http_url", format!("http://{}", host.address)),
+        ("http_url", format!("{http}://{}", host.address)),
         ("host", host.address.ip().to_string()),
         ("port", host.address.port().to_string()),
         ("audio", audio.path.display().to_string()),
         ("case", case.id.clone()),
     ]);
+    if env.tls.is_some() {
+        places.0.push((ROOT_PLACE, env.root_file().display().to_string()));
+    }
     let driven = env.launch.stdin == Stdin::Driver;
     let input = env.input(script.audio_ms);
     let given_ms = input.filter(|_| !driven).map(|(audio_ms, _)| audio_ms);

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::accept_hdr_async_with_config;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
@@ -26,6 +27,7 @@ use super::gauge::{Gauge, Queues};
 use super::reception::{Asked, Caller, Reception};
 use super::script::{self, Play};
 use super::serve::{Heard, serve};
+use super::tls;
 use super::tongue::Tongue;
 use crate::memory::Pipe;
 use crate::record::Recorder;
@@ -87,6 +89,8 @@ pub(super) struct Shared {
     pub(super) dialect: Option<&'static Dialect>,
     /// The path of the socket.
     pub(super) path: String,
+    /// What takes the connections of a client that dials `wss`.
+    pub(super) tls: Option<TlsAcceptor>,
     pub(super) numbers: Arc<Numbers>,
     pub(super) heard: Arc<Heard>,
     pub(super) recorder: Arc<Recorder>,
@@ -99,7 +103,8 @@ impl Host {
         shared: Shared,
         is_in_memory: bool,
     ) -> io::Result<(Self, mpsc::UnboundedSender<Pipe>)> {
-        let is_narrow = play.jams();
+        // Under TLS the transport does not show what a client holds back: there nothing is held up, and nobody blamed for it.
+        let is_narrow = play.jams() && shared.tls.is_none();
         let numbers = Arc::clone(&shared.numbers);
         let mut tasks = JoinSet::new();
         let (dial, mut dialled) = mpsc::unbounded_channel::<Pipe>();
@@ -125,7 +130,10 @@ impl Host {
                 while let Ok((stream, _)) = listener.accept().await {
                     // Small replies must not wait for each other.
                     let _ = stream.set_nodelay(true);
-                    door.enter(stream);
+                    match door.seats.shared.tls.clone() {
+                        Some(tls) => door.enter_by_tls(stream, tls),
+                        None => door.enter(stream),
+                    }
                 }
             });
             address
@@ -185,16 +193,28 @@ impl Door {
                 let (conn, play) = seats.take();
                 self.connections.spawn(async move { seats.serve(conn, stream, &play, None).await });
             }
-            // What is no socket is no connection of a session, and meets no play.
             Some(reception) => {
-                self.connections.spawn(async move {
-                    if let Caller::Socket(stream, asked) = reception.receive(stream).await {
-                        let (conn, play) = seats.take();
-                        seats.serve(conn, stream, &play, asked).await;
-                    }
-                });
+                self.connections.spawn(async move { seats.receive(stream, &reception).await });
             }
         }
+    }
+
+    /// A connection that cannot be told from noise meets no play.
+    fn enter_by_tls(&mut self, stream: TcpStream, acceptor: TlsAcceptor) {
+        let (seats, reception) = (self.seats.clone(), self.reception.clone());
+        self.connections.spawn(async move {
+            match (tls::accept(&acceptor, stream).await, reception) {
+                (Ok(stream), None) => {
+                    let (conn, play) = seats.take();
+                    seats.serve(conn, stream, &play, None).await;
+                }
+                (Ok(stream), Some(reception)) => seats.receive(stream, &reception).await,
+                (Err(error), _) => {
+                    let Shared { recorder, numbers, .. } = &seats.shared;
+                    recorder.note(numbers.latest(), EventKind::Note(format!("{}: {error}", tls::FAILED)));
+                }
+            }
+        });
     }
 }
 
@@ -219,6 +239,14 @@ impl Seats {
         (self.shared.numbers.take(), play)
     }
 
+    /// What is no socket is no connection of a session, and meets no play.
+    async fn receive<S: Transport>(&self, stream: S, reception: &Reception) {
+        if let Caller::Socket(stream, asked) = reception.receive(stream).await {
+            let (conn, play) = self.take();
+            self.serve(conn, stream, &play, asked).await;
+        }
+    }
+
     async fn serve<S: Transport>(&self, conn: u32, stream: S, play: &Play, asked: Option<Box<Asked>>) {
         connection(conn, stream, play, &self.shared, asked).await;
         self.shared.numbers.leave(conn);
@@ -229,6 +257,9 @@ impl Seats {
 pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Makes it end by a reset when it is dropped, where it can.
     fn reset(&self);
+
+    /// Says what the layer below says at an end in order, where it says anything, as far as the transport takes it at once.
+    fn farewell(&mut self) {}
 
     /// Where it can be seen how much of it is on its way.
     fn queues(&self) -> Queues;
@@ -415,6 +446,8 @@ impl<S: Transport> Drop for Line<S> {
     fn drop(&mut self) {
         if self.gauge.reset.load(Ordering::Acquire) {
             self.stream.reset();
+        } else {
+            self.stream.farewell();
         }
     }
 }

@@ -28,7 +28,8 @@ pub struct Launch {
 /// What a client is.
 #[derive(Clone)]
 pub enum Program {
-    /// A program and its arguments, with `{url}`, `{http_url}`, `{host}`, `{port}`, `{audio}` and `{case}` in them.
+    /// A program and its arguments, with `{url}`, `{http_url}`, `{host}`, `{port}`, `{audio}`, `{case}` and, where it dials by
+    /// TLS, `{ca}` in them.
     Command(Vec<OsString>),
     /// A task of this process whose connections are pipes in memory: with paused time a run costs what it computes, and nothing of
     /// what it waits. The future ends as the process would.
@@ -84,6 +85,10 @@ impl LaunchError {
 #[derive(Clone, Debug)]
 pub(super) struct Places(pub(super) Vec<(&'static str, String)>);
 
+/// The place of the file with the root that a client of `wss` must trust, and what TLS libraries take such a file from.
+pub(super) const ROOT_PLACE: &str = "ca";
+const ROOT_VARIABLES: [&str; 3] = ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"];
+
 /// The writing end of a client's standard input.
 pub(super) type Input = Box<dyn AsyncWrite + Send + Unpin>;
 /// The reading end of a client's standard output.
@@ -122,7 +127,10 @@ impl Launch {
             Program::InMemory(client) => {
                 let (ours_in, stdin) = tokio::io::duplex(STREAM_BYTES);
                 let (ours_out, stdout) = tokio::io::duplex(STREAM_BYTES);
-                let (url, audio) = (places.value("url"), places.value("audio").into());
+                let (url, audio) = (
+                    places.value("url").unwrap_or_default().to_owned(),
+                    places.value("audio").unwrap_or_default().into(),
+                );
                 let task = tokio::spawn(client(Surroundings { url, audio, dial, stdin, stdout }));
                 let is_piped = self.stdin != Stdin::Null;
                 Ok(Running {
@@ -145,6 +153,9 @@ impl Launch {
         for (name, value) in &places.0 {
             process.env(format!("LASTWORD_{}", name.to_uppercase()), value);
         }
+        if let Some(root) = places.value(ROOT_PLACE) {
+            process.envs(ROOT_VARIABLES.map(|name| (name, root)));
+        }
         let mut group = Group::spawn(process).map_err(|error| LaunchError::new(&program.to_string_lossy(), &error))?;
         let stdin = group.take_stdin().map(|stdin| Box::new(stdin) as Input);
         let stdout = if self.stdin == Stdin::Driver { group.take_stdout() } else { None };
@@ -162,8 +173,8 @@ impl Places {
         filled.into()
     }
 
-    fn value(&self, name: &str) -> String {
-        self.0.iter().find(|(place, _)| *place == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    fn value(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(place, _)| *place == name).map(|(_, value)| value.as_str())
     }
 }
 

@@ -15,6 +15,7 @@ mod run;
 mod script;
 mod serve;
 mod stage;
+mod tls;
 mod tongue;
 
 pub use catalogue::catalogue;

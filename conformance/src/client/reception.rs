@@ -137,7 +137,8 @@ impl Reception {
     fn ask(&self, request: &HttpRequest, host: &str) -> Option<HttpResponse> {
         let mut asked = self.lock();
         let uuid = format!("00000000-0000-4000-9000-{:012x}", asked.len());
-        let url = format!("ws://{host}{}?lastword_session={uuid}", self.shared.path);
+        let scheme = if self.shared.tls.is_some() { "wss" } else { "ws" };
+        let url = format!("{scheme}://{host}{}?lastword_session={uuid}", self.shared.path);
         let mut side = ServerSide::new(self.dialect, Seed { uuid: uuid.clone(), token: None });
         let answer = side.pre_request(request, &url)?;
         let token = side.token().map(str::to_owned);
@@ -184,6 +185,10 @@ pub(super) struct Rewound<S> {
 impl<S: Transport> Transport for Rewound<S> {
     fn reset(&self) {
         self.stream.reset();
+    }
+
+    fn farewell(&mut self) {
+        self.stream.farewell();
     }
 
     fn queues(&self) -> Queues {

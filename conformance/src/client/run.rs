@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{Cursor, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lastword_dialects::Dialect;
@@ -11,15 +11,17 @@ use lastword_judge::{Options, judge};
 use lastword_spec::finding::{FindingKind, Verdict};
 use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements::{KA_C2, REC_C5};
-use lastword_spec::trace::InputEnd;
+use lastword_spec::trace::{EventKind, InputEnd, Trace};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 
 use super::attempt::{Attempted, attempt};
 use super::confirm;
-use super::launch::{Launch, LaunchError, Stdin};
+use super::launch::{Launch, LaunchError, Program, Stdin};
 use super::script::Script;
+use super::tls;
 use crate::case::Case;
 use crate::dialect;
 use crate::run::{Calibration, CaseResult, Confirmation, Evidence, Knowledge, Observer, Run, skip, skipped};
@@ -38,6 +40,8 @@ pub struct ClientPlan {
     pub path: String,
     /// What the client speaks, where it is not version 1.
     pub dialect: Option<&'static Dialect>,
+    /// Whether the client dials `wss`, with certificates that are made for this run. A client in memory does not.
+    pub tls: bool,
     /// The credential that the client is given, if it is given one.
     pub token: Option<String>,
     /// How much audio the command streams by itself, where the harness does not hand it over.
@@ -55,6 +59,8 @@ pub(super) struct Env {
     pub(super) launch: Launch,
     pub(super) path: String,
     pub(super) dialect: Option<&'static Dialect>,
+    /// What takes the connections of a client that dials `wss`.
+    pub(super) tls: Option<TlsAcceptor>,
     pub(super) token: Option<String>,
     pub(super) seed: u64,
     pub(super) max_wait_ms: u64,
@@ -73,6 +79,11 @@ pub(super) struct Audio {
 impl Env {
     pub(super) fn options(&self) -> Options {
         Options { time_scale_percent: 100, secrets: self.token.iter().cloned().collect() }
+    }
+
+    /// Where the root of a client that dials `wss` lies.
+    pub(super) fn root_file(&self) -> PathBuf {
+        root_file(self.folder.path())
     }
 
     /// What verdicts depend on besides the traces.
@@ -120,6 +131,18 @@ impl Env {
     }
 }
 
+/// The note of the first connection that came to nothing below WebSocket.
+fn never_by_tls(trace: &Trace) -> Option<&str> {
+    trace.events.iter().find_map(|event| match &event.kind {
+        EventKind::Note(what) if what.starts_with(tls::FAILED) => Some(what.as_str()),
+        _ => None,
+    })
+}
+
+fn root_file(folder: &Path) -> PathBuf {
+    folder.join("root.pem")
+}
+
 fn wav(pcm: &[u8]) -> Vec<u8> {
     let rate = u32::try_from(SAMPLE_RATE_HZ).unwrap_or(16_000);
     let spec =
@@ -146,8 +169,11 @@ fn wav(pcm: &[u8]) -> Vec<u8> {
 pub async fn run(plan: ClientPlan, observer: &dyn Observer) -> Result<Run, LaunchError> {
     let started = Instant::now();
     let folder = tempfile::tempdir().map_err(|error| LaunchError::new("a folder for the audio", &error))?;
+    let is_process = matches!(plan.launch.program, Program::Command(_));
+    let tls = (plan.tls && is_process).then(|| tls::acceptor(&root_file(folder.path()))).transpose()?;
     let env = Arc::new(Env {
         launch: plan.launch,
+        tls,
         path: plan.path,
         dialect: plan.dialect,
         token: plan.token,
@@ -210,12 +236,15 @@ async fn calibrate(env: &Arc<Env>) -> Result<Calibration, LaunchError> {
     let (result, evidence) = decide(env, case, attempted, began);
     calibration.session_ms = Some(result.took_ms);
     if let Some(evidence) = evidence {
-        let is_open =
-            |event: &lastword_spec::trace::Event| matches!(event.kind, lastword_spec::trace::EventKind::Open(_));
+        let is_open = |event: &lastword_spec::trace::Event| matches!(event.kind, EventKind::Open(_));
         calibration.reachable = evidence.trace.events.iter().any(is_open);
         if !matches!(result.verdict, Verdict::Pass | Verdict::NonStrict) {
             let why = result.findings().next().map(lastword_judge::render).or_else(|| result.reason.clone());
-            let connected = if calibration.reachable { "" } else { "it never connected; " };
+            let connected = match never_by_tls(&evidence.trace) {
+                _ if calibration.reachable => String::new(),
+                Some(failed) => format!("it never connected: {failed} (it must trust the root that {{ca}} names); "),
+                None => "it never connected; ".to_owned(),
+            };
             let wrote = if tail.is_empty() { "it wrote nothing".to_owned() } else { format!("it wrote\n  {tail}") };
             calibration.broken = Some(format!("{connected}{}; {wrote}", why.unwrap_or_default()));
         }

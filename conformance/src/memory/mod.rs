@@ -110,6 +110,7 @@ pub fn client_plan(program: client::Program, stdin: client::Stdin) -> ClientPlan
         cases: client::catalogue().iter().collect(),
         jobs: client::catalogue().len(),
         path: "/v1/listen".into(),
+        tls: false,
         token: Some(client::MADE_UP_TOKEN.to_owned()),
         stream_ms: None,
         seed: 1,

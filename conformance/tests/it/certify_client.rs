@@ -126,6 +126,36 @@ fn the_certificate_of_a_client_is_verified_without_it_and_a_changed_byte_is_told
     assert_eq!(code(&short), exit::USAGE, "{}", text(&short.stderr));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_client_of_wss_is_certified_with_a_certificate_of_this_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("client.cert").to_string_lossy().into_owned();
+    let sdk = example("client-sdk");
+    let some = [
+        "--tls",
+        "--driver",
+        "--certificate",
+        &path,
+        "--only",
+        "client/end/ideal",
+        "--only",
+        "client/end/reset*",
+        "--only",
+        "client/closing/*",
+    ];
+    let output = certify(&some, &[&sdk]);
+    let report = text(&output.stdout);
+    assert_eq!(code(&output), exit::PASS, "{report}");
+    let verified = lastword(&["verify", &path]);
+    assert_eq!(code(&verified), exit::PASS, "{}", text(&verified.stdout));
+    let other = concat!("LASTWORD_CA=", env!("CARGO_MANIFEST_DIR"), "/tests/data/ca.pem");
+    let distrusts = certify(&["--tls", "--driver", "--only", "client/end/ideal"], &["env", other, &sdk]);
+    let report = text(&distrusts.stdout);
+    assert_eq!(code(&distrusts), exit::UNDECIDED, "{report}");
+    assert!(report.contains("it never connected: a TLS handshake failed") && report.contains("{ca}"), "{report}");
+}
+
 #[test]
 fn a_crash_is_seen_and_blamed_on_what_came_before_it() {
     let client = client();

@@ -45,12 +45,16 @@ impl<R: Reach> Sdk<R> {
     }
 }
 
-/// Sockets, in a runtime that has no tasks but the SDK's.
+/// Sockets, in a runtime that has no tasks but the SDK's. Of `wss` it trusts the root that the harness names, too.
 #[derive(Clone, Copy, Debug)]
 pub struct Sockets;
 
 impl Reach for Sockets {
-    async fn connect(&mut self, url: &str, options: ConnectOptions) -> Result<(AudioSender, Events), ConnectError> {
+    async fn connect(&mut self, url: &str, mut options: ConnectOptions) -> Result<(AudioSender, Events), ConnectError> {
+        if let Some(file) = std::env::var_os("LASTWORD_CA") {
+            let root = std::fs::read_to_string(file).map_err(|error| ConnectError::Certificates(error.to_string()))?;
+            options = options.extra_roots_pem(root);
+        }
         lastword_client::connect(url, options).await
     }
 
