@@ -102,4 +102,18 @@ fn what_goes_wrong_only_in_pieces_is_laid_to_the_pieces() {
     assert_eq!(whole_and_in_pieces(&refused, &refused), ["MSG-3", "MSG-3"], "it is the message that is refused");
     assert_eq!(whole_and_in_pieces(&right, &closed), ["MSG-1"]);
     assert_eq!(whole_and_in_pieces(&closed, &closed), [""; 0], "it is not known why a library closes");
+    let refused_and_closed = [bad.as_str(), "closed 1007", "close 1007"];
+    assert_eq!(whole_and_in_pieces(&right, &refused_and_closed), ["MSG-1"], "one thing is told once");
+}
+
+#[test]
+fn only_what_a_message_in_pieces_explains_is_laid_to_the_pieces() {
+    let (end, miscounted) = (ended(20, 0, 0), ended(40, 0, 0));
+    let right = [ACK, END, end.as_str(), "closed 1000", "close 1000"];
+    let counts = [ACK, END, miscounted.as_str(), "closed 1000", "close 1000"];
+    let closed_otherwise = [ACK, END, end.as_str(), "closed 1001", "close 1001"];
+    let unanswered = [END, end.as_str(), "closed 1000", "close 1000"];
+    assert_eq!(whole_and_in_pieces(&right, &counts), ["MSG-1"], "a frame more or less was counted");
+    assert_eq!(whole_and_in_pieces(&right, &closed_otherwise), ["CLO-1"]);
+    assert_eq!(whole_and_in_pieces(&right, &unanswered), ["KA-S6"]);
 }
