@@ -95,8 +95,9 @@ fn free_port() -> Result<(u16, impl Sized)> {
     use std::os::unix::net::{SocketAddr, UnixListener};
     loop {
         let port = unused_port()?;
-        if let Ok(mark) = UnixListener::bind_addr(&SocketAddr::from_abstract_name(format!("lastword-port-{port}"))?) {
-            return Ok((port, mark));
+        match UnixListener::bind_addr(&SocketAddr::from_abstract_name(format!("lastword-port-{port}"))?) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            marked => return Ok((port, marked.context("a port cannot be marked")?)),
         }
     }
 }

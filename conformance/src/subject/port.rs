@@ -12,7 +12,7 @@ use super::ProcessError;
 /// Linux this is not prevented. A program that knows nothing of us may take the port anywhere; the subject then says so.
 pub struct FreePort {
     number: u16,
-    _mark: Mark,
+    _mark: Option<Mark>,
 }
 
 /// How often a port that another harness has chosen is passed over.
@@ -24,15 +24,15 @@ impl FreePort {
     /// # Errors
     /// The system has none.
     pub fn choose() -> Result<Self, ProcessError> {
-        let mut last = io::Error::from(io::ErrorKind::AddrInUse);
         for _ in 0..TRIES {
             let number = offered().map_err(ProcessError::FreePort)?;
             match mark(number) {
-                Ok(mark) => return Ok(Self { number, _mark: mark }),
-                Err(error) => last = error,
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                // Where no marks are to be had, a port is as good as it was without them.
+                marked => return Ok(Self { number, _mark: marked.ok() }),
             }
         }
-        Err(ProcessError::FreePort(last))
+        Err(ProcessError::FreePort(io::ErrorKind::AddrInUse.into()))
     }
 
     /// Its number.
