@@ -18,6 +18,7 @@ use super::shrink::shrink;
 use super::step::Sequence;
 use crate::record::no_connection;
 use crate::run::env::Env;
+use crate::run::slot::SlotPauses;
 use crate::run::{Observer, Plan, calibrate, environment};
 use crate::verdict::breaks_a_must;
 
@@ -94,8 +95,6 @@ const SHRINKING_BOUND: Duration = Duration::from_secs(120);
 const MOST_UNREPEATED: usize = 3;
 /// A control session before every so many sequences keeps the measure of the machine.
 const CONTROL_EVERY: u64 = 32;
-/// How often a subject without room is asked again when nothing else runs.
-const TRIES_ALONE: u32 = 5;
 
 /// What makes two failures the same. Silence is one failure whatever is owed when it falls: what is owed changes as steps go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -172,7 +171,7 @@ async fn until_one_fails(
 ) -> Option<(u64, Sequence, Outcome)> {
     let mut running = JoinSet::new();
     let mut turned_away: Vec<u64> = Vec::new();
-    let mut tries_alone = 0;
+    let mut pauses = SlotPauses::default();
     let mut failed: Vec<(u64, Sequence, Outcome)> = Vec::new();
     loop {
         while running.len() < *limit && failed.is_empty() {
@@ -197,16 +196,19 @@ async fn until_one_fails(
             continue;
         };
         if outcome.overloaded {
-            tries_alone += u32::from(*limit == 1);
-            *limit = (*limit / 2).max(1);
-            observer.note(&format!("the subject has no room: {limit} sequences side by side from here on"));
-            if tries_alone > TRIES_ALONE {
+            let is_alone = *limit == 1;
+            if !is_alone {
+                *limit /= 2;
+                observer.note(&format!("the subject has no room: {limit} sequences side by side from here on"));
+            }
+            if is_alone && !pauses.pause().await {
                 exploration.undecide("the subject said that it has no room, also when nothing else ran");
             } else {
                 turned_away.push(case);
             }
             continue;
         }
+        pauses.begin_anew();
         exploration.ran += 1;
         exploration.steps += outcome.executed;
         if !keys(&outcome.judgement).is_empty() {

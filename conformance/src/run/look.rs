@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::confirm::{Key, keys_of};
 use super::env::Env;
 use super::result::{CaseResult, Evidence};
+use super::slot::SlotPauses;
 use super::unit::{self, Unit};
 use crate::case::{Case, Need};
 
@@ -92,9 +93,15 @@ where
 
 /// One more run of the case, which is tried again where nothing comes of it; `None` where the subject had no room for it.
 async fn decided(env: &Arc<Env>, case: &'static Case) -> Option<Box<CaseResult>> {
-    let mut last = None;
+    let (mut last, mut pauses) = (None, SlotPauses::default());
     for _ in 0..TRIES {
-        let Unit::Done(look) = unit::run(env, case).await else { break };
+        let look = loop {
+            match unit::run(env, case).await {
+                Unit::Done(look) => break look,
+                Unit::Overloaded if pauses.pause().await => {}
+                Unit::Overloaded => return last,
+            }
+        };
         let is_decided = decides(look.verdict);
         last = Some(look);
         if is_decided {

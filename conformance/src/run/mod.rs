@@ -18,6 +18,7 @@ pub(crate) mod player;
 mod pool;
 mod probe;
 mod result;
+pub(crate) mod slot;
 mod stimulus;
 mod suspects;
 mod system;

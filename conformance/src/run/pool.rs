@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::env::Env;
 use super::result::{CaseResult, skipped};
+use super::slot::SlotPauses;
 use super::unit::{self, Unit};
 use super::{Observer, applicable};
 use crate::case::{Case, Need, Step};
@@ -45,6 +46,7 @@ pub(super) async fn run_all(
     }
     let mut limit = jobs;
     let mut turned_away: BTreeMap<usize, u32> = BTreeMap::new();
+    let mut pauses = SlotPauses::default();
     let mut running = JoinSet::new();
     let mut by_task = BTreeMap::new();
     while !queue.is_empty() || !running.is_empty() {
@@ -72,7 +74,10 @@ pub(super) async fn run_all(
         };
         let Some(finished) = finished else { continue };
         let result = match finished {
-            Ok((_, (index, _, Unit::Done(result)))) => (index, *result),
+            Ok((_, (index, _, Unit::Done(result)))) => {
+                pauses.begin_anew();
+                (index, *result)
+            }
             Ok((_, (index, alone, Unit::Overloaded))) => {
                 if !alone {
                     let halved = (limit / 2).max(1);
@@ -85,7 +90,7 @@ pub(super) async fn run_all(
                 }
                 let tries = turned_away.entry(index).or_default();
                 *tries += 1;
-                if *tries < TRIES_ALONE {
+                if pauses.pause().await || *tries < TRIES_ALONE {
                     queue.push_back(index);
                     continue;
                 }

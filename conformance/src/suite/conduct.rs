@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use lastword_spec::table::ServerInput;
 use tokio::task::JoinSet;
@@ -18,6 +17,7 @@ use super::{execute, wording};
 use crate::audio_frames;
 use crate::case::{Case, Unexercised};
 use crate::run::env::Env;
+use crate::run::slot::SlotPauses;
 use crate::run::{CaseResult, Confirmation, Evidence, Observer};
 use crate::verdict::Circumstances;
 
@@ -55,9 +55,6 @@ const ATTEMPTS: u32 = 4;
 const HOPELESS: u32 = 12;
 /// A control session before every so many sequences keeps the measure of the machine.
 const CONTROL_EVERY: usize = 64;
-/// A subject with one slot may need this long to have it free again, and may be asked so often meanwhile: five seconds in all are
-/// its right (REC-S2).
-const SLOT_PAUSE: Duration = Duration::from_millis(600);
 /// For so many kinds of findings a sequence is run again alone, each so often at most.
 const KEYS: usize = 3;
 const TRIES: usize = 2;
@@ -171,7 +168,8 @@ async fn run_all(
     let mut queue: VecDeque<usize> = (0..suite.tests.len()).collect();
     let mut sequences = Vec::new();
     let mut stopped = None;
-    let (mut limit, mut mismatches, mut undecided, mut turned_away) = (jobs, 0, 0, 0);
+    let (mut limit, mut mismatches, mut undecided) = (jobs, 0, 0);
+    let mut pauses = SlotPauses::default();
     let is_lost = env.controls.last().is_some_and(|control| !control.ok && !control.overloaded);
     let enough = if is_lost { ENOUGH_OF_A_LOST } else { ENOUGH };
     let mut running = JoinSet::new();
@@ -196,22 +194,23 @@ async fn run_all(
         let Some(finished) = running.join_next().await else { continue };
         match finished {
             Ok((_, Played::Done(result))) => {
-                turned_away = 0;
+                pauses.begin_anew();
                 mismatches += usize::from(result.mismatch().is_some());
                 undecided += usize::from(result.outcome.is_undecided());
                 sequences.push(result);
             }
-            Ok((number, Played::Overloaded)) if limit > 1 || turned_away < ENOUGH => {
-                if limit == 1 {
-                    turned_away += 1;
-                    tokio::time::sleep(SLOT_PAUSE).await;
-                } else {
-                    limit /= 2;
-                    observer.note(&format!("the subject has no room: {limit} sequences side by side from here on"));
-                }
+            Ok((number, Played::Overloaded)) if limit > 1 => {
+                limit /= 2;
+                observer.note(&format!("the subject has no room: {limit} sequences side by side from here on"));
                 queue.push_back(number);
             }
-            Ok((_, Played::Overloaded)) => stopped = Some("the subject has no room".to_owned()),
+            Ok((number, Played::Overloaded)) => {
+                if pauses.pause().await {
+                    queue.push_back(number);
+                } else {
+                    stopped = Some("the subject has no room".to_owned());
+                }
+            }
             Ok((_, Played::NoAudio)) => stopped = Some("the audio budget (--audio-budget) is used up".to_owned()),
             Err(error) => stopped = Some(format!("the harness broke off: {error}")),
         }

@@ -153,7 +153,7 @@ async fn it_is_told_as_well_while_every_core_is_busy() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_stuck_server_with_one_slot_the_evidence_that_needs_a_second_one_is_said_to_be_missing() {
     let run = certify(Options { max_sessions: 1, ..mutant("waits-for-audio") }, &["server/end/plain"]).await;
-    let suspicion = suspicions(&run).next().expect("a suspicion");
+    let Some(suspicion) = suspicions(&run).next() else { panic!("no suspicion\n{}", page(&run)) };
     assert_eq!(suspicion.during.spoke(), 0, "{suspicion:?}");
     assert!(suspicion.afterwards.spoke() > 0, "{suspicion:?}");
     assert_eq!(suspicion.conclusion, Conclusion::WaitsFor(vec![Stimulus::Audio]), "{}", page(&run));
