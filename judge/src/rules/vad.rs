@@ -12,7 +12,6 @@ use crate::conn::{At, Conn};
 #[derive(Debug, Default)]
 pub(crate) struct Pairs {
     open: BTreeMap<u32, Open>,
-    closed: usize,
     /// Any speech event came.
     pub(crate) seen: bool,
 }
@@ -53,7 +52,6 @@ pub(crate) fn on_ended(conn: &mut Conn, at: At, event: &SpeechEnded) {
             conn.convict_with(FindingKind::IllegalMessage, req::VAD_S1, at, &[final_at.event], text);
         }
         Some(_) => {
-            conn.vad.closed += 1;
             conn.credit(req::VAD_S1);
         }
     }

@@ -104,14 +104,19 @@ fn text_that_was_told_again_stays_told_again_where_later_times_are_wrong() {
 
 /// What is found where partials stop at a second `config` that forgoes them; these events come before it.
 fn falls_silent(before: &[(u64, &str)], audio_ms: u64, finals: u64) -> Vec<String> {
-    let (refused, word) = (error("invalid_state", false, ""), heard(finals, audio_ms, audio_ms + 900));
+    falls_silent_before(before, audio_ms, finals, &heard(finals, audio_ms, audio_ms + 900))
+}
+
+/// The same before this final.
+fn falls_silent_before(before: &[(u64, &str)], audio_ms: u64, finals: u64, word: &str) -> Vec<String> {
+    let refused = error("invalid_state", false, "");
     let last = ended(audio_ms + 4_000, 0, finals + 1);
     let rest = [
         (1_000, r#">{"type":"config","interim_results":false}"#),
         (1_001, refused.as_str()),
         (1_010, "audio 64000"),
         (1_020, "audio 64000"),
-        (1_100, word.as_str()),
+        (1_100, word),
         (1_200, END),
         (1_300, last.as_str()),
         (1_301, "closed 1000"),
@@ -132,6 +137,8 @@ fn partials_that_stop_at_a_second_config_say_something_only_where_all_before_it_
     before.extend(partials.iter().map(|text| (20, text.as_str())));
     before.extend([(30, FLUSH), (40, word.as_str()), (41, FLUSHED)]);
     assert_eq!(falls_silent(&before, 1_000, 1), ["STA-S1"]);
+    let one_word = heard(1, 1_000, 1_900).replace("word 1", "word");
+    assert_eq!(falls_silent_before(&before, 1_000, 1, &one_word), [""; 0], "one word may have no partial");
     before.push((50, "audio 32000"));
     assert_eq!(falls_silent(&before, 2_000, 1), [""; 0], "a part of it was flushed");
     let nothing = [1, 2, 3].map(|revision| partial(revision, 0));

@@ -1,12 +1,14 @@
 //! The tests of the judge as a whole: traces in, findings out.
 
 mod answers;
+mod bench;
 mod bounds;
 mod client;
 mod client_left;
 mod comparison;
 mod corners;
 mod counters;
+mod details;
 mod edges;
 mod endings;
 mod fatal;
@@ -25,6 +27,7 @@ mod room;
 mod runs;
 mod scene;
 mod several;
+mod shown;
 mod single;
 mod suspicion;
 mod traces;

@@ -1,122 +1,11 @@
 //! Where the release probes stop being a proof: delays that are one step apart. The debt is a `session_ended`, five probes of each
 //! sort, and the suspect itself does what the control does.
 
-use lastword_judge::{Conclusion, Options, judge};
-use lastword_spec::trace::{Event, EventKind, Open, Probe, Side, Stimulus, Trace};
+use lastword_judge::{Options, judge};
+use lastword_spec::trace::{Event, EventKind, Open, Probe, Stimulus};
 
+use super::bench::{Bench, Course, ends, released, stuck};
 use super::scene::{CONFIG, END, READY, ended, scene};
-
-/// What one connection does after the sentinel, in milliseconds after it.
-#[derive(Clone, Copy, Default)]
-struct Course {
-    /// How long `ready` takes; the other times count from it.
-    ready_ms: u64,
-    stimulus_ms: u64,
-    /// What progress is told: when, and how much is processed.
-    progress: &'static [(u64, u64)],
-    ends_ms: Option<u64>,
-    watched_ms: u64,
-}
-
-fn ends(ms: u64) -> Course {
-    Course { ends_ms: Some(ms), watched_ms: ms + 10, ..Course::default() }
-}
-
-fn stuck(watched_ms: u64) -> Course {
-    Course { watched_ms, ..Course::default() }
-}
-
-/// It ends so long after the stimulus.
-fn released(stimulus_ms: u64, after_ms: u64) -> Course {
-    Course { stimulus_ms, ..ends(stimulus_ms + after_ms) }
-}
-
-/// A trace of a suspect and of its probes.
-struct Bench {
-    trace: Trace,
-    next_ms: u64,
-}
-
-impl Bench {
-    fn of(suspect: Course) -> Self {
-        let mut bench = Self { trace: scene(&[]), next_ms: 0 };
-        bench.play(0, None, suspect);
-        bench
-    }
-
-    fn probes(mut self, stimulus: Stimulus, courses: &[Course]) -> Self {
-        for (index, course) in courses.iter().enumerate() {
-            let round = u32::try_from(index + 1).expect("few rounds");
-            let conn = self.trace.events.iter().map(|event| event.conn).max().unwrap_or(0).max(1_999) + 1;
-            self.play(conn, Some(Probe { of: 0, stimulus, round }), *course);
-        }
-        self
-    }
-
-    /// Probes side by side, each so many milliseconds after the first.
-    fn beside(mut self, stimulus: Stimulus, courses: &[(u64, Course)]) -> Self {
-        let (first_ms, mut last_ms) = (self.next_ms, self.next_ms);
-        for (after_ms, course) in courses {
-            self.next_ms = first_ms + after_ms;
-            self = self.probes(stimulus, &[*course]);
-            last_ms = last_ms.max(self.next_ms);
-        }
-        self.trace.events.sort_by_key(|event| event.t_us);
-        self.next_ms = last_ms;
-        self
-    }
-
-    fn play(&mut self, conn: u32, probe: Option<Probe>, course: Course) {
-        let last = ended(1_000, 0, 0);
-        let told: Vec<(u64, String)> = (1..)
-            .zip(course.progress)
-            .map(|(seq, (ms, processed_ms))| {
-                (10 + ms, format!(r#"<{{"type":"progress","seq":{seq},"audio_processed_ms":{processed_ms}}}"#))
-            })
-            .collect();
-        let mut plan = vec![(0, "open"), (0, CONFIG), (0, READY), (0, "audio 32000"), (10, END)];
-        plan.extend(told.iter().map(|(ms, progress)| (*ms, progress.as_str())));
-        if let Some(ms) = course.ends_ms {
-            plan.push((10 + ms, &last));
-        }
-        match probe {
-            None if course.ends_ms.is_some() => plan.push((11 + course.watched_ms, "closed 1000")),
-            _ => plan.push((10 + course.watched_ms, "gave_up 1")),
-        }
-        let mut events = scene(&plan).events;
-        if let Some(probe) = probe {
-            events[0].kind = EventKind::Open(Open { probe: Some(probe), ..Open::default() });
-            let stimulus =
-                Event { t_us: (10 + course.stimulus_ms) * 1_000, conn, kind: EventKind::Stimulus(probe.stimulus) };
-            let index = events.iter().position(|event| event.t_us > stimulus.t_us).unwrap_or(events.len());
-            events.insert(index, stimulus);
-        }
-        let ready = events.iter().position(|event| matches!(event.kind, EventKind::Text { from: Side::Server, .. }));
-        for (index, event) in events.iter_mut().enumerate() {
-            let after_ms = if Some(index) < ready { 0 } else { course.ready_ms };
-            event.conn = conn;
-            event.t_us += (self.next_ms + after_ms) * 1_000;
-        }
-        self.trace.events.append(&mut events);
-        self.next_ms += course.ready_ms + course.watched_ms + 20;
-    }
-
-    fn finds(self) -> Vec<String> {
-        let judgement = judge(&self.trace, &Options::default());
-        judgement.findings.iter().map(|finding| finding.requirement.as_str().to_owned()).collect()
-    }
-
-    fn says(self) -> String {
-        assert_eq!(self.trace.header.subject, Side::Server);
-        let judgement = judge(&self.trace, &Options::default());
-        match judgement.suspicions.first().map(|one| &one.conclusion) {
-            Some(Conclusion::WaitsFor(stimuli)) => format!("waits for {stimuli:?}"),
-            Some(Conclusion::Masked { limit, forward, .. }) => format!("masked {limit:?} {forward:?}"),
-            Some(Conclusion::Slow { .. }) => "slow".to_owned(),
-            other => format!("{other:?}"),
-        }
-    }
-}
 
 /// A stuck suspect, controls that show nothing for so long, and frames of audio at these times.
 fn frames_release(controls: usize, watched_ms: u64, frames: &[(u64, u64)]) -> bool {
@@ -364,27 +253,22 @@ fn before_ready_a_silence_is_long_only_beyond_what_binds_there() {
 /// Controls and stimuli side by side on a machine that is so many times as slow as usual: each stimulus at these times after the
 /// first control began, on a session that began so long before, and how soon it ended then. Controls take 2 s each.
 fn on_a_busy_machine(times_as_slow: u64, stimuli: &[Stimulus], began_ms: [u64; 5], after_ms: u64) -> String {
-    stimulated(times_as_slow, stimuli, began_ms, [300, 900, 600, 1_200, 1_000], after_ms)
+    let stimuli: Vec<(Stimulus, u64)> = stimuli.iter().map(|stimulus| (*stimulus, after_ms)).collect();
+    stimulated(times_as_slow, &stimuli, began_ms, [300, 900, 600, 1_200, 1_000])
 }
 
 /// The same with these pauses before the stimuli.
-fn stimulated(
-    times_as_slow: u64,
-    stimuli: &[Stimulus],
-    began_ms: [u64; 5],
-    pauses_ms: [u64; 5],
-    after_ms: u64,
-) -> String {
+fn stimulated(times_as_slow: u64, stimuli: &[(Stimulus, u64)], began_ms: [u64; 5], pauses_ms: [u64; 5]) -> String {
     let mut bench = Bench::of(ends(2_070));
     bench.trace.header.time_scale_percent = 100 * times_as_slow;
     let first_ms = bench.next_ms;
     let controls = [(0, 2_020), (150, 2_170), (300, 2_050), (450, 2_040), (600, 2_060)];
     bench = bench.beside(Stimulus::Nothing, &controls.map(|(at_ms, took_ms)| (at_ms, ends(took_ms))));
-    for stimulus in stimuli {
+    for (stimulus, after_ms) in stimuli {
         for (round, (began_ms, pause_ms)) in (1..).zip(began_ms.into_iter().zip(pauses_ms)) {
             bench.next_ms = first_ms + began_ms;
             let conn = bench.trace.events.iter().map(|event| event.conn).max().unwrap_or(0) + 1;
-            bench.play(conn, Some(Probe { of: 0, stimulus: *stimulus, round }), released(pause_ms, after_ms));
+            bench.play(conn, Some(Probe { of: 0, stimulus: *stimulus, round }), released(pause_ms, *after_ms));
         }
     }
     bench.trace.events.sort_by_key(|event| event.t_us);
@@ -401,9 +285,19 @@ fn what_two_stimuli_bring_at_once_while_every_control_waits_is_held_back_by_a_ti
     assert_eq!(on_a_busy_machine(10, &[Audio, Keepalive], beside, 501), "slow", "not at once");
     assert_eq!(on_a_busy_machine(10, &[Audio], beside, 20), "slow", "one stimulus");
     // There may be work in it that takes half as long.
-    let late = [991, 1_100, 1_000, 1_200, 1_000];
-    assert_eq!(stimulated(10, &[Audio, Keepalive], beside, late, 20), "slow");
-    assert_eq!(stimulated(10, &[Audio, Keepalive], beside, [980, 1_100, 1_000, 1_200, 1_000], 20), masked);
+    let both = [(Audio, 20), (Keepalive, 20)];
+    let late = [990, 1_100, 1_000, 1_200, 1_000];
+    assert_eq!(stimulated(10, &both, beside, late), "slow");
+    assert_eq!(stimulated(10, &both, beside, [989, 1_100, 1_000, 1_200, 1_000]), masked);
+    let only_one_at_once = [(Audio, 20), (Keepalive, 520), (Stimulus::EndOfStream, 520)];
+    assert_eq!(stimulated(10, &only_one_at_once, beside, [300, 900, 600, 1_200, 1_000]), "slow");
+    // Whoever is at its end within the last 300 ms of a control does not show that it waited on.
+    let at_once_at = |ms: u64| {
+        let pauses_ms = [300, 900, 600, 1_200, 1_000];
+        stimulated(10, &both, pauses_ms.map(|pause_ms| ms - 20 - pause_ms), pauses_ms)
+    };
+    assert_eq!(at_once_at(1_700), masked);
+    assert_eq!(at_once_at(1_900), "slow");
     // The machine may have stood still while the controls waited.
     assert_eq!(on_a_busy_machine(10, &[Audio, Keepalive], [3_000, 3_200, 3_400, 3_600, 3_800], 20), "slow");
 }
