@@ -270,10 +270,41 @@ impl State {
 
 /// The survivors that somebody looked at and found right: `judge/mutants.toml`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "Written")]
 pub(crate) struct Accepted {
+    survivors: Vec<Survivor>,
+}
+
+/// The list as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
     #[serde(default, rename = "survivor")]
     survivors: Vec<Survivor>,
+    #[serde(default, rename = "class")]
+    classes: Vec<Class>,
+}
+
+/// Survivors that have one reason.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Class {
+    reason: String,
+    /// Of each the file, the mutant and the changed line.
+    survivors: Vec<[String; 3]>,
+}
+
+impl From<Written> for Accepted {
+    fn from(written: Written) -> Self {
+        let mut survivors = written.survivors;
+        for Class { reason, survivors: class } in written.classes {
+            survivors.extend(class.into_iter().map(|[file, mutant, line]| {
+                let reason = reason.clone();
+                Survivor { file, mutant, line: Some(line), reason }
+            }));
+        }
+        Self { survivors }
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -69,6 +69,17 @@ fn what_is_not_tested_is_neither_killed_nor_complete() {
 }
 
 #[test]
+fn survivors_of_one_reason_stand_in_one_class() {
+    let list = accepted(
+        "[[class]]\nreason = \"never equal\"\nsurvivors = [\n  [\"judge/src/a.rs\", \"replace < with <= in f\", \"a < b\"],\n]\n",
+    );
+    let mutants = mutants();
+    let found = state([Survived, Killed, Killed]);
+    let text = found.report(&mutants, &list).text();
+    assert!(text.contains("accepted  judge/src/a.rs:1:2") && text.contains("never equal"), "{text}");
+}
+
+#[test]
 fn an_accepted_survivor_is_listed_with_its_reason_and_a_stale_entry_is_an_error() {
     let list = accepted(
         "[[survivor]]\nfile = \"judge/src/a.rs\"\nmutant = \"replace < with <= in f\"\nline = \"a < b\"\nreason = \"equal is the same\"\n",

@@ -10,7 +10,7 @@ use lastword_dialects::Dialect;
 use lastword_judge::{Options, judge};
 use lastword_spec::finding::{FindingKind, Verdict};
 use lastword_spec::registry::RequirementId;
-use lastword_spec::requirements::{KA_C2, REC_C5};
+use lastword_spec::requirements::{KA_C2, REC_C5, SEC_C1};
 use lastword_spec::trace::{EventKind, InputEnd, Trace};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -304,9 +304,17 @@ async fn one(env: &Arc<Env>, case: &'static Case, audio_times: u64) -> CaseResul
 }
 
 fn decide(env: &Env, case: &'static Case, attempted: Attempted, began: Instant) -> (CaseResult, Option<Evidence>) {
-    let judgement = judge(&attempted.trace, &env.options());
+    let options = env.options();
+    let judgement = judge(&attempted.trace, &options);
     let circumstances = Circumstances { unmet: attempted.unmet, ..Circumstances::default() };
-    let (verdict, reason) = verdict::of_case(case, &judgement, &circumstances);
+    let (verdict, mut reason) = verdict::of_case(case, &judgement, &circumstances);
+    if let Some(why) = &mut reason
+        && options.secrets.is_empty()
+        && verdict == Verdict::NotTested
+        && case.covers.contains(&SEC_C1)
+    {
+        why.push_str(": give the client its credential, and say with --token which it is");
+    }
     let evidence = Evidence { trace: Arc::new(attempted.trace), judgement: Arc::new(judgement) };
     let result = CaseResult {
         case,

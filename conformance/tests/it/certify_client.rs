@@ -59,6 +59,15 @@ fn the_client_without_a_fault_passes_at_both_levels() {
     assert_eq!(code(&output), exit::PASS, "{}", text(&output.stdout));
 }
 
+#[test]
+fn where_nobody_said_what_the_credential_is_the_report_says_how_to_say_it() {
+    let client = client();
+    let output = certify(&["--only", "client/security/credential"], &[client.as_str(), "{url}", "--audio", "{audio}"]);
+    let report = text(&output.stdout);
+    assert_eq!(code(&output), exit::UNDECIDED, "{report}");
+    assert!(report.contains("give the client its credential, and say with --token which it is"), "{report}");
+}
+
 /// Over real sockets, whose kernels hold what nobody reads. Elsewhere nobody says how much.
 #[cfg(target_os = "linux")]
 #[test]

@@ -13,6 +13,9 @@ const OTHER_END: &str = concat!(
     r#""audio_processed_ms":0,"rejected_frames":0,"finals":0}"#
 );
 
+/// Twice `progress_interval_ms`, and what bounds are stretched by.
+const MOST_MS: u64 = 4_500;
+
 /// What a frame of audio shows on a connection of a stuck server, at 50 ms.
 fn with_audio(course: Course) -> Outcome {
     let bench = Bench::of(stuck(20_000)).probes(Stimulus::Nothing, &[stuck(4_000); 5]);
@@ -138,4 +141,11 @@ fn the_limit_that_binds_a_wait_is_that_of_its_state() {
         let plan = [&start[..], &[(10 + ms, FLUSHED), (10 + ms + 500, "gave_up 1")]].concat();
         assert_eq!(always(11, &plan), says, "after a flush");
     }
+}
+
+#[test]
+fn twice_the_interval_and_half_a_second_is_what_a_server_at_work_may_be_silent() {
+    let found = |ms| Bench::of(ends(ms)).probes(Stimulus::Nothing, &[ends(ms); 5]).finds();
+    assert_eq!(found(MOST_MS), [""; 0]);
+    assert_eq!(found(MOST_MS + 1), ["PRG-S1"]);
 }
