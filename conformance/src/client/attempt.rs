@@ -35,6 +35,8 @@ pub(super) struct Attempted {
 const EXIT: Duration = Duration::from_secs(10);
 /// How long a client that was given up is watched once its server has gone.
 const RELEASE: Duration = Duration::from_secs(3);
+/// How long the end of an input is held back for the first audio of the session.
+const FIRST_AUDIO: Duration = Duration::from_secs(5);
 /// How long a client is watched after what it owes was due: what comes late is not what never comes.
 const LATE: Duration = Duration::from_secs(2);
 /// The same where it is to be seen when it ends by itself.
@@ -152,7 +154,7 @@ async fn one_run(
         (Stdin::Driver, Some(stdin), Some(stdout)) => {
             let driver = Driver::new(stdin, stdout, Arc::clone(&shared.numbers), Arc::clone(&shared.recorder));
             let said = driver.heard();
-            let asking = ask(env, script, &url, &audio.pcm, driver, &shared);
+            let asking = ask(env, (script, play), &url, &audio.pcm, driver, &shared);
             tokio::pin!(asking);
             let mut asked = None;
             let asking = async {
@@ -282,7 +284,14 @@ impl Run<'_> {
 }
 
 /// Makes the calls of a script. What was waited for in vain is handed back.
-async fn ask(env: &Env, script: &Script, url: &str, pcm: &[u8], mut driver: Driver, shared: &Shared) -> Option<String> {
+async fn ask(
+    env: &Env,
+    (script, play): (&Script, &Play),
+    url: &str,
+    pcm: &[u8],
+    mut driver: Driver,
+    shared: &Shared,
+) -> Option<String> {
     let mut said = driver.heard();
     driver.hello().await;
     let hello = timeout(HELLO, said.wait_for(|said| said.hello.is_some() || said.is_over)).await;
@@ -332,6 +341,9 @@ async fn ask(env: &Env, script: &Script, url: &str, pcm: &[u8], mut driver: Driv
                 driver.call(&Calling::Flush, conn, recorder).await;
             }
             Ask::End => {
+                if script.calls.is_empty() && play.is_ready_at_once() {
+                    first_audio(&said, shared).await;
+                }
                 driver.call(&Calling::End, conn, recorder).await;
                 let ended = InputEnded { known_by: InputEnd::Driver, audio_ms: Some(pushed_ms) };
                 recorder.note(conn, EventKind::InputEnded(ended));
@@ -353,6 +365,15 @@ async fn ask(env: &Env, script: &Script, url: &str, pcm: &[u8], mut driver: Driv
     let _ = timeout(REPORT, said.wait_for(is_told)).await;
     driver.quit().await;
     None
+}
+
+/// Waits for the first audio of a session. All of a short input can be handed over before a busy machine has connected; that an input
+/// ended before `ready` is what other plays are about. [STA-C1]
+async fn first_audio(said: &watch::Receiver<Said>, shared: &Shared) {
+    let until = Instant::now() + FIRST_AUDIO;
+    while shared.heard.audio_ms() == 0 && !said.borrow().is_ended() && Instant::now() < until {
+        sleep(LOOK).await;
+    }
 }
 
 /// Why a driver that cannot be asked for anything cannot be.

@@ -4,10 +4,11 @@
 use lastword_judge::Finding;
 use lastword_spec::finding::{FindingKind, Verdict};
 use lastword_spec::registry::RequirementId;
-use lastword_spec::requirements::REC_C5;
+use lastword_spec::requirements::{END_C1, REC_C5, STA_C1};
 use lastword_spec::trace::EventKind;
 
 use crate::run::{CaseResult, Confirmation, Evidence};
+use crate::verdict;
 
 /// How many times the audio of the first run a program is given in the second, where it gave up with some of it left.
 pub(super) const TIMES_THE_AUDIO: u64 = 2;
@@ -15,6 +16,7 @@ pub(super) const TIMES_THE_AUDIO: u64 = 2;
 /// Says of every case that failed and ran again whether the same was found: what was found once convicts nobody.
 pub(crate) fn settle_all(results: &mut [CaseResult]) {
     for result in results.iter_mut().filter(|result| result.verdict.is_failure()) {
+        prefer_the_later_end(result);
         let Some(second) = result.second.clone() else { continue };
         let first: Vec<(RequirementId, FindingKind)> = result.findings().map(key).collect();
         let mut again: Vec<(RequirementId, FindingKind)> = second.findings().map(key).collect();
@@ -27,7 +29,7 @@ pub(crate) fn settle_all(results: &mut [CaseResult]) {
             result.unrepeated.extend(first.iter().filter(|(id, _)| *id == REC_C5));
             again.retain(|(id, _)| *id != REC_C5);
         }
-        if first.iter().any(|key| again.contains(key)) {
+        if first.iter().any(|key| again.iter().any(|other| same_fault(key) == same_fault(other))) {
             result.confirmation = Confirmation::Alone;
         } else if may_have_run_out && first.iter().all(|(id, _)| *id == REC_C5) {
             result.confirmation = Confirmation::NotRepeated(second);
@@ -38,6 +40,25 @@ pub(crate) fn settle_all(results: &mut [CaseResult]) {
             result.reason = Some("it was not found again when the case ran alone".to_owned());
             result.verdict = Verdict::Inconclusive;
         }
+    }
+}
+
+/// Whether an input ended before `ready` or behind it may be a race, and decides only which clause a sentinel that does not come breaks.
+fn same_fault((requirement, kind): &(RequirementId, FindingKind)) -> (RequirementId, FindingKind) {
+    (if *requirement == STA_C1 { END_C1 } else { *requirement }, *kind)
+}
+
+/// A client that owes its sentinel in both is one that never says its end, whenever that is: of the two runs the one counts in which
+/// the input ended behind `ready`.
+fn prefer_the_later_end(result: &mut CaseResult) {
+    let Some(second) = result.second.take() else { return };
+    let has = |evidence: &Evidence, id: RequirementId| evidence.findings().any(|finding| finding.requirement == id);
+    let is_later = |first: &Evidence| has(first, STA_C1) && has(&second, END_C1) && !has(first, END_C1);
+    if result.evidence.as_ref().is_some_and(is_later) {
+        result.verdict = verdict::worst(second.findings()).unwrap_or(result.verdict);
+        result.second = result.evidence.replace(second);
+    } else {
+        result.second = Some(second);
     }
 }
 
@@ -63,4 +84,60 @@ fn given_ms(evidence: &Evidence) -> Option<u64> {
         EventKind::Started(started) => started.audio_ms,
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use lastword_spec::trace;
+
+    use super::*;
+    use crate::client::catalogue;
+    use crate::run::skipped;
+
+    const READY: &str = concat!(
+        r#"{\"type\":\"ready\",\"session_id\":\"s\",\"protocol\":\"lastword.v1\",\"config\":{\"audio\":{\"encoding\":"#,
+        r#"\"pcm_s16le\",\"sample_rate_hz\":16000,\"channels\":1},\"interim_results\":true,\"words\":false,"#,
+        r#"\"vad_events\":false,\"endpointing\":{\"mode\":\"vad\",\"silence_ms\":500,\"max_segment_ms\":30000}},"#,
+        r#"\"limits\":{\"idle_timeout_ms\":30000,\"keepalive_interval_ms\":10000,\"ready_ms\":10000,"#,
+        r#"\"flush_ms\":5000,\"drain_ms\":15000,\"close_ms\":2000,\"progress_interval_ms\":2000,"#,
+        r#"\"max_step_ms\":30000,\"max_frame_bytes\":64000,\"max_text_bytes\":65536,\"max_session_ms\":3600000,"#,
+        r#"\"max_buffered_audio_ms\":30000},\"capabilities\":{},\"ignored\":[]}"#
+    );
+
+    /// A client that owes its sentinel for an input that was over at this time; `ready` comes after 1 ms.
+    fn never_ends(input_ended_us: u64) -> Evidence {
+        let mut lines = [
+            (0, r#""started":{"driven":true}"#.to_owned()),
+            (100, r#""open":{"offered":["lastword.v1"],"selected":"lastword.v1"}"#.to_owned()),
+            (200, r#""from":"client","text":"{\"type\":\"config\"}""#.to_owned()),
+            (1_000, format!(r#""from":"server","text":"{READY}""#)),
+            (1_500, r#""from":"client","audio":{"bytes":3200,"head":"00000000"}"#.to_owned()),
+            (input_ended_us, r#""input_ended":{"known_by":"driver","audio_ms":100}"#.to_owned()),
+            (6_000_000, r#""gave_up":{"after_ms":5998}"#.to_owned()),
+        ];
+        lines.sort_by_key(|(us, _)| *us);
+        let lines: Vec<String> =
+            lines.iter().map(|(us, rest)| format!("{{\"t_us\":{us},\"conn\":0,{rest}}}\n")).collect();
+        let text = format!("{}\n{}", r#"{"lastword_trace":1,"subject":"client"}"#, lines.concat());
+        let trace = trace::read(&text).expect("a trace");
+        let judgement = lastword_judge::judge(&trace, &lastword_judge::Options::default());
+        Evidence { trace: Arc::new(trace), judgement: Arc::new(judgement) }
+    }
+
+    #[test]
+    fn a_sentinel_that_never_comes_is_the_same_fault_whether_or_not_its_input_ended_before_ready() {
+        let (early, late) = (never_ends(500), never_ends(2_000));
+        for (first, second) in [(&early, &late), (&late, &early)] {
+            let mut result = skipped(&catalogue()[0], Verdict::Deadlock, "");
+            (result.evidence, result.second) = (Some(first.clone()), Some(second.clone()));
+            let mut results = [result];
+            settle_all(&mut results);
+            let found: Vec<String> = results[0].findings().map(|one| one.requirement.to_string()).collect();
+            assert_eq!(found, ["END-C1"]);
+            assert!(matches!(results[0].confirmation, Confirmation::Alone));
+            assert!(results[0].verdict.is_failure());
+        }
+    }
 }

@@ -126,6 +126,11 @@ impl Play {
         matches!(self.config.first(), None | Some(Act::Work(_) | Act::Wait(_) | Act::Mute | Act::Deaf))
     }
 
+    /// Whether every client that connects has a session at once.
+    pub(super) fn is_ready_at_once(&self) -> bool {
+        self.upgrade == Upgrade::default() && matches!(self.config.first(), Some(Act::Ready))
+    }
+
     /// The point of the audio from which nothing is read until the client's sends stand still, if there is one.
     pub(super) fn jams_at_ms(&self) -> Option<u64> {
         let jams = |when: &&When| when.acts.iter().any(|act| matches!(act, Act::Jam(_)));
