@@ -94,12 +94,16 @@ impl Course {
 
 /// What is found in these runs, whether they keep it, and whether they leave a question.
 fn of(courses: Vec<Course>) -> (Vec<String>, bool, bool) {
+    of_whole(courses.into_iter().map(Course::end).collect())
+}
+
+/// As [`of`], of runs with their ends.
+fn of_whole(runs: Vec<Vec<(u64, String)>>) -> (Vec<String>, bool, bool) {
     let mut events = Vec::new();
     let mut began_ms = 0;
-    for (conn, course) in courses.into_iter().enumerate() {
-        let course = course.end();
-        let over_ms = course.last().map_or(0, |(ms, _)| *ms);
-        events.extend(course.into_iter().map(|(ms, what)| (began_ms + ms, format!("@{conn} {what}"))));
+    for (conn, run) in runs.into_iter().enumerate() {
+        let over_ms = run.last().map_or(0, |(ms, _)| *ms);
+        events.extend(run.into_iter().map(|(ms, what)| (began_ms + ms, format!("@{conn} {what}"))));
         began_ms += over_ms + 1_000;
     }
     let events: Vec<(u64, &str)> = events.iter().map(|(ms, what)| (*ms, what.as_str())).collect();
@@ -107,6 +111,15 @@ fn of(courses: Vec<Course>) -> (Vec<String>, bool, bool) {
     let ids = verdict.findings.iter().map(|finding| finding.requirement.as_str().to_owned()).collect();
     let bp_c2 = lastword_spec::requirements::BP_C2;
     (ids, verdict.exercised.contains(&bp_c2), verdict.undecided.contains_key(&bp_c2))
+}
+
+/// What a driven run breaks that ends well.
+fn broken_by_driven(course: Course) -> Vec<String> {
+    let events = course.end();
+    let mut events: Vec<(u64, &str)> = events.iter().map(|(ms, what)| (*ms, what.as_str())).collect();
+    let exit = events.pop().expect("the exit");
+    events.extend([(exit.0, "told final 0 one"), (exit.0, "told ended complete"), (exit.0, "told left 0"), exit]);
+    broken(&events)
 }
 
 /// With a run before, in which nothing was said to two seconds of audio.
@@ -156,6 +169,9 @@ fn who_reads_everything_while_its_send_is_blocked_and_sends_while_nothing_is_sai
     assert_eq!(read("-", 1_500, 300, "flow 0 0 -", 2_300), open(), "nobody knows what was held up");
     assert_eq!(read(FULL, 1_500, 300, "flow 0 0 40400", 2_300), open(), "it could send");
     assert_eq!(read(FULL, 1_500, 300, "flow 0 0 40000", 2_200), open(), "it had no more to send");
+    // What came then are 73,600 bytes, of which the harness may have held 32 KiB.
+    assert_eq!(read("40831", 1_500, 300, "flow 0 0 40831", 2_300), kept());
+    assert_eq!(read("40832", 1_500, 300, "flow 0 0 40832", 2_300), open(), "all that came may have been sent before");
     assert_eq!(read(FULL, 1_500, 300, "flow 10 0 40000", 2_300), open(), "some of it is unread");
     assert_eq!(read(FULL, 1_500, 300, "flow - 0 40000", 2_300), open(), "nobody knows what is unread");
     assert_eq!(read(FULL, 1_500, 255, "flow 0 0 40000", 2_300), open(), "so few a library may queue");
@@ -175,6 +191,10 @@ fn who_leaves_results_unread_for_a_while_has_not_kept_it_whatever_ends_that() {
     assert_eq!(read(&[("120000 0", 900), ("80000 0", 900), ("10 0", 900)]), kept(), "slow, and without a stop");
     assert_eq!(read(&[("120000 0", 1_100)]), asked(), "a timer of its send may have ended that");
     assert_eq!(read(&[("120000 0", 10), ("90000 0", 1_100)]), asked(), "its library read a little for it");
+    // A millisecond later nothing is unread, and one passes before the last look.
+    assert_eq!(read(&[("120000 0", 998)]), kept(), "a second is at once");
+    assert_eq!(read(&[("120000 0", 999)]), asked());
+    assert_eq!(read(&[("120000 0", 600), ("120000 0", 600)]), asked(), "to look at it twice reads nothing of it");
     let both = |course: Course| course.stops(FULL, 1_500).stuck(UNREAD, 2_500, 20).audio(3_000);
     assert_eq!(behind_silence(both(Course::program().audio(1_000).jam().audio(3_000))), asked(), "it did once");
     assert_eq!(behind_silence(both(Course::program().audio(3_000)).jam().audio(3_000)), asked(), "it did once");
@@ -243,13 +263,29 @@ fn audio_that_stops_until_a_result_comes_three_times_waits_for_results() {
     assert_eq!(one(steps(3, 1_000, 20)), open(), "a result came before the rest of its audio");
     assert_eq!(one(steps(3, 2_500, 600)), asked(), "that does not follow from the result");
     assert_eq!(one(steps(4, 2_500, 20).wait(2_500).audio(500)), asked(), "it goes on without one, too");
+    // Its last audio is 100 ms before.
+    assert_eq!(one(steps(4, 2_500, 20).wait(1_899).audio(500)), breaks(), "so short a pause is none");
+    assert_eq!(one(steps(4, 2_500, 20).wait(1_900).audio(500)), asked(), "it goes on without one, too");
+    assert_eq!(one(steps(3, 1_900, 20)), breaks(), "two seconds are enough");
+    assert_eq!(one(steps(3, 1_899, 20)), asked());
+    assert_eq!(one(steps(3, 2_500, 499)), breaks(), "it follows half a second later");
+    assert_eq!(one(steps(3, 2_500, 500)), asked());
     let two = |course: Course| course.audio(500).wait(2_500).now(PARTIAL).wait(2_500).now(FINAL);
     assert_eq!(one(two(two(two(Course::program()))).audio(500)), breaks(), "it may wait for finals");
     let many = |course: Course| course.audio(500).wait(2_500).now(FINAL).now(FINAL).now(FINAL);
     assert_eq!(one(many(many(many(Course::program()))).audio(500)), breaks(), "several may come in one go");
+    let apart = |first_ms: u64, ms: u64| {
+        let step = |course: Course| course.audio(500).wait(first_ms).now(PARTIAL).wait(ms).now(FINAL);
+        one(step(step(step(Course::program()))).audio(500))
+    };
+    assert_eq!(apart(2_500, 499), breaks(), "what comes half a second apart comes in one go");
+    assert_eq!(apart(2_500, 500), asked(), "its audio did not follow the first of them");
+    assert_eq!(apart(1_500, 1_000), asked(), "no result was waited for that long");
     let by_itself = |ms: u64| one(Course::program().audio(1_000).wait(ms).audio(2_000));
     assert_eq!(by_itself(2_400), asked(), "a timer of its own may have ended that");
     assert_eq!(by_itself(1_090), kept(), "a client may send once a second");
+    assert_eq!(by_itself(1_099), kept());
+    assert_eq!(by_itself(1_100), asked(), "1.2 s are a pause");
     assert_eq!(one(Course::program().audio(1_900)), open(), "too little to show anything");
 }
 
@@ -276,13 +312,36 @@ fn a_client_that_was_given_nothing_to_send_waits_for_nothing() {
             course = if returns { course.now(&format!("back {number} push")) } else { course };
             course = course.audio(500).wait(2_500).now(PARTIAL).wait(20);
         }
-        let events = course.audio(500).end();
-        let mut events: Vec<(u64, &str)> = events.iter().map(|(ms, what)| (*ms, what.as_str())).collect();
-        let exit = events.pop().expect("the exit");
-        events.extend([(exit.0, "told final 0 one"), (exit.0, "told ended complete"), (exit.0, "told left 0"), exit]);
-        broken(&events)
+        broken_by_driven(course.audio(500))
     };
     assert_eq!(steps(500, true), [""; 0], "its application waited");
     assert_eq!(steps(2_000, true), ["BP-C2"]);
     assert_eq!(steps(500, false), ["BP-C2"], "its application waits for a push");
+}
+
+#[test]
+fn one_push_that_does_not_come_back_is_waited_for_whatever_came_back_before_it() {
+    let steps = |comes_back: bool| {
+        let mut course = Course::begun(DRIVEN);
+        for number in 2..=4 {
+            course = course.now(&format!("push {number} 100"));
+            course = if number < 4 || comes_back { course.now(&format!("back {number} push")) } else { course };
+        }
+        for _ in 0..4 {
+            course = course.audio(500).wait(2_500).now(PARTIAL).wait(20);
+        }
+        broken_by_driven(course.audio(500))
+    };
+    assert_eq!(steps(false), ["BP-C2"]);
+    assert_eq!(steps(true), [""; 0], "its application waited");
+}
+
+#[test]
+fn a_session_that_was_cut_off_behind_its_sentinel_shows_nothing() {
+    let silent = || Course::program().audio(2_000);
+    let jammed = || Course::program().audio(1_000).jam().audio(3_000).end();
+    let cut = silent().now("input 2000").now(END).now("dropped").now("exit 1").events;
+    assert_eq!(of_whole(vec![silent().end(), jammed()]), kept());
+    assert_eq!(of_whole(vec![cut.clone(), jammed()]), open());
+    assert_eq!(of_whole(vec![cut, silent().end(), jammed()]), kept(), "another one shows it");
 }
