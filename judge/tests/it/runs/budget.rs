@@ -52,6 +52,8 @@ fn who_dialled_again_once_and_gives_up_at_the_next_such_loss_did_not_restore_its
     assert_eq!(driven_two(&[ENDED]), ["REC-C5"]);
     let by_close = two((1_500, "closed 1011"), (1_500, "closed 1011"));
     assert_eq!(told("driven", &[&by_close], &[ENDED]), ["REC-C5"]);
+    let answered = [(1_511, "@0 close 1011"), (3_521, "@1 close 1011"), ENDED];
+    assert_eq!(told("driven", &[&by_close], &answered), ["REC-C5"], "to answer a Close is not to leave");
     // Longer by what a client may need to see `ready`.
     assert_eq!(told("driven", &[&two(LOST, (1_250, "dropped"))], &[ENDED]), ["REC-C5"]);
     assert_eq!(told("driven", &[&two((1_250, "dropped"), LOST)], &[ENDED]), ["REC-C5"]);
