@@ -76,6 +76,8 @@ fn a_flush_that_never_reaches_the_wire_is_missed_without_a_sentinel_too() {
     assert_eq!(flush(&[(20, "told ended incomplete")]), ["FLU-C1"]);
     assert_eq!(flush(&[(20, "close 1000")]), ["FLU-C1"]);
     assert_eq!(flush(&[(20, "leaves")]), ["FLU-C1"]);
+    assert_eq!(flush(&[(20, "close 1000"), (30, "closed 1000")]), ["FLU-C1"], "its Close was answered");
+    assert_eq!(flush(&[(20, "told ended incomplete"), (30, "dropped")]), ["FLU-C1"], "the server let go of it later");
     // Whose session is over sends none either, and is right.
     assert_eq!(flush(&[(15, "dropped"), (20, "told ended incomplete")]), [""; 0]);
     assert_eq!(flush(&[(15, "closed 1011"), (20, "told ended incomplete")]), [""; 0]);
@@ -283,4 +285,40 @@ fn nothing_of_a_session_outlives_it() {
     assert_eq!(broken(&driven(&cancelled)), ["END-C3"]);
     let given_up = [(10, "gave_up"), (20, "told ended cancelled"), (40, "told left 2")];
     assert_eq!(broken(&driven(&given_up)), [""; 0], "who was given up could not clean up");
+}
+
+/// What is broken by so many connections with 100 ms of audio each, of which every one but the last is lost, and by these finals that
+/// the application is told at the end.
+fn told_over(connections: u32, finals: &[&str]) -> Vec<String> {
+    let mut events = vec![(0, "driven".to_owned()), (0, "call 1 start".to_owned())];
+    let mut at_ms = 0;
+    for conn in 0..connections {
+        let mut on = |ms: u64, what: &str| events.push((at_ms + ms, format!("@{conn} {what}")));
+        on(0, "open");
+        on(1, CONFIG);
+        on(2, READY);
+        on(10, "audio 3200");
+        if conn + 1 < connections {
+            on(20, "dropped");
+        } else {
+            on(20, "call 9 end");
+            on(21, END);
+            finals.iter().enumerate().for_each(|(index, _)| on(30, &heard(index as u64, 0, 100)));
+            on(31, &ended(100, 0, finals.len() as u64));
+            finals.iter().for_each(|one| on(40, &format!("told final {one}")));
+            on(50, if connections > 1 { "told ended incomplete" } else { "told ended complete" });
+        }
+        at_ms += 500;
+    }
+    broken(&events.iter().map(|(ms, what)| (*ms, what.as_str())).collect::<Vec<_>>())
+}
+
+#[test]
+fn times_go_on_where_they_were_on_every_connection_that_follows() {
+    let (first, next, back) = ("0@0-100 word 0", "1@100-200 word 1", "1@99-200 word 1");
+    for connections in [2, 3] {
+        assert_eq!(told_over(connections, &[first, next]), [""; 0], "{connections}");
+        assert_eq!(told_over(connections, &[first, back]), ["TIM-C1"], "{connections}");
+    }
+    assert_eq!(told_over(1, &[first, back]), [""; 0], "nothing was dialled again: the times are the server's");
 }

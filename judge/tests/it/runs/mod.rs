@@ -88,7 +88,8 @@ fn kind_of(what: &str) -> EventKind {
     }
 }
 
-/// `final 0 a text`, `final - a text` without a segment, `error CODE`, `ended OUTCOME`, `left COUNT`, or one word.
+/// `final 0 a text`, `final 0@100-900 a text` with its times, `final - a text` without a segment, `error CODE`, `ended OUTCOME`,
+/// `left COUNT`, or one word.
 fn told(words: &[&str]) -> Told {
     let names = [
         ToldWhat::Ready,
@@ -106,7 +107,11 @@ fn told(words: &[&str]) -> Told {
     let mut told = Told::new(what);
     match what {
         ToldWhat::Partial | ToldWhat::Final => {
-            told.segment_id = argument.and_then(|word| word.parse().ok());
+            let (segment, times) = argument.unwrap_or_default().split_once('@').unzip();
+            let (start, end) = times.and_then(|times| times.split_once('-')).unzip();
+            told.segment_id = segment.or(argument).and_then(|word| word.parse().ok());
+            told.start_ms = start.and_then(|ms| ms.parse().ok());
+            told.end_ms = end.and_then(|ms| ms.parse().ok());
             told.text = Some(words[2..].join(" "));
         }
         ToldWhat::Error => {
