@@ -4,6 +4,7 @@ mod both_ways;
 mod budget;
 mod calls;
 mod debts;
+mod edges;
 mod ends;
 mod odd;
 mod sent;

@@ -49,6 +49,17 @@ fn what_was_wrong_before_the_garbage_is_told_as_what_it_is() {
 }
 
 #[test]
+fn only_a_run_that_met_no_garbage_and_came_to_its_end_shows_that_the_garbage_was_at_fault() {
+    let fell = session(2_000, GARBAGE, LEAVES);
+    assert_eq!(both(&session(0, GARBAGE, RIGHT), &fell), ["CLO-C1"], "it met some as well");
+    let cut: &[(u64, &str)] = &[(110, "dropped"), (120, "exit 1")];
+    assert_eq!(both(&session(0, None, cut), &fell), ["CLO-C1"], "it came to no end");
+    let mut wrong = session(0, None, RIGHT);
+    wrong.insert(5, (20, "audio 3".to_owned()));
+    assert_eq!(both(&wrong, &fell), ["AUD-1", "CLO-C1"], "it was wrong itself");
+}
+
+#[test]
 fn a_crash_over_garbage_is_a_crash_too() {
     let dies = &[(110, "leaves"), (120, "signal 6")];
     assert_eq!(both(&session(0, None, RIGHT), &session(2_000, GARBAGE, dies)), ["MSG-C1", "SEC-C2"]);

@@ -69,6 +69,10 @@ fn keepalives_come_no_more_often_than_four_times_an_interval() {
     assert_eq!(broken(&program(&[(10, PLAIN), (11, END), (20, PLAIN)])), ["KA-C3"], "that is another breach");
     let third = [(10, PLAIN), (5_010, PLAIN), (5_020, PLAIN)];
     assert_eq!(broken(&program(&third)), ["KA-C2"]);
+    // Half an interval beyond the first of them a line may have held up both.
+    let behind = |silent_ms: u64| broken(&program(&[(10, PLAIN), (10 + silent_ms, PLAIN), (11 + silent_ms, PLAIN)]));
+    assert_eq!(behind(14_999), ["KA-C2"]);
+    assert_eq!(behind(15_000), [""; 0]);
     let short = READY.replace(r#""keepalive_interval_ms":10000"#, r#""keepalive_interval_ms":4000"#);
     let at_once = [(0, "program"), (0, "open"), (1, CONFIG), (2, short.as_str()), (10, PLAIN), (1_010, PLAIN)];
     assert_eq!(broken(&at_once), [""; 0]);
