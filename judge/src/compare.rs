@@ -1,11 +1,12 @@
-//! Loss by comparison (END-S2, END-S5, FIN-S7, FLU-1): the same speech ended at once, flushed first, and padded with silence. Words that both
-//! of the others have and the first lacks are lost. A word heard differently is not: a recogniser may do that. And the same
+//! Loss by comparison (END-S2, END-S5, FIN-S7, FLU-1, FLU-S1): the same speech ended at once, flushed first, and padded with silence.
+//! Words that two of them have and the third lacks are lost. A word heard differently is not: a recogniser may do that. And the same
 //! speech straight on, and with a flush in its middle: a server that then hears nothing more was ended by the flush. And once more
 //! with a second sentinel, which must lose nothing.
 
 use std::collections::BTreeMap;
 
 use lastword_spec::finding::FindingKind;
+use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements::{self as req, FLU_1};
 
 use crate::conn::Conn;
@@ -15,7 +16,7 @@ use crate::report::FinalText;
 const MOST_WORDS: usize = 4_000;
 
 /// A recogniser may be mistaken about a time by so much, in milliseconds.
-const MOST_EARLY_MS: u64 = 500;
+const MISTAKEN_MS: u64 = 500;
 
 /// The words of a text as they are compared: lower case, without punctuation.
 pub(crate) fn words_of(text: &str) -> Vec<String> {
@@ -55,11 +56,7 @@ pub(crate) fn across(conns: &mut [&mut Conn]) {
         }
     }
     for (speech, group) in groups {
-        // Two witnesses, the second by silence where there is no flush.
-        let other = group.get("flushed").or_else(|| group.get("padded more"));
-        if let (Some(ended), Some(other), Some(padded)) = (group.get("ended"), other, group.get("padded")) {
-            compare(conns, &speech, *ended, *other, *padded);
-        }
+        compare(conns, &speech, &group);
         if let (Some(straight), Some(resumed)) = (group.get("straight"), group.get("resumed")) {
             deaf_after_flush(conns, *straight, *resumed);
         }
@@ -183,7 +180,7 @@ fn before_it_was_said(conns: &mut [&mut Conn], prompt: usize, delayed: usize) {
     let Some(end_ms) = conns[delayed].results.finals.iter().filter(heard).map(|one| one.end_ms).max() else { return };
     let event = conns[prompt].last.event;
     let conn = &mut *conns[delayed];
-    if is_heard_at_once && end_ms.saturating_add(MOST_EARLY_MS) < silence_ms && !conn.has_findings() {
+    if is_heard_at_once && end_ms.saturating_add(MISTAKEN_MS) < silence_ms && !conn.has_findings() {
         let at = conn.session_ended.as_ref().map_or(conn.last, |(at, _)| *at);
         let text = format!("says that speech ended at {end_ms} ms which came behind {silence_ms} ms of silence");
         conn.convict_with(FindingKind::WrongValue, req::TIM_1, at, &[event], text);
@@ -210,52 +207,125 @@ fn lost_to_a_second_sentinel(conns: &mut [&mut Conn], once: usize, twice: usize)
     }
 }
 
-fn compare(conns: &mut [&mut Conn], speech: &str, ended: usize, flushed: usize, padded: usize) {
-    // A final after `session_ended` came too late, which is another breach: it is not lost.
-    let finals = |index: usize| -> Vec<&str> {
-        let late = conns[index].end.late_finals.iter().map(|one| one.text.as_str());
-        conns[index].results.finals.iter().map(|one| one.text.as_str()).chain(late).collect()
-    };
-    let words = |index: usize| -> Vec<String> { finals(index).into_iter().flat_map(words_of).collect() };
-    let spoken_finals = |index: usize| finals(index).into_iter().filter(|text| !text.is_empty()).count();
-    let (short, by_flush, by_padding) = (words(ended), words(flushed), words(padded));
-    if by_flush.is_empty() || by_padding.is_empty() {
+/// One way in which the stream went on, and what was heard then.
+struct Way {
+    index: usize,
+    event: usize,
+    words: Vec<String>,
+    /// The words of finals that do not reach into the silence behind the speech.
+    of_speech: Vec<String>,
+    /// How many finals have words.
+    finals: usize,
+}
+
+impl Way {
+    fn of(conns: &[&mut Conn], index: usize, speech_ms: u64) -> Self {
+        let conn = &conns[index];
+        // A final after `session_ended` came too late, which is another breach: it is not lost.
+        let late = conn.end.late_finals.iter().map(|one| (one.text.as_str(), one.end_ms));
+        let finals = conn.results.finals.iter().map(|one| (one.text.as_str(), one.end_ms)).chain(late);
+        let of_speech = |(_, end_ms): &(&str, u64)| *end_ms <= speech_ms.saturating_add(MISTAKEN_MS);
+        Self {
+            index,
+            event: conn.last.event,
+            words: finals.clone().flat_map(|(text, _)| words_of(text)).collect(),
+            of_speech: finals.clone().filter(of_speech).flat_map(|(text, _)| words_of(text)).collect(),
+            finals: finals.filter(|(text, _)| !text.is_empty()).count(),
+        }
+    }
+
+    fn has_fewer_finals(&self, one: &Self, other: &Self) -> bool {
+        self.finals < one.finals && self.finals < other.finals
+    }
+}
+
+/// What one way lost that two others have.
+struct Loss<'a> {
+    of: &'a Way,
+    witnesses: [&'a Way; 2],
+    words: Vec<String>,
+    clause: RequirementId,
+    how: &'static str,
+}
+
+/// The same speech, after which the stream was ended at once, flushed, or went on in silence for a while or for longer.
+fn compare(conns: &mut [&mut Conn], speech: &str, group: &BTreeMap<&'static str, usize>) {
+    let Some(ended) = group.get("ended") else { return };
+    let speech_ms = conns[*ended].audio.accepted_ms(&conns[*ended].format()).unwrap_or(0);
+    let ways: BTreeMap<&str, Way> =
+        group.iter().map(|(label, index)| (*label, Way::of(conns, *index, speech_ms))).collect();
+    let way = |label: &str| ways.get(label);
+    let (ended, flushed, padded, more) = (*ended, way("flushed"), way("padded"), way("padded more"));
+    // Two witnesses, the second by more silence where there is no flush.
+    let enough = padded.is_some() && (flushed.is_some() || more.is_some());
+    if !enough || ways.values().filter(|way| !way.words.is_empty()).count() < 2 {
         return;
     }
-    let fewer_finals = spoken_finals(ended) < spoken_finals(flushed) && spoken_finals(ended) < spoken_finals(padded);
-    let was_flushed = conns[flushed].flush.last.is_some();
-    let events: Vec<usize> = [flushed, padded].iter().map(|index| conns[*index].last.event).collect();
-    let conn = &mut *conns[ended];
-    if short.len().max(by_flush.len()).max(by_padding.len()) > MOST_WORDS {
-        conn.doubt(req::FIN_S7, "the transcripts are too long to compare");
+    if ways.values().any(|way| way.words.len() > MOST_WORDS) {
+        conns[ended].doubt(req::FIN_S7, "the transcripts are too long to compare");
         return;
     }
-    conn.credit(req::FIN_S7);
-    if short.len() >= by_flush.len() || short.len() >= by_padding.len() {
-        return;
-    }
-    let mut others = missing(&short, &by_padding);
-    let lost: Vec<String> = missing(&short, &by_flush)
-        .into_iter()
-        .filter(|word| match others.iter().position(|other| other == word) {
-            Some(index) => {
-                others.remove(index);
-                true
-            }
-            None => false,
-        })
-        .collect();
-    if lost.is_empty() || conn.convicted(req::FIN_S2) {
+    conns[ended].credit(req::FIN_S7);
+    let Some(loss) = loss(way("ended"), flushed, padded, more) else { return };
+    let conn = &mut *conns[loss.of.index];
+    if conn.convicted(req::FIN_S2) || conn.convicted(loss.clause) {
         return;
     }
     let at = conn.session_ended.as_ref().map_or(conn.last, |(at, _)| *at);
-    let clause = if fewer_finals { req::END_S2 } else { req::FIN_S7 };
-    let text = format!(
-        "lost {:?} of {speech:?}, which it finds when the stream {}goes on in silence",
-        lost.join(" "),
-        if was_flushed { "is flushed or " } else { "" }
-    );
-    conn.convict_with(FindingKind::LostFinal, clause, at, &events, text);
+    let text = format!("lost {:?} of {speech:?}{}", loss.words.join(" "), loss.how);
+    conn.convict_with(FindingKind::LostFinal, loss.clause, at, &loss.witnesses.map(|way| way.event), text);
+}
+
+fn loss<'a>(
+    ended: Option<&'a Way>,
+    flushed: Option<&'a Way>,
+    padded: Option<&'a Way>,
+    more: Option<&'a Way>,
+) -> Option<Loss<'a>> {
+    let (ended, padded) = (ended?, padded?);
+    let found = |of: &'a Way, witnesses: [&'a Way; 2], clause: RequirementId, how: &'static str| {
+        let words = lost(&of.words, &witnesses[0].words, &witnesses[1].words);
+        (!words.is_empty()).then_some(Loss { of, witnesses, words, clause, how })
+    };
+    if let Some(flushed) = flushed {
+        // A whole final that both others have was due.
+        let due = ended.has_fewer_finals(flushed, padded);
+        let clause = if due { req::END_S2 } else { req::FIN_S7 };
+        let how = ", which it finds when the stream is flushed or goes on in silence";
+        let of_end = found(ended, [flushed, padded], clause, how);
+        let due = flushed.has_fewer_finals(ended, padded);
+        let clause = if due { req::FLU_S1 } else { req::FIN_S7 };
+        let how = " at a flush, which it finds when the stream is ended at once or goes on in silence";
+        let of_flush = || found(flushed, [ended, padded], clause, how);
+        let how = " where the stream goes on in silence, which it finds when it is ended at once or is flushed";
+        let is_silenced = || padded.has_fewer_finals(ended, flushed);
+        let of_silence = || is_silenced().then(|| found(padded, [ended, flushed], req::FIN_S7, how)).flatten();
+        if let Some(loss) = of_end.or_else(of_flush).or_else(of_silence) {
+            return Some(loss);
+        }
+    }
+    // Of words in the silence itself there is no telling: a recogniser may hear some there.
+    let more = more?;
+    let words = lost(&ended.words, &padded.of_speech, &more.of_speech);
+    let clause = if ended.has_fewer_finals(padded, more) { req::END_S2 } else { req::FIN_S7 };
+    let how = ", which it finds when the stream goes on in silence";
+    (!words.is_empty()).then_some(Loss { of: ended, witnesses: [padded, more], words, clause, how })
+}
+
+/// The words that both of the others have and `short` lacks, where both are longer.
+fn lost(short: &[String], one: &[String], other: &[String]) -> Vec<String> {
+    if short.len() >= one.len() || short.len() >= other.len() {
+        return Vec::new();
+    }
+    let mut others = missing(short, other);
+    let both = |word: &String| match others.iter().position(|other| other == word) {
+        Some(index) => {
+            others.remove(index);
+            true
+        }
+        None => false,
+    };
+    missing(short, one).into_iter().filter(both).collect()
 }
 
 /// The words of `long` that `short` lacks, in order: those in gaps of a longest common subsequence where `short` has nothing in

@@ -75,10 +75,7 @@ fn unconfigured(conn: &mut Conn, at: At, error: &ErrorMessage) -> Option<Require
         _ if conn.answers.fatal_due.is_some_and(|(_, due, _)| due == code) => {
             conn.answers.fatal_due.map(|(_, _, clause)| clause)
         }
-        "message_too_large" if conn.answers.oversize_text.is_some() => {
-            conn.answers.pending.retain(|one| !one.oversize);
-            Some(req::LIM_S3)
-        }
+        "message_too_large" if conn.answers.oversize_text.is_some() => Some(req::LIM_S3),
         _ if circumstance(code) => None,
         "invalid_state"
         | "unknown_type"

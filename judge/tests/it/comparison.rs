@@ -100,6 +100,75 @@ fn a_whole_final_that_both_others_have_is_one_that_was_due() {
 }
 
 #[test]
+fn what_a_flush_or_silence_takes_away_is_lost_there() {
+    let (short, long, first) = ("turn on the garage", "turn on the garage heater", "turn on the garage");
+    assert_eq!(found(&[long], &[short], &[long]), ["FIN-S7 heater"]);
+    assert_eq!(found(&[long], &[], &[long]), ["FLU-S1 turn on the garage heater"], "a final was due before `flushed`");
+    assert_eq!(found(&[first, "heater"], &[first], &[first, "heater"]), ["FLU-S1 heater"]);
+    assert_eq!(found(&[first, "heater"], &[first], &["turn on the garage heater"]), ["FIN-S7 heater"]);
+    assert_eq!(found(&[long], &[short], &["turn on the garage now"]), [""; 0], "each heard another word");
+    assert_eq!(found(&[first, "heater"], &[first, "heater"], &[first]), ["FIN-S7 heater"]);
+    assert_eq!(found(&[long], &[long], &[]), ["FIN-S7 turn on the garage heater"]);
+    assert_eq!(found(&[long], &[long], &[short]), [""; 0], "silence may be heard differently");
+    let message = |ended, flushed, padded| {
+        let judgement = judge(&three(ended, flushed, padded), &Options::default());
+        judgement.findings.iter().map(|one| format!("{} {}", one.conn, one.message)).collect::<Vec<_>>().join("; ")
+    };
+    insta::assert_snapshot!(
+        [
+            message(&[short], &[long], &[long]),
+            message(&[long], &[short], &[long]),
+            message(&[long], &[long], &[]),
+        ]
+        .join("\n")
+    );
+}
+
+/// The same with a fourth connection that went on in silence for longer; both finals end there.
+fn four(ended: &str, flushed: &str, padded: (&str, u64), more: (&str, u64)) -> Vec<String> {
+    let mut trace = three(&[ended], &[flushed], &[padded.0]);
+    let at_end = |event: &trace::Event, conn: u32, (words, end_ms): (&str, u64)| {
+        let t_us = event.t_us + if conn == 3 { 10_000_000 } else { 0 };
+        let mut event = trace::Event { conn, t_us, ..event.clone() };
+        match &mut event.kind {
+            EventKind::Open(open) if conn == 3 => open.label = Some("padded more".to_owned()),
+            EventKind::Text { from: Side::Server, text } if text.contains(r#""type":"final""#) => {
+                *text = text.replace(&format!("{:?}", padded.0), &format!("{words:?}"));
+                *text = text.replace(r#""end_ms":10"#, &format!(r#""end_ms":{end_ms}"#));
+            }
+            _ => {}
+        }
+        event
+    };
+    let of_padded: Vec<trace::Event> = trace.events.iter().filter(|event| event.conn == 2).cloned().collect();
+    trace.events.retain(|event| event.conn != 2);
+    trace.events.extend(of_padded.iter().map(|event| at_end(event, 2, padded)));
+    trace.events.extend(of_padded.iter().map(|event| at_end(event, 3, more)));
+    lost(&judge(&trace, &Options::default()))
+}
+
+#[test]
+fn what_is_heard_only_where_silence_follows_is_lost_at_the_end_if_it_lies_in_the_speech() {
+    let (short, long) = ("turn on the garage", "turn on the garage heater");
+    let speech_ms = speech_ms();
+    assert_eq!(four(short, short, (long, speech_ms), (long, speech_ms)), ["FIN-S7 heater"]);
+    assert_eq!(four(short, short, (long, speech_ms + 500), (long, speech_ms + 500)), ["FIN-S7 heater"]);
+    assert_eq!(four(short, short, (long, speech_ms + 501), (long, speech_ms)), [""; 0], "in the silence");
+    assert_eq!(four(short, short, (long, speech_ms), (long, speech_ms + 501)), [""; 0], "in the silence");
+    assert_eq!(four(short, short, (long, speech_ms), (short, speech_ms)), [""; 0], "once may be chance");
+    assert_eq!(four(short, short, (short, speech_ms), (long, speech_ms)), [""; 0], "once may be chance");
+    assert_eq!(four(long, long, (long, speech_ms), (long, speech_ms)), [""; 0]);
+    assert_eq!(four(long, short, (long, speech_ms), (long, speech_ms)), ["FIN-S7 heater"], "at the flush");
+}
+
+/// How long the speech of the trace is.
+fn speech_ms() -> u64 {
+    let of_ended = three(&[], &[], &[]).events.into_iter().filter(|event| event.conn == 0);
+    let bytes = of_ended.map(|event| if let EventKind::Audio { bytes, .. } = event.kind { bytes } else { 0 });
+    bytes.sum::<u64>() / 32
+}
+
+#[test]
 fn a_word_is_lost_as_often_as_both_others_have_it() {
     assert_eq!(found(&["no"], &["no no no"], &["no no no"]), ["FIN-S7 no no"]);
     assert_eq!(found(&["no"], &["no no no"], &["no no"]), ["FIN-S7 no"]);

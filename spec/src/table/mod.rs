@@ -256,6 +256,13 @@ mod tests {
     }
 
     #[test]
+    fn what_breaks_the_protocol_moves_no_client() {
+        for row in CLIENT_ROWS.iter().filter(|row| row.answer == Answer::Violation) {
+            assert_eq!(row.next, row.state, "{row:?}");
+        }
+    }
+
+    #[test]
     fn every_row_that_sends_or_refuses_cites_its_requirement() {
         for row in SERVER_ROWS {
             let silent = matches!(row.answer, Answer::Nothing | Answer::Discard);

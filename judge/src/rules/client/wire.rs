@@ -9,7 +9,7 @@ use lastword_spec::limits::Limits;
 use lastword_spec::message::{AudioFormat, ClientMessage, ErrorMessage, Keepalive, ServerMessage, SessionEnded};
 use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements as req;
-use lastword_spec::table::{Answer, CLIENT_SENDS, ClientInput, ServerInput, State, client_row};
+use lastword_spec::table::{CLIENT_SENDS, ClientInput, ServerInput, State, client_row};
 use lastword_spec::trace::{Eof, EventKind, Open, Side};
 
 use super::both_ways::Flow;
@@ -190,8 +190,9 @@ impl Wire {
                 self.over();
             }
             EventKind::Eof { from: Side::Server, how } => {
-                facts.is_reset = facts.server_eof.is_none() && *how == Eof::Reset;
-                facts.server_eof = facts.server_eof.or(Some(at));
+                if facts.server_eof.is_none() {
+                    (facts.server_eof, facts.is_reset) = (Some(at), *how == Eof::Reset);
+                }
                 self.over();
             }
             EventKind::Reads { reads: false } => facts.deaf.push((at, None)),
@@ -288,9 +289,9 @@ impl Wire {
         if input == ClientInput::Ready {
             self.facts.ready = self.facts.ready.or(Some(at));
         }
-        let row = client_row(self.state, input);
-        if row.answer != Answer::Violation && row.next != self.state {
-            self.state = row.next;
+        let next = client_row(self.state, input).next;
+        if next != self.state {
+            self.state = next;
             self.spoke = Some(at);
         }
     }

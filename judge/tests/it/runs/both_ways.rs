@@ -174,6 +174,7 @@ fn who_reads_everything_while_its_send_is_blocked_and_sends_while_nothing_is_sai
     assert_eq!(read("40832", 1_500, 300, "flow 0 0 40832", 2_300), open(), "all that came may have been sent before");
     assert_eq!(read(FULL, 1_500, 300, "flow 10 0 40000", 2_300), open(), "some of it is unread");
     assert_eq!(read(FULL, 1_500, 300, "flow - 0 40000", 2_300), open(), "nobody knows what is unread");
+    assert_eq!(read(FULL, 1_500, 300, "part 0 0 40000", 2_300), open(), "nor here: some may not have come");
     assert_eq!(read(FULL, 1_500, 255, "flow 0 0 40000", 2_300), open(), "so few a library may queue");
     let short = PARTIAL.replace("one", &"one".repeat(50));
     let little = (0..260).fold(Course::program().audio(3_000).stops(FULL, 1_500), |course, _| course.now(&short));

@@ -233,6 +233,22 @@ fn what_is_owed_stands_in_the_ledger_with_its_bound() {
     assert_eq!(owed(&driven(&[(10, END), (20, &last)])), owes("the end of its iterator", 20, 1_520, 7));
     assert_eq!(owed(&program(&[(10, END), (20, &last)])), owes("its Close", 20, 1_520, 5));
     assert_eq!(owed(&program(&[(10, END), (20, &last), (30, "close 1000")])), owes("its end", 30, 5_530, 6));
+    // Whoever may dial again is told so.
+    let again = "the end of its iterator, or a new connection";
+    assert_eq!(owed(&driven(&[(10, "dropped")])), owes(again, 10, 12_110, 6));
+    assert_eq!(owed(&program(&[(10, "dropped")])), owes("its end, or a new connection", 10, 16_510, 4));
+    assert_eq!(owed(&driven(&[(5, END), (10, "dropped")])), owes("the end of its iterator", 10, 1_510, 7));
+    assert_eq!(owed(&program(&[(5, END), (10, "dropped")])), owes("its end", 10, 5_510, 5));
+    // Audio that was still on its way comes before the sentinel.
+    assert_eq!(owed(&driven(&[(10, "input"), (500, "audio 640")])), owes("end_of_stream", 500, 2_000, 7));
+    assert_eq!(owed(&driven(&[(5, "audio 640"), (10, "input")])), owes("end_of_stream", 10, 1_510, 7));
+    let early = |last: (u64, &'static str)| {
+        let mut events = vec![(0, "driven"), OPEN, ASKED, (5, "input"), (10, READY), last];
+        events.sort_by_key(|(ms, _)| *ms);
+        owed(&events)
+    };
+    assert_eq!(early((500, "audio 640")), owes("end_of_stream", 500, 2_000, 5));
+    assert_eq!(early((7, "audio 640")), owes("end_of_stream", 10, 1_510, 5));
     assert_eq!(owed(&program(&[(10, "exit 0")])), None);
     assert_eq!(owed(&driven(&[(10, "told ended complete")])), None);
     assert_eq!(owed(&[(0, "driven")]), None);

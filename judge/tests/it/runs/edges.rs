@@ -169,3 +169,56 @@ fn a_program_that_sent_all_of_its_file_before_it_left_owed_the_sentinel() {
     assert_eq!(left("program", "audio 3200", "input"), [""; 0], "nobody knows how long it was");
     assert_eq!(left("driven", "audio 3200", "input 100"), [""; 0]);
 }
+
+#[test]
+fn an_end_before_the_sentinel_shows_what_a_client_makes_of_it_and_one_behind_it_does_not() {
+    let last = ended(0, 0, 0);
+    let shown = |end: &[(u64, &'static str)]| {
+        let mut events = vec![(20, last.as_str()), (40, "told ended incomplete")];
+        events.extend_from_slice(end);
+        events.sort_by_key(|(ms, _)| *ms);
+        shows(&driven(&events), "END-C8")
+    };
+    assert!(shown(&[]));
+    assert!(shown(&[(30, END)]));
+    assert!(!shown(&[(10, END)]));
+}
+
+#[test]
+fn two_flushes_that_are_passed_on_show_that_flushes_are() {
+    let flush = |id: &str| format!(r#">{{"type":"flush","id":"{id}"}}"#);
+    let shown = |calls: &[(u64, &'static str)], flushes: usize| {
+        let ids: Vec<String> = ["f1", "f2"].iter().take(flushes).map(|id| flush(id)).collect();
+        let sent: Vec<(u64, &str)> = ids.iter().map(|id| (30, id.as_str())).collect();
+        shows(&driven(&joined(&[calls, &sent, &[(40, END)]])), "FLU-C1")
+    };
+    assert!(shown(&[(20, "call 2 flush"), (21, "call 3 flush")], 2));
+    assert!(!shown(&[(20, "call 2 flush"), (21, "call 3 flush")], 1), "one was not passed on");
+    assert!(!shown(&[(20, "call 2 flush")], 2), "one may be all that it ever passes on");
+    assert!(!shown(&[(20, "call 2 flush"), (21, "call 3 push"), (22, "call 4 push")], 2));
+}
+
+#[test]
+fn a_config_that_is_malformed_was_meant_as_one_and_is_told_once() {
+    let (no_config, no_json) = (r#">{"type":"config","audio":5}"#, ">config");
+    let whole = |first: &'static str, rest: &[(u64, &str)]| {
+        broken(&joined(&[&[(0, "driven"), (0, "open"), (1, first)], rest, &[(5, READY), (10, "audio 3200")]]))
+    };
+    assert_eq!(whole(no_config, &[]), ["MSG-2"]);
+    assert_eq!(whole(no_json, &[(2, CONFIG)]), ["MSG-1"], "what is no message is no config");
+    assert_eq!(whole(no_json, &[]), ["MSG-1", "CFG-C1"]);
+}
+
+#[test]
+fn audio_before_the_config_is_told_once_whatever_is_missing_besides() {
+    assert_eq!(broken(&[(0, "driven"), (0, "open"), (5, "audio 3200"), (500, "close 1000")]), ["CFG-C1"]);
+}
+
+#[test]
+fn a_late_end_is_late_whether_anybody_reads_where_a_driver_tells_it() {
+    let last = ended(0, 0, 0);
+    let late = |late_ms: u64, end: &'static str| [(10, END), (15, "deaf"), (20, last.as_str()), (late_ms, end)];
+    assert_eq!(broken(&driven(&late(2_020, "told ended complete"))), [""; 0]);
+    assert_eq!(broken(&driven(&late(2_021, "told ended complete"))), ["END-C3"]);
+    assert_eq!(broken(&program(&late(2_021, "exit 0"))), [""; 0], "it may have waited for an answer to its Close");
+}

@@ -69,6 +69,8 @@ fn the_outcome_is_what_the_wire_shows() {
         ("never ready", vec![OPEN, ASKED], is_an_error("CON-C2")),
         ("no end came", streaming(&[(20, END)]), is_incomplete("END-C5")),
         ("cut", streaming(&[(20, "dropped")]), is_incomplete("ERR-C3")),
+        ("cut once", streaming(&[(20, "dropped"), (21, "finished")]), is_incomplete("ERR-C3")),
+        ("left", streaming(&[(20, "finished")]), is_incomplete("END-C5")),
         ("an early end", then(streaming(&[]), whole), is_incomplete("END-C8")),
         (
             "less is counted than was sent",
@@ -197,6 +199,12 @@ fn a_sentinel_that_a_line_held_up_was_waited_on_for_longer_than_it_seems() {
     assert_eq!(left_after(13_009, 20), [""; 0], "it came in one go with audio, 2 s behind the last");
     assert_eq!(left_after(13_008, 20), ["END-C4"]);
     assert_eq!(left_after(13_009, 1_500), ["END-C4"], "something came 0.5 s before");
+    let extended = |ms: u64| {
+        let audio = [(10, "audio 3200"), (20, "audio 3200"), (2_010, "audio 3200"), (2_011, END)];
+        broken(&driven(&joined(&[&audio, &[(3_000, PROGRESS), (ms, "close 1000")]])))
+    };
+    assert_eq!(extended(15_020), ["PRG-C1"], "its wait began again with the progress");
+    assert_eq!(extended(18_000), [""; 0]);
     let alone = [(10, "audio 3200"), (2_011, END), (15_011, "close 1000")];
     assert_eq!(broken(&driven(&alone)), [""; 0]);
 }

@@ -64,6 +64,7 @@ fn kind_of(what: &str) -> EventKind {
         "closed" => EventKind::Close { from: Side::Server, code: code(), reason: String::new() },
         "leaves" => EventKind::Eof { from: Side::Client, how: Eof::Reset },
         "dropped" => EventKind::Eof { from: Side::Server, how: Eof::Reset },
+        "finished" => EventKind::Eof { from: Side::Server, how: Eof::Fin },
         "ping" => EventKind::Ping { from: Side::Server },
         "pong" => EventKind::Pong { from: Side::Server },
         "deaf" => EventKind::Reads { reads: false },
@@ -71,9 +72,10 @@ fn kind_of(what: &str) -> EventKind {
         "input" => EventKind::InputEnded(InputEnded { known_by: InputEnd::Driver, audio_ms: number(1) }),
         "call" => EventKind::Called(Called { number: small(1), what: call(2), audio_ms: None }),
         "push" => EventKind::Called(Called { number: small(1), what: Call::Push, audio_ms: number(2) }),
-        // What the client has not read, and what the server has not; `-` is not known.
-        "flow" => EventKind::Transport {
-            unacknowledged_bytes: number(1).map(|_| 0),
+        // What the client has not read, what the transport has not taken, and what the server has not read; `-` is not known.
+        // `part`: nor is what the transport has sent and heard nothing of.
+        "flow" | "part" => EventKind::Transport {
+            unacknowledged_bytes: number(1).filter(|_| words[0] == "flow").map(|_| 0),
             unread_bytes: number(1),
             unsent_bytes: number(2),
             waiting_bytes: number(3),

@@ -1,6 +1,6 @@
 //! A message that is none, in the second of two sessions: whatever goes wrong there and not in the first is its work.
 
-use super::{CONFIG, END, READY, broken, ended};
+use super::{CONFIG, END, READY, broken, ended, fatal};
 
 /// A session of a program that hears this at 50 ms and ends as it says.
 fn session(from_ms: u64, heard: Option<&'static str>, end: &[(u64, &'static str)]) -> Vec<(u64, String)> {
@@ -82,4 +82,19 @@ fn what_only_a_should_asks_for_neither_hides_the_fall_nor_is_one() {
     let fell = session(2_000, GARBAGE, LEAVES);
     assert_eq!(both(&short(first.clone(), 10), &fell), ["AUD-C2", "MSG-C1"]);
     assert_eq!(both(&first, &short(right, 2_010)), ["AUD-C2"]);
+}
+
+#[test]
+fn garbage_in_a_session_that_never_began_or_was_ended_by_an_error_explains_nothing() {
+    let met = |lines: &[(u64, &str)]| {
+        let begun = [(2_000, "program 100"), (2_000, "open"), (2_000, CONFIG), (2_050, "<no {json")];
+        let end = [(2_110, "close 1000"), (2_120, "exit 0")];
+        let second: Vec<(u64, String)> =
+            [&begun[..], lines, &end].concat().into_iter().map(|(ms, line)| (ms, line.to_owned())).collect();
+        both(&session(0, None, RIGHT), &second)
+    };
+    let error = fatal("internal");
+    assert_eq!(met(&[]), ["CON-C2"], "it says that all is there, without a `ready`");
+    assert_eq!(met(&[(2_060, READY), (2_070, &error)]), ["ERR-C1"], "it says so, after a fatal error");
+    assert_eq!(met(&[(2_060, READY)]), ["MSG-C1"]);
 }

@@ -175,6 +175,11 @@ pub(crate) fn check(message: &Map<String, Value>, fault: Fault) -> Result<(Setti
         return refuse(code, path);
     }
     ignored.extend(unknown(message, &KNOWN, ""));
+    if is(Fault::UnknownOptionRefused)
+        && let Some(name) = ignored.last()
+    {
+        return refuse("invalid_config", name);
+    }
     ignored.extend(unknown(audio, &AUDIO, "audio."));
     ignored.extend(unknown(endpointing, &ENDPOINTING, "endpointing."));
     if is(Fault::ExtensionRefused)

@@ -17,6 +17,9 @@ const STEP_BYTES: usize = RATE_HZ * 2 / 5;
 enum Job {
     Audio(Bytes),
     Flush(String),
+    /// Faults of what comes next: it cuts off the last word, or forgets what is open.
+    Clip,
+    Forget,
     Update(Endpointing),
     End,
 }
@@ -46,7 +49,6 @@ pub(crate) struct Engine {
     scanned_samples: usize,
     /// A worker that died takes no further step.
     dead: bool,
-    clips: bool,
 }
 
 impl Engine {
@@ -61,7 +63,6 @@ impl Engine {
             waiting_bytes: 0,
             scanned_samples: 0,
             dead: false,
-            clips: false,
         }
     }
 
@@ -98,9 +99,14 @@ impl Engine {
         self.dead
     }
 
-    /// A fault: the end cuts off the last word instead of waiting for it.
+    /// A fault: the last word is cut off instead of being waited for.
     pub(crate) fn clip(&mut self) {
-        self.clips = true;
+        self.jobs.push_back(Job::Clip);
+    }
+
+    /// A fault: what is heard in the segment that is open is forgotten.
+    pub(crate) fn forget(&mut self) {
+        self.jobs.push_back(Job::Forget);
     }
 
     /// What is heard in the segment that is open.
@@ -155,14 +161,19 @@ impl Engine {
                 self.undecoded.push_back((Duration::ZERO, Done::Flushed(id)));
                 self.next_step()
             }
+            Job::Clip => {
+                self.hearing.clip();
+                self.next_step()
+            }
+            Job::Forget => {
+                self.hearing.forget();
+                self.next_step()
+            }
             Job::Update(endpointing) => {
                 self.hearing.set_endpointing(endpointing);
                 self.next_step()
             }
             Job::End => {
-                if self.clips {
-                    self.hearing.clip();
-                }
                 self.close();
                 self.undecoded.push_back((Duration::from_millis(self.costs.hangover_ms), Done::Ended));
                 self.next_step()

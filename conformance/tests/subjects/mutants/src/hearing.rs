@@ -121,6 +121,11 @@ impl Hearing {
         }
     }
 
+    /// Forgets the open segment.
+    pub(crate) fn forget(&mut self) {
+        self.segment = None;
+    }
+
     fn block(&mut self, block: &[u8], sounds: &mut Vec<Sound>) {
         let start = self.heard_samples;
         self.heard_samples += block.len() / 2;

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::accept_hdr_async_with_config;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -24,7 +25,7 @@ use crate::session::Session;
 /// The library's limit, above both of the server's own, so that the session answers an oversize message.
 const LIBRARY_MAX_BYTES: usize = 1 << 20;
 const UPGRADE: Duration = Duration::from_secs(10);
-/// How many sessions there is room for in the mutant that lets others wait.
+/// How many sessions there is room for in the mutants that let others wait or send them away.
 const ROOM: usize = 4;
 
 /// What has become of the whole process.
@@ -175,7 +176,14 @@ impl Server {
         let stream = Watched::new(stream, watches);
         let accepted = timeout(UPGRADE, accept_hdr_async_with_config(stream, upgrade, Some(config))).await;
         if let Ok(Ok(socket)) = accepted {
-            let _room = if self.is(Fault::WaitsForRoom) { self.room.acquire().await.ok() } else { None };
+            let _room = match self.fault() {
+                Fault::WaitsForRoom => self.room.acquire().await.ok(),
+                Fault::OverloadWithoutCode => match self.room.try_acquire() {
+                    Ok(room) => Some(room),
+                    Err(_) => return refuse_in_words(Link::new(socket)).await,
+                },
+                _ => None,
+            };
             Session::new(Link::new(socket), Arc::clone(self), slot, authorized).run().await;
         }
     }
@@ -236,6 +244,13 @@ async fn refuse_busy<T: AsyncRead + AsyncWrite + Unpin>(stream: &mut T) {
         stream.shutdown().await
     };
     let _ = timeout(UPGRADE, head).await;
+}
+
+/// A fault: tells a person that there is no room, and no program.
+async fn refuse_in_words<T: AsyncRead + AsyncWrite + Unpin + Send>(mut link: Link<T>) {
+    link.push(Message::text(r#"{"type":"error","message":"no free channels"}"#));
+    link.push(Message::Close(None));
+    link.linger().await;
 }
 
 /// A place for one session, free again when this is dropped.

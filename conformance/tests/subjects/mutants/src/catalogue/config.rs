@@ -183,6 +183,13 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "refuses a session for an option that is not required",
     ),
     mutant(
+        Fault::UnknownOptionRefused,
+        "unknown-option-refused",
+        "MSG-3",
+        "server/config/unknown-option",
+        "refuses a session for an option that it does not know",
+    ),
+    mutant(
         Fault::AskedValuesNotTaken,
         "asked-values-not-taken",
         "CFG-S12",

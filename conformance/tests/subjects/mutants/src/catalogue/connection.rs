@@ -61,6 +61,13 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "has room for four sessions, and lets a fifth wait without a word until one of them ends",
     ),
     mutant(
+        Fault::OverloadWithoutCode,
+        "overload-without-code",
+        "ERR-1",
+        "server/connection/side-by-side",
+        "has room for four sessions, and refuses a fifth with an error that has a text only",
+    ),
+    mutant(
         Fault::ProtocolWithMinor,
         "protocol-with-minor",
         "VER-1",

@@ -54,6 +54,20 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "repeats the last final when a flush finds nothing new",
     ),
     mutant(
+        Fault::FlushClipsLastWord,
+        "flush-clips-last-word",
+        "FIN-S7",
+        "server/results/same-words",
+        "cuts off the last word before a flush",
+    ),
+    mutant(
+        Fault::FlushDropsOpenSpeech,
+        "flush-drops-open-speech",
+        "FLU-S1",
+        "server/results/same-words",
+        "forgets at a flush what it has heard since the last final",
+    ),
+    mutant(
         Fault::FlushForgottenAtEnd,
         "flush-forgotten-at-end",
         "FLU-S4",

@@ -2,6 +2,7 @@
 
 use super::{Mutant, mutant};
 use crate::fault::Fault;
+use crate::options::Engine;
 
 pub(super) static MUTANTS: &[Mutant] = &[
     mutant(
@@ -33,6 +34,14 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "closes an idle session without a word",
     )
     // A bare Close lacks the error and session_ended as well.
+    .also(&["END-S11", "ERR-S1"]),
+    mutant(
+        Fault::IdleDrops,
+        "idle-drops",
+        "KA-S2",
+        "server/keepalive/idle-timeout",
+        "drops the connection of an idle session without a word and without a Close",
+    )
     .also(&["END-S11", "ERR-S1"]),
     mutant(
         Fault::IdleWithoutFinals,
@@ -69,6 +78,21 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "server/keepalive/keeps-alive",
         "ignores keepalives until the first audio",
     ),
+    mutant(
+        Fault::KeepaliveCountsAfterResult,
+        "keepalive-counts-after-result",
+        "KA-S3",
+        "server/keepalive/keeps-alive",
+        "ignores keepalives until the first final",
+    ),
+    mutant(
+        Fault::IdleTimerRunsInDrain,
+        "idle-timer-runs-in-drain",
+        "KA-S4",
+        "server/keepalive/after-end",
+        "lets its idle timer run on while it works off what came before the sentinel",
+    )
+    .with_engine(Engine { hangover_ms: 4_000, ..Engine::USUAL }),
     mutant(
         Fault::LateKeepaliveRefused,
         "late-keepalive-refused",

@@ -71,6 +71,13 @@ pub(super) static MUTANTS: &[Mutant] = &[
         "loses the last word unless silence follows it",
     ),
     mutant(
+        Fault::TailNeedsSilence,
+        "tail-needs-silence",
+        "FIN-S7",
+        "server/results/same-words",
+        "loses the last word at the end and at a flush unless silence follows it",
+    ),
+    mutant(
         Fault::ConfidenceInPercent,
         "confidence-in-percent",
         "FIN-S8",

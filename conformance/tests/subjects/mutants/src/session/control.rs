@@ -111,6 +111,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         let ignored = match self.server.fault() {
             Fault::KeepaliveIsNoActivity => kind == "keepalive",
             Fault::KeepaliveCountsAfterAudio => kind == "keepalive" && self.received_samples == 0,
+            Fault::KeepaliveCountsAfterResult => kind == "keepalive" && self.finals == 0,
             Fault::FlushIsNoActivity => kind == "flush",
             _ => false,
         };
@@ -230,6 +231,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
         }
         self.open_flushes += 1;
         if let Some(engine) = &mut self.engine {
+            match self.server.fault() {
+                Fault::FlushClipsLastWord | Fault::TailNeedsSilence => engine.clip(),
+                Fault::FlushDropsOpenSpeech => engine.forget(),
+                _ => {}
+            }
             engine.flush(id.to_owned());
         }
     }

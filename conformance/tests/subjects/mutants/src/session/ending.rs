@@ -56,7 +56,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
             Fault::SentinelWithoutAudioFails if self.received_samples == 0 => return self.fail("internal", None),
             Fault::SentinelWithoutAudioCloses if self.received_samples == 0 => return self.close(1000),
             Fault::WorkerDies | Fault::ProgressOutlivesWorker | Fault::AcknowledgesForEver => engine.die(),
-            Fault::LastWordNeedsSilence => engine.clip(),
+            Fault::LastWordNeedsSilence | Fault::TailNeedsSilence => engine.clip(),
             _ => {}
         }
         engine.end();
@@ -270,6 +270,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
     pub(super) fn idle_timeout(&mut self) {
         match self.server.fault() {
             Fault::IdleCloses => self.close(4408),
+            Fault::IdleDrops => self.leave_by(Leaving::AT_ONCE),
             Fault::IdleCompletes => {
                 self.state = State::Draining;
                 if let Some(engine) = &mut self.engine {

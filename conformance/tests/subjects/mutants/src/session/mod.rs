@@ -285,6 +285,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
             State::AwaitConfig => self.config_due(),
             State::Configuring => Some(self.ready_at),
             State::Streaming => self.idle_due(),
+            State::Draining if self.is(Fault::IdleTimerRunsInDrain) => self.idle_due(),
             _ => self.memory.drained_at,
         };
         let engine = self.engine.as_ref().and_then(Engine::next_done);
@@ -343,6 +344,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
             State::Streaming if self.open_flushes > 0 && self.is(Fault::FlushIsNoActivity) => {}
             State::Streaming if self.open_flushes > 0 || self.is_full() => self.active_at = now,
             State::Streaming if due(self.idle_due()) => self.idle_timeout(),
+            State::Draining if self.is(Fault::IdleTimerRunsInDrain) && due(self.idle_due()) => self.idle_timeout(),
             State::Draining | State::Failing if due(self.memory.drained_at) || self.released() => self.masked_end(),
             _ => {}
         }
