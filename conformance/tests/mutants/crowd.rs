@@ -16,12 +16,22 @@ use tokio::io::DuplexStream;
 pub(crate) struct Outcome {
     /// By case: the verdict, and the requirements that findings name where it is a failure.
     pub(crate) cases: BTreeMap<String, (String, Vec<String>)>,
+    /// By requirement: the verdict of the report over all cases.
+    pub(crate) requirements: BTreeMap<String, String>,
     pub(crate) exit_code: u8,
-    pub(crate) took: Duration,
+    pub(crate) took: Took,
+}
+
+/// How long a certification took, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Took {
+    pub(crate) wall_time: Duration,
+    /// By the clock that jumps. What waits for stillness to be proved watches it for days.
+    pub(crate) virtual_time: Duration,
 }
 
 impl Outcome {
-    fn of(certified: &Certified, took: Duration) -> Self {
+    fn of(certified: &Certified, took: Took) -> Self {
         let of_case = |result: &CaseResult| {
             let mut ids: Vec<String> = Vec::new();
             if result.verdict.is_failure() {
@@ -31,13 +41,29 @@ impl Outcome {
             }
             (result.case.id.clone(), (result.verdict.as_str().to_owned(), ids))
         };
-        Self { cases: certified.run.results.iter().map(of_case).collect(), exit_code: certified.report.exit_code, took }
+        let requirements = certified.report.requirements.iter();
+        Self {
+            cases: certified.run.results.iter().map(of_case).collect(),
+            requirements: requirements.map(|one| (one.id.clone(), one.verdict.clone())).collect(),
+            exit_code: certified.report.exit_code,
+            took,
+        }
+    }
+
+    /// The cases with one of these verdicts.
+    pub(crate) fn with_verdict(&self, wanted: &[&str]) -> Vec<&str> {
+        let cases = self.cases.iter().filter(|(_, (verdict, _))| wanted.contains(&verdict.as_str()));
+        cases.map(|(case, _)| case.as_str()).collect()
     }
 
     /// The cases that passed.
     pub(crate) fn passed(&self) -> Vec<&str> {
-        let passed = |verdict: &str| matches!(verdict, "PASS" | "NON_STRICT");
-        self.cases.iter().filter(|(_, (verdict, _))| passed(verdict)).map(|(case, _)| case.as_str()).collect()
+        self.with_verdict(&["PASS", "NON_STRICT"])
+    }
+
+    /// The verdict of a case; empty where it was not planned.
+    pub(crate) fn verdict(&self, case: &str) -> &str {
+        self.cases.get(case).map_or("", |(verdict, _)| verdict.as_str())
     }
 
     /// The cases that failed, with the requirements they name.
@@ -76,12 +102,14 @@ pub(crate) fn degenerate(kind: &'static Degenerate) -> Outcome {
 fn certify<A: Fn(DuplexStream) + Send + Sync + 'static>(target: Target, start: impl FnOnce() -> A) -> Outcome {
     let began = Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let certified = runtime.expect("a runtime").block_on(async {
+    let (certified, virtual_time) = runtime.expect("a runtime").block_on(async {
+        let began = tokio::time::Instant::now();
         let dialler = Dialler::in_memory(target, start());
         let cases = lastword::case::catalogue().iter().collect();
-        memory::certify(memory::plan_with(dialler, cases)).await
+        let certified = memory::certify(memory::plan_with(dialler, cases)).await;
+        (certified, began.elapsed())
     });
-    Outcome::of(&certified, began.elapsed())
+    Outcome::of(&certified, Took { wall_time: began.elapsed(), virtual_time })
 }
 
 /// What `work` makes of each, in their order.

@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use lastword::case::catalogue;
 use lastword_mutants::{Mutant, find, mutants};
-use lastword_spec::registry::Role;
+use lastword_spec::registry::{Requirement, Role};
 use lastword_spec::requirements;
 
+use crate::bug_classes::quoted;
 use crate::crowd::{self, Outcome};
 use crate::tables::{hold, row};
 
@@ -58,15 +60,62 @@ fn every_mutant_is_killed_by_the_case_meant_for_it_with_its_requirement() {
     assert!(told.is_empty(), "\n{told}");
 }
 
-#[test]
-fn every_must_of_a_server_has_a_mutant() {
+/// What looks, in place of a mutant, for what no peer can observe: for each such requirement. A name in backticks is a mutant, of this
+/// catalogue or of the one of the checker of the state machines (`cargo xtask check --mutants`).
+const INSTEAD: [(&str, &str); 5] = [
+    (
+        "VER-2",
+        "`spec/v1/sets.txt` gives each version the digest of its requirements, and the generator makes another text another version",
+    ),
+    (
+        "PRG-S5",
+        "`progress-outlives-worker`, `progress-without-motion` and `held-behind-progress` break PRG-S4; the checker finds \
+         `engine-dies-progress` by its livelock",
+    ),
+    (
+        "CLO-S4",
+        "the checker finds `deaf-after-close` by its deadlock, around the machines that the reference server is made of",
+    ),
+    (
+        "BP-S3",
+        "nothing convicts a server of it. The checker shows what depends on it: `deaf-while-writing` is harmless to a client that reads \
+         while it writes, and with one that does not, `both-blocked-on-write`, it is a deadlock; clients are held to that [BP-C2]",
+    ),
+    (
+        "REC-S2",
+        "of a subject nothing but its slots: one that says that it has no room is asked again for a good 5 s, and what it then turns away \
+         stays undecided. The tests of the reference server count its sessions",
+    ),
+];
+
+/// What a server must and no mutant is meant to break.
+fn musts_without_a_mutant() -> Vec<&'static Requirement> {
     let broken: BTreeSet<&str> = mutants().iter().map(|mutant| mutant.breaks).collect();
     let musts = requirements::ALL.iter().filter(|requirement| {
         let binds_servers = matches!(requirement.role, Role::Server | Role::Both);
-        binds_servers && requirement.level.is_absolute() && requirement.untestable.is_none()
+        binds_servers && requirement.level.is_absolute()
     });
-    let without: Vec<&str> = musts.map(|must| must.id.as_str()).filter(|id| !broken.contains(id)).collect();
+    musts.filter(|must| !broken.contains(must.id.as_str())).collect()
+}
+
+#[test]
+fn every_must_of_a_server_that_can_be_tested_has_a_mutant() {
+    let testable = musts_without_a_mutant().into_iter().filter(|must| must.untestable.is_none());
+    let without: Vec<&str> = testable.map(|must| must.id.as_str()).collect();
     assert_eq!(without, [] as [&str; 0]);
+}
+
+#[test]
+fn every_must_without_a_mutant_says_what_looks_for_it_instead() {
+    let without: BTreeSet<&str> = musts_without_a_mutant().into_iter().map(|must| must.id.as_str()).collect();
+    assert_eq!(INSTEAD.iter().map(|(id, _)| *id).collect::<BTreeSet<&str>>(), without);
+    let checker = Path::new(env!("CARGO_MANIFEST_DIR")).join("../check/src/mutants/mod.rs");
+    let checker = std::fs::read_to_string(checker).expect("the mutants of the checker");
+    for (id, instead) in INSTEAD {
+        let is_known = |name: &&str| find(name).is_some() || checker.contains(&format!("    \"{name}\" "));
+        let unknown: Vec<&str> = quoted(instead).filter(|name| !name.contains('/') && !is_known(name)).collect();
+        assert_eq!(unknown, [] as [&str; 0], "{id}");
+    }
 }
 
 #[test]
@@ -99,6 +148,12 @@ fn killed_by(case: &str) -> impl Iterator<Item = &'static (&'static Mutant, Outc
     MATRIX.iter().filter(move |(_, outcome)| outcome.failed().any(|(failed, _)| failed == case))
 }
 
+/// The requirements that a failure names, behind its verdict where that says more than FAIL.
+fn how_it_failed(verdict: &str, ids: &[String]) -> String {
+    let ids = ids.join(" ");
+    if verdict == "FAIL" { ids } else { format!("{verdict} {ids}") }
+}
+
 #[test]
 fn the_matrix_is_the_one_of_the_snapshot() {
     let mut text = String::new();
@@ -106,11 +161,12 @@ fn the_matrix_is_the_one_of_the_snapshot() {
         // Cases that fail alike stand together.
         let mut alike: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for (case, ids) in outcome.failed() {
-            alike.entry(ids.join(" ")).or_default().push(case.trim_start_matches("server/"));
+            let how = how_it_failed(outcome.verdict(case), ids);
+            alike.entry(how).or_default().push(case.trim_start_matches("server/"));
         }
         writeln!(text, "{} [{}]", mutant.name, mutant.breaks).expect("a string");
-        for (ids, cases) in alike {
-            writeln!(text, "    {ids}: {}", cases.join(" ")).expect("a string");
+        for (how, cases) in alike {
+            writeln!(text, "    {how}: {}", cases.join(" ")).expect("a string");
         }
     }
     insta::assert_snapshot!(text);
@@ -137,14 +193,29 @@ fn the_table_in_the_docs_is_up_to_date() {
         let why = STAYS.get(&case.id).map_or("", String::as_str);
         table += &row(&[case.id.trim_start_matches("server/"), &all, &alone, why]);
     }
+    table += "\n## Without a mutant\n\nWhat a server must and no mutant is meant to break: no peer can see it.\n\n";
+    table += &row(&["requirement", "why", "what looks for it instead"]);
+    table += &row(&["---"; 3]);
+    for must in musts_without_a_mutant() {
+        let instead = INSTEAD.iter().find(|(id, _)| *id == must.id.as_str()).map_or("", |(_, instead)| instead);
+        table += &row(&[must.id.as_str(), must.untestable.unwrap_or_default(), instead]);
+    }
+    let skipped: Vec<String> = nowhere_applicable().map(|id| format!("`{id}`")).collect();
     let intro = format!(
         "# The kill matrix\n\nThe harness is tested with one small server that is right, and broken in one of {} ways: `lastword-mutants --mutant NAME`. Every certification \
-         runs all {} cases.\nEach mutant must be killed by the case that is meant for it, with the requirement that it breaks. What else is named is what one fault \
-         brings with it.\nA blocked write that stops the reading [BP-S3] has no mutant: no case can see it from outside, so the checker of the state machines looks for it.",
+         is planned with all {} cases; those that apply to none of these servers: {}.\nEach mutant must be killed by the case that is meant for it, with the requirement that it breaks. \
+         What else is named is what one fault brings with it.\n[What no mutant breaks](#without-a-mutant) stands at the end.",
         MATRIX.len(),
-        catalogue().len()
+        catalogue().len(),
+        if skipped.is_empty() { "none".to_owned() } else { skipped.join(", ") }
     );
     hold("kill-matrix.md", "mutants", &intro, &table);
+}
+
+/// The cases that no mutant meets.
+fn nowhere_applicable() -> impl Iterator<Item = &'static str> {
+    let applies = |id: &str| MATRIX.iter().any(|(_, outcome)| outcome.verdict(id) != "NOT_APPLICABLE");
+    catalogue().iter().map(|case| case.id.as_str()).filter(move |id| !applies(id))
 }
 
 /// For looking at single mutants: `LASTWORD_MUTANTS=a,b cargo test -p lastword --test mutants look -- --nocapture`.

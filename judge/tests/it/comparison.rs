@@ -115,12 +115,8 @@ fn what_a_flush_or_silence_takes_away_is_lost_there() {
         judgement.findings.iter().map(|one| format!("{} {}", one.conn, one.message)).collect::<Vec<_>>().join("; ")
     };
     insta::assert_snapshot!(
-        [
-            message(&[short], &[long], &[long]),
-            message(&[long], &[short], &[long]),
-            message(&[long], &[long], &[]),
-        ]
-        .join("\n")
+        [message(&[short], &[long], &[long]), message(&[long], &[short], &[long]), message(&[long], &[long], &[]),]
+            .join("\n")
     );
 }
 
