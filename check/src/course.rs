@@ -71,6 +71,11 @@ pub struct Violation {
 /// No course of the lists comes near it; it keeps the memory of a machine whole if a change makes one explode.
 const MAX_STATES: usize = 60_000_000;
 
+/// The fewest states that `--deep` comes to in all.
+pub(crate) const DEEP_STATES: usize = 3_000_000;
+/// The longest that the default bound takes on a quiet machine.
+pub(crate) const DEFAULT_BOUND_TIME: Duration = Duration::from_secs(2);
+
 impl Result {
     /// Whether everything was explored and every property holds.
     #[must_use]
@@ -123,7 +128,7 @@ impl Course {
         ]
     }
 
-    /// What is explored when there is time: several million states.
+    /// What is explored besides when there is time: millions of states.
     #[must_use]
     pub fn deep_bound() -> Vec<Self> {
         vec![

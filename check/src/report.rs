@@ -1,10 +1,11 @@
 //! Results as a table for people and as JSON for programs. Owns the columns. It must not know how anything was explored.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::course::Result;
+use crate::course::{DEEP_STATES, DEFAULT_BOUND_TIME, Result};
 use crate::mutants::Mutant;
 
 /// A result as a program reads it.
@@ -73,6 +74,23 @@ pub fn sum(results: &[Result]) -> String {
     format!("{:<32} {states:>11} {edges:>12} {seconds:>9}", "together")
 }
 
+/// What the default bound took beside what it may take, and whether that was kept. A busy machine breaks it without a fault of ours.
+#[must_use]
+pub fn default_bound_time(results: &[Result]) -> (String, bool) {
+    let took: Duration = results.iter().map(|one| one.took).sum();
+    let (seconds, most) = (took.as_secs_f64(), DEFAULT_BOUND_TIME.as_secs());
+    let states: usize = results.iter().map(|one| one.states).sum();
+    (format!("default bound: {states} states in {seconds:.2} s, at most {most} s"), took <= DEFAULT_BOUND_TIME)
+}
+
+/// How many states there are in all beside how many there must be, and whether it is enough.
+#[must_use]
+pub fn deep_states(results: &[Result]) -> (String, bool) {
+    let states: usize = results.iter().map(|one| one.states).sum();
+    let seconds: f64 = results.iter().map(|one| one.took.as_secs_f64()).sum();
+    (format!("deep: {states} states in {seconds:.2} s, at least {DEEP_STATES} states"), states >= DEEP_STATES)
+}
+
 /// Every violation with its way, or nothing.
 #[must_use]
 pub fn details(result: &Result) -> String {
@@ -96,4 +114,28 @@ pub fn mutant_line(mutant: &Mutant, result: &Result) -> String {
 fn violated(result: &Result) -> String {
     let each = result.violations.iter().map(|one| format!("{} [{}]", one.property.as_str(), one.length));
     each.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(states: usize, took_ms: u64) -> Result {
+        let took = Duration::from_millis(took_ms);
+        Result { name: "some", states, edges: 0, complete: true, took, violations: Vec::new() }
+    }
+
+    #[test]
+    fn the_default_bound_has_two_seconds_in_all() {
+        let (told, kept) = default_bound_time(&[result(3, 1_000), result(4, 1_000)]);
+        assert_eq!((told.as_str(), kept), ("default bound: 7 states in 2.00 s, at most 2 s", true));
+        assert!(!default_bound_time(&[result(3, 1_000), result(4, 1_001)]).1);
+    }
+
+    #[test]
+    fn deep_is_three_million_states_in_all() {
+        let (told, enough) = deep_states(&[result(1_000_000, 500), result(2_000_000, 500)]);
+        assert_eq!((told.as_str(), enough), ("deep: 3000000 states in 1.00 s, at least 3000000 states", true));
+        assert!(!deep_states(&[result(1_000_000, 0), result(1_999_999, 0)]).1);
+    }
 }

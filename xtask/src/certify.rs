@@ -65,7 +65,7 @@ pub(crate) fn run(workspace: &Workspace, args: &CertifyArgs) -> Result<ExitCode>
 }
 
 /// What the server recognises with.
-enum Recognizer {
+pub(crate) enum Recognizer {
     Scripted,
     Whisper(PathBuf),
 }
@@ -89,7 +89,7 @@ fn harness_arguments(out: &Path, audio: Option<&Path>) -> Vec<OsString> {
 
 /// The options of `lastword-server`; the harness puts a free port for `{port}`. The timers are small ones (CNF-S2), so that the rules
 /// about them show in seconds.
-fn server_arguments(recognizer: &Recognizer) -> Vec<OsString> {
+pub(crate) fn server_arguments(recognizer: &Recognizer) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec!["--listen".into(), "127.0.0.1:{port}".into()];
     for (option, ms) in SMALL_TIMERS {
         arguments.extend([option.into(), ms.into()]);

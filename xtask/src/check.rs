@@ -17,7 +17,7 @@ use crate::workspace::Workspace;
 /// Options of `cargo xtask check`.
 #[derive(Args)]
 pub(crate) struct CheckArgs {
-    /// Options of the checker: `--deep` for more than twenty million states (about a minute, 2 to 3 GiB), `--mutants`, `--mutant NAME`, `--json FILE`.
+    /// Options of the checker: `--deep` for more than twenty million states (about a minute, 2 to 3 GiB), `--in-time`, `--mutants`, `--mutant NAME`, `--json FILE`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTION")]
     options: Vec<OsString>,
 }

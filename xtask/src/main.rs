@@ -4,6 +4,7 @@
 //! starts other programs and reads files, so that `cargo xtask` compiles in seconds on a bare machine.
 
 mod arrows;
+mod bounds;
 mod bring;
 mod certify;
 mod check;

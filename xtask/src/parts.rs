@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::bounds::Bound;
 use crate::tools;
 use crate::workspace::Workspace;
 
@@ -30,6 +31,8 @@ pub(crate) struct Part {
     pub(crate) needs_build_tools: bool,
     /// Which lines of its log are shown when it passes.
     pub(crate) shows: fn(line: &str) -> bool,
+    /// What its test programs may take; told whether it passes or not.
+    pub(crate) bounds: &'static [Bound],
     pub(crate) plan: fn(context: &Context<'_>) -> Plan,
 }
 
@@ -95,6 +98,7 @@ fn plain_parts() -> Vec<Part> {
         tier: Tier::Plain,
         needs_build_tools: false,
         shows: quiet,
+        bounds: &[],
         plan,
     };
     let building = |part: Part| Part { needs_build_tools: true, ..part };
@@ -109,7 +113,11 @@ fn plain_parts() -> Vec<Part> {
         part("arrows", "which crate may depend on which", 120, |context| own(context, &["arrows"])),
         building(part("clippy", "lints, warnings are errors", 1500, clippy)),
         building(Part {
-            shows: |line| line.contains("Summary [") || line.starts_with("test result:"),
+            shows: |line| {
+                let mut starts = ["test result:", "default bound:"].iter();
+                line.contains("Summary [") || starts.any(|start| line.starts_with(start))
+            },
+            bounds: MATRIX_TOLD,
             ..part("tests", "unit, property, snapshot, schema, table walk, fuzz seeds", 2400, tests)
         }),
         building(Part {
@@ -180,12 +188,32 @@ fn tests(context: &Context<'_>) -> Plan {
     } else {
         vec![cargo(context, &["test", "--locked", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])]
     };
-    for step in &mut steps {
-        // A snapshot that differs is a failure and never a new file.
-        step.command.env("INSTA_UPDATE", "no").env_remove("INSTA_FORCE_PASS").env_remove("INSTA_FORCE_UPDATE");
-    }
+    steps.iter_mut().for_each(|step| keep_snapshots(&mut step.command));
+    // What the default bound took; the part `slowest` holds it.
+    steps.push(own_step(context, &["check"]));
     Plan::Run(steps)
 }
+
+/// A snapshot that differs is a failure and never a new file.
+fn keep_snapshots(tests: &mut Command) {
+    tests.env("INSTA_UPDATE", "no").env_remove("INSTA_FORCE_PASS").env_remove("INSTA_FORCE_UPDATE");
+}
+
+/// Every mutant of a server against every case, in memory and nothing else. With the features of the whole workspace: others would
+/// build everything anew.
+pub(crate) fn matrix(context: &Context<'_>) -> Step {
+    let mut step = cargo(context, &["test", "--locked", "--workspace", "--test", "mutants", "--", MATRIX_TESTS]);
+    keep_snapshots(&mut step.command);
+    step
+}
+
+/// What all cases with all mutants may take in memory, on two cores. The program has more tests than those of [`matrix`].
+const MATRIX_BOUND: Bound =
+    Bound { what: "all cases with all mutants in memory", program: "tests/mutants/main.rs", most_s: 30, is_held: true };
+pub(crate) const MATRIX_HELD: &[Bound] = &[MATRIX_BOUND];
+/// Where the machine may be busy, and the program runs its other tests, too.
+const MATRIX_TOLD: &[Bound] = &[Bound { is_held: false, ..MATRIX_BOUND }];
+const MATRIX_TESTS: &str = "kill_matrix::";
 
 /// Test programs whose tests look at one crowd of certifications, which is made once in a process: nextest, which starts a process
 /// for each test, would make it again for each.
@@ -254,6 +282,13 @@ mod tests_of_the_list {
     fn a_part_that_compiles_brings_the_tools_part_with_it() {
         assert_eq!(names(&["fmt"], false), ["fmt"]);
         assert_eq!(names(&["clippy", "fmt"], false), ["tools", "fmt", "clippy"]);
+    }
+
+    #[test]
+    fn the_matrix_is_where_it_is_looked_for() {
+        let root = Workspace::find().unwrap().root;
+        let program = std::fs::read_to_string(root.join("conformance").join(MATRIX_BOUND.program)).unwrap();
+        assert!(program.contains(&format!("mod {};", MATRIX_TESTS.trim_end_matches(':'))));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::bring;
 use crate::certify::{self, Programs};
-use crate::parts::{Context, FUZZ_MANIFEST, Part, Plan, Step, Tier, has_fuzz, own_step};
+use crate::parts::{Context, FUZZ_MANIFEST, MATRIX_HELD, Part, Plan, Step, Tier, has_fuzz, matrix, own_step};
 use crate::tools::Host;
 
 /// The parts, in the order they run.
@@ -20,13 +20,14 @@ pub(crate) fn parts() -> Vec<Part> {
         tier: Tier::All,
         needs_build_tools: false,
         shows: |_| false,
+        bounds: &[],
         plan,
     };
     vec![
         part("deny", "licences, bans and sources of all dependencies", 2400, deny),
         Part {
             shows: |line| line.contains(" states") || line.starts_with("together"),
-            ..part("check-deep", "the session machines explored through twenty million states", 1800, |context| {
+            ..part("check-deep", "the session machines, three million states at least", 1800, |context| {
                 Plan::Run(vec![own_step(context, &["check", "--deep"])])
             })
         },
@@ -96,16 +97,26 @@ pub(crate) fn parts() -> Vec<Part> {
             })
         },
         Part {
-            shows: |line| !line.is_empty(),
-            ..part("slowest", "the broken servers that hold the harness longest, over real sockets", 1800, |context| {
-                Plan::Run(vec![own_step(context, &["slowest"])])
-            })
+            needs_build_tools: true,
+            shows: |line| !line.starts_with("test ") && !line.is_empty(),
+            bounds: MATRIX_HELD,
+            ..part(
+                "slowest",
+                "right servers and the slowest broken ones over real sockets, all mutants in memory, the default bound",
+                2700,
+                slowest,
+            )
         },
         Part {
             shows: |line| ["$ rustup", "Done ", "stat::average"].iter().any(|start| line.starts_with(start)),
             ..part("fuzz", "every fuzz target, under nightly", 4 * 3600, fuzz)
         },
     ]
+}
+
+/// Whatever has a time to keep; nothing runs beside it.
+fn slowest(context: &Context<'_>) -> Plan {
+    Plan::Run(vec![own_step(context, &["slowest"]), own_step(context, &["check", "--in-time"]), matrix(context)])
 }
 
 fn deny(context: &Context<'_>) -> Plan {

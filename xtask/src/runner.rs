@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+use crate::bounds::Told;
 use crate::parts::{Context, Part, Plan, Step, Tier};
 use crate::process::{Ended, run_in_group};
 use crate::tools;
@@ -155,14 +156,23 @@ fn run_part(
     console.flush()?;
     File::create(&log_path).with_context(|| format!("cannot create {}", log_path.display()))?;
     let environment = if part.needs_build_tools { tools::located_environment(context.workspace) } else { Vec::new() };
-    let outcome = run_steps(steps, &environment, part.budget_s, &log_path, interrupted)?;
+    let mut outcome = run_steps(steps, &environment, part.budget_s, &log_path, interrupted)?;
     let log = String::from_utf8_lossy(&fs::read(&log_path)?).into_owned();
+    let told: Vec<Told> = part.bounds.iter().filter_map(|bound| bound.tell(&log)).collect();
+    if outcome == Outcome::Passed
+        && let Some(broken) = told.iter().find(|told| !told.is_fine)
+    {
+        outcome = Outcome::Failed(broken.line.clone());
+    }
     if outcome == Outcome::Passed {
         for line in log.lines().filter(|line| (part.shows)(line)) {
             writeln!(console, "{}", line.trim())?;
         }
     } else {
         write_tail(&log, &log_path, console)?;
+    }
+    for told in told {
+        writeln!(console, "{}", told.line)?;
     }
     Ok(outcome)
 }

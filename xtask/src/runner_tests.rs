@@ -1,12 +1,13 @@
 //! Tests of the part runner: budgets, accounting, the closing line.
 
 use super::*;
+use crate::bounds::Bound;
 use crate::workspace::Workspace;
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
 const fn part(name: &'static str, tier: Tier, plan: fn(&Context<'_>) -> Plan) -> Part {
-    Part { name, about: "", budget_s: 60, tier, needs_build_tools: false, shows: |_| false, plan }
+    Part { name, about: "", budget_s: 60, tier, needs_build_tools: false, shows: |_| false, bounds: &[], plan }
 }
 
 fn sh(context: &Context<'_>, script: &str) -> Step {
@@ -129,4 +130,22 @@ fn closing_lines_of_a_part_reach_the_console() {
     let shown = Part { shows: |line| line.contains("Summary ["), ..part("a", Tier::Plain, talk) };
     let (_, console) = run_here(&[shown], &NEVER);
     assert!(console.contains("\nSummary [ 1s ]\n") && !console.contains("\n3\n"), "{console}");
+}
+
+#[test]
+fn a_bound_that_is_held_fails_the_part_and_is_told_either_way() {
+    const HELD: &[Bound] = &[Bound { what: "some", program: "tests/some/main.rs", most_s: 1, is_held: true }];
+    const TOLD: &[Bound] = &[Bound { what: "some", program: "tests/some/main.rs", most_s: 1, is_held: false }];
+    let slow: fn(&Context<'_>) -> Plan = |context| {
+        let log =
+            "echo 'Running tests/some/main.rs (t)'; echo 'test result: ok. 1 passed; 0 failed; finished in 2.00s'";
+        Plan::Run(vec![sh(context, log)])
+    };
+    let parts = [
+        Part { bounds: HELD, ..part("held", Tier::All, slow) },
+        Part { bounds: TOLD, ..part("told", Tier::All, slow) },
+    ];
+    let (report, console) = run_here(&parts, &NEVER);
+    assert_eq!(closing_line(&report), "1 passed, 1 failed");
+    assert_eq!(console.matches("\nsome: 2.0 s, at most 1 s").count(), 2, "{console}");
 }

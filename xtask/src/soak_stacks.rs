@@ -173,8 +173,7 @@ impl Parts {
                     if let Source::Build(profile) = source {
                         build_tungstenite(workspace, profile)?;
                     }
-                    let name = format!("lastword-mutants{}", std::env::consts::EXE_SUFFIX);
-                    parts.tungstenite = parts.harness.with_file_name(name);
+                    parts.tungstenite = tungstenite_beside(&parts.harness);
                 }
                 Stack::Python => parts.python = bring::python_clients(workspace).context("for the stack python")?,
                 Stack::Fastapi => {
@@ -246,13 +245,19 @@ impl Parts {
     }
 }
 
-fn build_tungstenite(workspace: &Workspace, profile: &str) -> Result<()> {
+/// Puts `lastword-mutants` beside the other programs of the profile.
+pub(crate) fn build_tungstenite(workspace: &Workspace, profile: &str) -> Result<()> {
     let mut command: Command = workspace.cargo();
     command.args(["build", "--locked", "--profile", profile, "--package", "lastword-mutants", "--bins"]);
     command.envs(tools::located_environment(workspace));
     let status = command.status().context("cannot start cargo")?;
     anyhow::ensure!(status.success(), "the build of lastword-mutants failed ({status})");
     Ok(())
+}
+
+/// Where `lastword-mutants` lies once it is built.
+pub(crate) fn tungstenite_beside(harness: &Path) -> PathBuf {
+    harness.with_file_name(format!("lastword-mutants{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// The credential that every subject demands: the rules about credentials are certified too.
