@@ -12,7 +12,7 @@ use super::model::{CaseReport, Report};
 /// # Errors
 /// The XML could not be written: a defect of the harness.
 pub fn to_junit(report: &Report) -> Result<String, SerializeError> {
-    let mut junit = JUnit::new("lastword certify server");
+    let mut junit = JUnit::new(xml(&format!("lastword certify {}", report.role)));
     let mut areas: Vec<&str> = report.cases.iter().map(|case| case.area.as_str()).collect();
     areas.dedup();
     for area in areas {

@@ -11,7 +11,8 @@ fn client() -> String {
     example("client-mutants")
 }
 
-fn example(name: &str) -> String {
+/// A program that was built with the tests.
+pub(crate) fn example(name: &str) -> String {
     let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     let path: PathBuf = Path::new(env!("CARGO_BIN_EXE_lastword")).with_file_name("examples").join(name);
     path.to_string_lossy().into_owned()
@@ -19,7 +20,7 @@ fn example(name: &str) -> String {
 
 const SIDE_BY_SIDE: &[&str] = &["certify", "client", "--quiet", "--jobs", "12"];
 
-fn certify(more: &[&str], command: &[&str]) -> std::process::Output {
+pub(crate) fn certify(more: &[&str], command: &[&str]) -> std::process::Output {
     let arguments: Vec<&str> =
         SIDE_BY_SIDE.iter().chain(more).copied().chain(["--"]).chain(command.iter().copied()).collect();
     lastword(&arguments)
@@ -36,6 +37,35 @@ fn the_client_that_never_ends_is_told_that_each_waits_for_the_other() {
     let sentence =
         "sent no end_of_stream although its input ended at 3.00 s, keepalives went on: each waits for the other";
     assert!(report.contains(sentence), "{report}");
+}
+
+/// The words of these and of the one above stand in `docs/reading-a-report.md`.
+#[test]
+fn the_client_whose_keepalives_hold_its_iterator_is_told_that_nobody_owes_it_what_it_waits_for() {
+    let client = client();
+    let command = [client.as_str(), "{url}", "--audio", "{audio}", "--mutant", "keepalive-holds-the-end"];
+    let output = certify(&["--only", "client/end/ideal"], &command);
+    let report = text(&output.stdout);
+    assert_eq!(code(&output), exit::VIOLATION, "{report}");
+    assert!(report.contains("DEADLOCK END-C3: client/end/ideal"), "{report}");
+    assert!(report.contains("UNBOUNDED_WAIT: client did not end although session_ended came at "), "{report}");
+    assert!(report.contains(" s: it waits for something that nobody owes it (connection 0, Ended, "), "{report}");
+    assert!(report.contains("socket: server closed with 1000"), "{report}");
+    assert!(report.contains("note: the process was ended by the harness"), "{report}");
+}
+
+#[test]
+fn the_client_that_a_timer_of_its_own_ends_is_told_of_the_timer_though_each_run_looks_fine() {
+    let client = client();
+    let command = [client.as_str(), "{url}", "--audio", "{audio}", "--mutant", "own-timer"];
+    let output = certify(&["--only", "client/end/two-times"], &command);
+    let report = text(&output.stdout);
+    assert_eq!(code(&output), exit::VIOLATION, "{report}");
+    assert!(report.contains("DEADLOCK END-C9: client/end/two-times"), "{report}");
+    assert!(report.contains("MASKED_BY_TIMER: client ended 5."), "{report}");
+    assert!(report.contains(" s after its sentinel both times, although session_ended came after "), "{report}");
+    assert!(report.contains(": a timer ends it (connection 1, Ended, "), "{report}");
+    assert!(report.contains("the client's process exited with 0"), "{report}");
 }
 
 #[test]
@@ -201,6 +231,8 @@ fn an_interrupted_certification_ends_the_clients_that_it_started() {
     use std::process::{Command, Stdio};
     use std::time::{Duration, Instant};
 
+    use crate::client_start::lives;
+
     let folder = tempfile::tempdir().expect("a folder");
     let noted = folder.path().join("pid");
     // A grandchild, so that it is the group that must end.
@@ -220,11 +252,6 @@ fn an_interrupted_certification_ends_the_clients_that_it_started() {
     };
     until("the client was never started", &|| noted.exists());
     let pid = std::fs::read_to_string(&noted).expect("a number").trim().to_owned();
-    let lives = |pid: &str| {
-        let kill = Command::new("kill").args(["-0", pid]).stderr(Stdio::null()).status();
-        let is_dead = std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "));
-        kill.expect("kill runs").success() && !is_dead
-    };
     assert!(lives(&pid));
     let told = Command::new("kill").args(["-TERM", &certifying.id().to_string()]).status();
     assert!(told.expect("kill runs").success());

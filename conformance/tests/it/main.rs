@@ -3,6 +3,7 @@
 mod certificate;
 mod certify;
 mod certify_client;
+mod client_start;
 mod command;
 mod controls;
 mod counterexamples;
