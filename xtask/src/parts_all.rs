@@ -65,7 +65,12 @@ pub(crate) fn parts() -> Vec<Part> {
         Part {
             needs_build_tools: true,
             shows: |_| true,
-            ..part("clients", "independent clients on Python's websockets and Node's ws are certified", 1800, clients)
+            ..part("clients", "our SDK, and clients on Python's websockets and Node's ws, are certified", 1800, clients)
+        },
+        Part {
+            needs_build_tools: true,
+            shows: |line| line.contains(" at level 0: ") || line.contains(" equal verdict vectors"),
+            ..part("broken-clients", "broken clients: ten runs over sockets bring the same", 1800, broken_clients)
         },
         Part {
             needs_build_tools: true,
@@ -77,6 +82,7 @@ pub(crate) fn parts() -> Vec<Part> {
                     " at level 1: ",
                     ": caught in ",
                     " caught by name",
+                    ".cert: ",
                 ]
                 .iter()
                 .any(|end| line.contains(end))
@@ -153,10 +159,16 @@ fn fastapi_client(context: &Context<'_>) -> Plan {
     let judged = ["--dialect", "whisper-fastapi", "--cases", CLIENT_CASES, "--not-applicable", "10", "--jobs", "12"];
     // The wire announces no interval, and the usual one is longer than any case drains; this client does not dial again.
     let open = ["client/end/final-3-s-late", "client/keepalive/none-after-the-end", REDIALS[0], REDIALS[1]];
-    let open = open.iter().flat_map(|case| ["--open", *case]);
+    let open: Vec<&str> = open.iter().flat_map(|case| ["--open", *case]).collect();
     let broken = FASTAPI_BROKEN.iter().flat_map(|copy| ["--broken", *copy]);
-    let options: Vec<&str> = judged.into_iter().chain(open).chain(broken).collect();
-    steps.push(certify_client(context, &python, &options, driver).into());
+    let options: Vec<&str> = judged.into_iter().chain(open.clone()).chain(broken).collect();
+    steps.push(certify_client(context, &python, Some("whisper-fastapi"), &options, driver).into());
+    // And as a person starts it, who has no driver and gives it no credential.
+    let alone = ["--level", "0", "--open", "client/security/credential", "--broken", FASTAPI_BROKEN[0]];
+    let options: Vec<&str> = judged.into_iter().chain(open).chain(alone).chain(["--breaks-with=--{name}"]).collect();
+    let program = [python.clone().into(), folder.join("client.py").into()];
+    let program = program.into_iter().chain(AT_LEVEL_0.map(OsString::from));
+    steps.push(certify_client(context, &python, Some("whisper-fastapi-level-0"), &options, program).into());
     Plan::Run(steps)
 }
 
@@ -167,7 +179,8 @@ fn fastapi_service(context: &Context<'_>) -> Plan {
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .arg(script(context, "fastapi_service.py"))
         .args([OsString::from("--harness"), Programs::expected(context.workspace).harness.into()])
-        .args([OsString::from("--service"), folder.join("service.py").into()]);
+        .args([OsString::from("--service"), folder.join("service.py").into()])
+        .args([OsString::from("--certificates"), context.workspace.target_dir.join(CERTIFICATES).into()]);
     Plan::Run(vec![
         own_step(context, &["tools", "--fastapi"]).bringing("FastAPI from PyPI"),
         certify::build_command(context.workspace, "release").into(),
@@ -221,16 +234,16 @@ fn livekit(context: &Context<'_>) -> Plan {
     tests.arg(plugin).env("LASTWORD_SERVER", Programs::expected(context.workspace).server);
     let interpreter = bring::livekit_path(context.workspace);
     let driver = [interpreter.clone(), context.workspace.root.join(plugin).join("tests").join("driver.py")];
-    let certified = |max_retry: &str, options: &[&str], broken: &[&'static str]| {
+    let certified = |name: &str, max_retry: &str, options: &[&str], broken: &[&'static str]| {
         let driver = driver.iter().map(OsString::from).chain(["--max-retry".into(), max_retry.into()]);
         let broken = broken.iter().flat_map(|copy| ["--broken", *copy]);
         let options: Vec<&str> = options.iter().copied().chain(["--jobs", "6"]).chain(broken).collect();
-        certify_client(context, &interpreter, &options, driver)
+        certify_client(context, &interpreter, Some(name), &options, driver)
     };
     // Without dialling again, what a loss means for the application shows at once.
     let whole = ["--cases", CLIENT_CASES, "--open", REDIALS[0], "--open", REDIALS[1]];
-    let whole = certified("0", &whole, &LIVEKIT_BROKEN);
-    let redialling = certified("3", &["--cases", CLIENT_CASES], &LIVEKIT_BROKEN_REDIALLING);
+    let whole = certified("livekit", "0", &whole, &LIVEKIT_BROKEN);
+    let redialling = certified("livekit-redialling", "3", &["--cases", CLIENT_CASES], &LIVEKIT_BROKEN_REDIALLING);
     Plan::Run(vec![
         own_step(context, &["tools", "--livekit"]).bringing("livekit-agents from PyPI"),
         install.into(),
@@ -245,7 +258,7 @@ fn livekit(context: &Context<'_>) -> Plan {
     ])
 }
 
-/// The clients of the tests in Python and Node, which share nothing with ours.
+/// Our SDK, and the clients of the tests in Python and Node, which share nothing with it.
 fn clients(context: &Context<'_>) -> Plan {
     let Some(node) = Host::from_env().find("node") else {
         return Plan::NotRun("no node on PATH; install Node.js".to_owned());
@@ -255,35 +268,65 @@ fn clients(context: &Context<'_>) -> Plan {
     // They do not dial again, so whether they tell a gap never arises, nor when they give up.
     let once = ["--cases", CLIENT_CASES, "--jobs", "16", "--open", REDIALS[0], "--open", REDIALS[1]];
     let ten_times: Vec<&str> = once.into_iter().chain(["--runs", "10"]).collect();
-    // Not `stalls`: behind a line that stands still for longer than the announced limits some runs end undecided.
-    let lines = ["plain", "jitter", "bytes", "coalesced", "busy"];
-    let lines: Vec<&str> = lines.iter().flat_map(|profile| ["--profile", *profile]).collect();
     let python_client = driver(&python, context.workspace.root.join(PYTHON_CLIENT));
     let node_client = driver(&node, bring::node_client_path(context.workspace));
+    let (build_sdk, sdk) = released(context, "lastword-client-driver");
+    // At both levels and behind every line. One that stands still for 2 s at a time makes right clients miss bounds of 1 s: there
+    // a run may end undecided, and none may fail.
+    let soak = own_step(context, &["soak-clients", "--seed", "1", "--parallel", "6"]);
     Plan::Run(vec![
         own_step(context, &["tools", "--clients", "--node-client"]).bringing("the clients' packages"),
         certify::build_command(context.workspace, "release").into(),
-        certify_client(context, &python, &once, python_client).into(),
-        certify_client(context, &python, &ten_times, node_client).into(),
-        own_step(context, &[&["soak-clients", "--seed", "1", "--level", "1", "--parallel", "4"][..], &lines].concat()),
+        build_sdk.into(),
+        certify_client(context, &python, Some("sdk"), &once, [sdk.into()]).into(),
+        certify_client(context, &python, Some("python"), &once, python_client).into(),
+        certify_client(context, &python, Some("node"), &ten_times, node_client).into(),
+        soak,
     ])
 }
 
-/// The check of a client by its driver against all cases.
+/// The clients with one fault each over real sockets: the same verdicts in each of ten runs.
+fn broken_clients(context: &Context<'_>) -> Plan {
+    let python = bring::python_clients_path(context.workspace);
+    let (build_client, client) = released(context, "lastword-client-mutants");
+    let broken = BROKEN_CLIENTS.iter().flat_map(|copy| ["--broken", *copy]);
+    let options = ["--level", "0", "--cases", "1", "--only", SHORT_CASE, "--broken-runs", "10", "--jobs", "15"];
+    let options: Vec<&str> = options.into_iter().chain(broken).collect();
+    let program = std::iter::once(client.into()).chain(AT_LEVEL_0.map(OsString::from));
+    Plan::Run(vec![
+        own_step(context, &["tools", "--clients"]).bringing("the PyPI clients"),
+        certify::build_command(context.workspace, "release").into(),
+        build_client.into(),
+        certify_client(context, &python, None, &options, program).into(),
+    ])
+}
+
+/// The build of a package with one program of its own name, and where that lies then.
+fn released(context: &Context<'_>, name: &str) -> (Command, PathBuf) {
+    let mut build = context.workspace.cargo();
+    build.args(["build", "--locked", "--profile", "release", "--package", name, "--bin", name]);
+    (build, context.workspace.target_dir.join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
+}
+
+/// The check of a client, by its driver or as it is, against all cases. `kept`: by which name its certificate is kept and verified.
 fn certify_client(
     context: &Context<'_>,
     python: &Path,
+    kept: Option<&str>,
     options: &[&str],
-    driver: impl IntoIterator<Item = OsString>,
+    command: impl IntoIterator<Item = OsString>,
 ) -> Command {
+    let folder = context.workspace.target_dir.join(CERTIFICATES);
+    let kept = kept.map(|name| [OsString::from("--certificate"), folder.join(format!("{name}.cert")).into()]);
     let mut check = context.workspace.program(python);
     check
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .arg(script(context, "certify_client.py"))
         .args([OsString::from("--harness"), Programs::expected(context.workspace).harness.into()])
         .args(options)
+        .args(kept.into_iter().flatten())
         .arg("--")
-        .args(driver);
+        .args(command);
     check
 }
 
@@ -411,6 +454,17 @@ const LIVEKIT_BROKEN_REDIALLING: [&str; 4] = [
     "StartsTimesOver:client/closing/reset-and-again:TIM-C1",
     "CountsAsTheFramework:client/reconnect/budget-restored:REC-C5",
 ];
+/// Clients that wait for what nobody owes them, or would without a timer, and a case in which there is little to wait for.
+const BROKEN_CLIENTS: [&str; 3] = [
+    "never-ends:client/end/ideal:END-C1",
+    "keepalive-holds-the-end:client/end/ideal:END-C3",
+    "own-timer:client/end/two-times:END-C9",
+];
+const SHORT_CASE: &str = "client/errors/fatal";
+/// What a program without a driver is given.
+const AT_LEVEL_0: [&str; 3] = ["{url}", "--audio", "{audio}"];
+/// Where certificates are kept, below the target folder.
+const CERTIFICATES: &str = "certificates";
 /// How many cases about clients there are.
 const CLIENT_CASES: &str = "51";
 /// The cases that say nothing of a client that never dials again.
