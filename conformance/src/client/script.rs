@@ -39,6 +39,12 @@ impl Script {
         calls.into_iter().find(|call| lacks.contains(call)).map(|lack| lack.call().as_str())
     }
 
+    /// Whether the server lets a client that is right come to a complete transcript, in each run of it.
+    #[must_use]
+    pub fn lets_complete(&self) -> bool {
+        !self.calls.contains(&Ask::Close) && self.plays.iter().all(Play::lets_complete)
+    }
+
     /// The types of the messages without which the case means nothing. A call is none: what a client makes of a flush that its wire
     /// cannot say is for the case to show, unless it waits for the answer.
     pub(crate) fn messages(&self) -> BTreeSet<&'static str> {
@@ -49,7 +55,7 @@ impl Script {
         });
         let acts = self.plays.iter().flat_map(|play| {
             let points = play.when.iter().map(|when| &when.acts).chain(play.after.iter().map(|after| &after.acts));
-            play.config.iter().chain(&play.end).chain(points.flatten())
+            play.opened.iter().chain(&play.config).chain(&play.end).chain(points.flatten())
         });
         let acts = acts.filter_map(|act| match act {
             Act::Partial => Some("partial"),
@@ -94,6 +100,8 @@ pub struct Play {
     pub upgrade: Upgrade,
     /// Members of `ready.limits` that differ from those of a play.
     pub limits: Map<String, Value>,
+    /// What comes as soon as the connection stands, whatever the client has sent by then.
+    pub opened: Vec<Act>,
     /// What follows `config`.
     pub config: Vec<Act>,
     /// What is told of the audio while it comes.
@@ -128,7 +136,21 @@ impl Play {
 
     /// Whether every client that connects has a session at once.
     pub(super) fn is_ready_at_once(&self) -> bool {
-        self.upgrade == Upgrade::default() && matches!(self.config.first(), Some(Act::Ready))
+        let is_met = self.upgrade == Upgrade::default() && self.opened.is_empty();
+        is_met && matches!(self.config.first(), Some(Act::Ready))
+    }
+
+    /// Whether nothing stands between the upgrade and a `session_ended` that says complete, behind the sentinel.
+    fn lets_complete(&self) -> bool {
+        let is_complete = |act: &Act| matches!(act, Act::Ended(ended) if ended.complete);
+        let points = self.when.iter().map(|when| &when.acts).chain(self.after.iter().map(|after| &after.acts));
+        let mut before = self.opened.iter().chain(&self.config).chain(points.flatten());
+        let mut last = self.end.iter().take_while(|act| !is_complete(act));
+        self.upgrade == Upgrade::Accept
+            && self.config.contains(&Act::Ready)
+            && self.end.iter().any(is_complete)
+            && !before.any(Act::ends_it)
+            && !last.any(Act::ends_it)
     }
 
     /// The point of the audio from which nothing is read until the client's sends stand still, if there is one.
@@ -146,7 +168,7 @@ impl Play {
     /// beforehand where to stop.
     pub(super) fn jams_are_right(&self) -> bool {
         let jams = |acts: &[Act]| acts.iter().filter(|act| matches!(act, Act::Jam(_))).count();
-        let elsewhere = [&self.config, &self.flush, &self.probe, &self.end].map(|acts| jams(acts));
+        let elsewhere = [&self.opened, &self.config, &self.flush, &self.probe, &self.end].map(|acts| jams(acts));
         let elsewhere = elsewhere.into_iter().chain(self.after.iter().map(|after| jams(&after.acts)));
         let often: usize = self.when.iter().map(|when| jams(&when.acts)).sum();
         elsewhere.sum::<usize>() == 0 && often <= 1 && self.again.as_deref().is_none_or(Self::jams_are_right)
@@ -159,6 +181,7 @@ impl Default for Play {
         Self {
             upgrade: Upgrade::Accept,
             limits: Map::new(),
+            opened: Vec::new(),
             config: vec![Act::Ready],
             results: true,
             prompt_ms: None,
@@ -266,6 +289,19 @@ pub enum Act {
     /// Reads nothing until what the client sends stands still, says results, and reads on when the client has read them, or does
     /// not read them. As soon as the client has sent so much that the act is due, nothing more is read.
     Jam(Jam),
+}
+
+impl Act {
+    /// Whether what comes behind it, if anything does, is no session that ends well.
+    fn ends_it(&self) -> bool {
+        match self {
+            Self::Ended(_) | Self::Close(_) | Self::Reset | Self::Fin | Self::Mute | Self::Deaf => true,
+            Self::Error(error) => error.fatal,
+            Self::Ready | Self::Partial | Self::Finals | Self::FinalAgain | Self::Flushed => false,
+            Self::Ack | Self::Work(_) | Self::Wait(_) | Self::Send(_) | Self::Raw(_) | Self::Binary(_) => false,
+            Self::Jam(_) => false,
+        }
+    }
 }
 
 /// A server that reads nothing until its own results are read.

@@ -152,6 +152,7 @@ struct Player<'a, S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Player<'_, S> {
     async fn run(&mut self) {
+        self.perform(&self.play.opened).await;
         while !self.is_over {
             let (after, prompt) = (self.due(), self.prompt_due());
             let next = tokio::select! {

@@ -66,6 +66,20 @@ fn every_must_of_a_client_has_a_mutant_or_says_why_not() {
     assert!(without.is_empty(), "no mutant breaks {without:?}");
 }
 
+/// Cases that no mutant is meant for, and why they stay.
+const STAYS: [(&str, &str); 0] = [];
+
+#[test]
+fn every_case_is_meant_for_a_mutant_or_says_why_it_stays() {
+    let meant: BTreeSet<&str> = mutants().iter().map(|mutant| mutant.case).collect();
+    let stays: BTreeSet<&str> = STAYS.iter().map(|(case, _)| *case).collect();
+    let cases: BTreeSet<&str> = catalogue().iter().map(|case| case.id.as_str()).collect();
+    let without: Vec<_> = cases.iter().filter(|case| !meant.contains(*case) && !stays.contains(*case)).collect();
+    assert!(without.is_empty(), "no mutant is meant for {without:?}");
+    let needless: Vec<_> = stays.iter().filter(|case| meant.contains(*case) || !cases.contains(*case)).collect();
+    assert!(needless.is_empty(), "{needless:?} need no reason to stay");
+}
+
 #[test]
 fn mutants_have_names_of_their_own_and_break_what_exists() {
     let names: BTreeSet<&str> = mutants().iter().map(|mutant| mutant.name).collect();

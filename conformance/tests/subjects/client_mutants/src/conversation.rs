@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::fault::Fault;
@@ -27,6 +27,8 @@ pub(crate) struct Conversation<'a> {
     pub(crate) fatal: Option<(Instant, String, bool)>,
     /// The server's last word, where a fault does not let go.
     pub(crate) held: Option<End>,
+    /// A result that came too late, which a fault takes for a sign that the session goes on.
+    pub(crate) is_reopened: bool,
     pub(crate) spoke: Instant,
     pub(crate) heard: Instant,
     /// What extends a bound came last.
@@ -51,13 +53,15 @@ pub(crate) struct Conversation<'a> {
     pub(crate) late: Option<Instant>,
 }
 
+/// How long a client takes over its config that is not ready for a Close meanwhile.
+const CONFIG_TAKES: Duration = ms(100);
 const FRAME_BYTES: usize = 3_200;
 /// How much a client in lock step sends before it waits for a result: half a second.
 const STEP_BYTES: u64 = 16_000;
 /// The same of a client with a window: three seconds.
 const WINDOW_BYTES: u64 = 96_000;
 
-pub(crate) fn ms(ms: u64) -> Duration {
+pub(crate) const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
@@ -73,6 +77,7 @@ impl<'a> Conversation<'a> {
             sentinel: None,
             fatal: None,
             held: None,
+            is_reopened: false,
             spoke: now,
             heard: now,
             extended: now,
@@ -110,6 +115,12 @@ impl<'a> Conversation<'a> {
             self.outbox.push_back(Message::text(config));
         }
         let Link { incoming, outgoing, .. } = link;
+        if self.has(Fault::CloseBeforeConfigHangs) {
+            let early = timeout(CONFIG_TAKES, incoming.recv()).await;
+            if matches!(early, Ok(Some(Incoming::Close(_) | Incoming::Over | Incoming::Lost) | None)) {
+                let _ = cancelled.wait_for(|is| *is).await;
+            }
+        }
         loop {
             let takes_orders = self.takes_orders();
             let deadline = self.deadline();
@@ -269,8 +280,16 @@ impl<'a> Conversation<'a> {
             Some(Incoming::Binary) => self.garbage(),
             Some(Incoming::Sign) => None,
             Some(Incoming::Close(code)) => self.closed(code),
-            Some(Incoming::Lost) | None => self.lost("connection_lost"),
+            Some(Incoming::Over) if self.has(Fault::EndOfTransportIsComplete) && self.is_open() => {
+                Some(Next::End(End::new("complete", "completed", None, 0)))
+            }
+            Some(Incoming::Over | Incoming::Lost) | None => self.lost("connection_lost"),
         }
+    }
+
+    /// Whether audio may be sent.
+    fn is_open(&self) -> bool {
+        self.is_ready && self.sentinel.is_none()
     }
 
     fn garbage(&mut self) -> Option<Next> {
@@ -293,6 +312,7 @@ impl<'a> Conversation<'a> {
         match kind {
             "ready" => self.ready(message),
             "partial" => {
+                self.is_reopened |= self.has(Fault::PartialReopens) && self.sentinel.is_some();
                 let is_final = message["segment_id"].as_u64().is_some_and(|id| self.finals.contains(&id));
                 if !is_final {
                     self.session.tell(messages::result("partial", message, self.session.offset_ms));
@@ -330,6 +350,7 @@ impl<'a> Conversation<'a> {
 
     fn last_word(&mut self, message: &Map<String, Value>) -> Option<Next> {
         self.extended = Instant::now();
+        self.is_reopened |= self.has(Fault::FinalReopens) && self.held.is_some();
         self.session.restores_budget(true);
         let id = message.get("segment_id").and_then(Value::as_u64).unwrap_or(0);
         if self.has(Fault::LastFinalLost) && self.sentinel.is_some() {
@@ -389,7 +410,11 @@ impl<'a> Conversation<'a> {
             ("incomplete", message.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned())
         };
         let end = End::new(outcome, &code, close, self.limits.close_ms);
-        if self.has(Fault::KeepaliveHoldsEnd) || self.has(Fault::OwnTimer) {
+        if self.is_reopened {
+            return None;
+        }
+        if self.has(Fault::KeepaliveHoldsEnd) || self.has(Fault::OwnTimer) || self.has(Fault::FinalReopens) {
+            self.extended = Instant::now();
             self.held = Some(end);
             return None;
         }
@@ -425,11 +450,15 @@ impl<'a> Conversation<'a> {
             self.is_deaf = true;
             return None;
         }
-        if self.has(Fault::KeepaliveFailureSwallowed) && self.is_ready && self.sentinel.is_none() {
+        if self.has(Fault::KeepaliveFailureSwallowed) && self.is_open() {
             self.is_deaf = true;
             return None;
         }
-        if self.has(Fault::ResetIsComplete) && self.is_ready && self.sentinel.is_none() {
+        if self.has(Fault::FinalReopens) && self.held.is_some() {
+            self.is_deaf = self.is_reopened;
+            return self.held.take_if(|_| !self.is_reopened).map(Next::End);
+        }
+        if self.has(Fault::ResetIsComplete) && self.is_open() {
             return Some(Next::End(End::new("complete", "completed", None, 0)));
         }
         let redials = match &self.fatal {

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -36,8 +37,30 @@ pub(crate) enum Incoming {
     /// A Ping or a Pong: a sign of life.
     Sign,
     Close(Option<u16>),
-    /// The transport ended.
+    /// The transport ended in order, without a Close.
+    Over,
+    /// The transport failed.
     Lost,
+}
+
+/// Why there is no link.
+#[derive(Debug)]
+pub(crate) enum Unopened {
+    /// The server answered the upgrade with this HTTP status.
+    Refused(u16),
+    /// The transport ended before it did.
+    Cut(String),
+    /// Nothing was asked, or nothing came in time.
+    Otherwise(String),
+}
+
+impl Unopened {
+    pub(crate) fn why(&self) -> String {
+        match self {
+            Self::Refused(status) => format!("refused with {status}"),
+            Self::Cut(why) | Self::Otherwise(why) => why.clone(),
+        }
+    }
 }
 
 /// When a link reads.
@@ -76,17 +99,21 @@ impl Link {
         token: Option<&str>,
         living: &Arc<AtomicUsize>,
         reads: Reads,
-    ) -> Result<Self, String> {
-        let mut request = url.into_client_request().map_err(|error| error.to_string())?;
+    ) -> Result<Self, Unopened> {
+        let otherwise = |error: &dyn std::fmt::Display| Unopened::Otherwise(error.to_string());
+        let mut request = url.into_client_request().map_err(|error| otherwise(&error))?;
         let headers = request.headers_mut();
         headers.insert("Sec-WebSocket-Protocol", HeaderValue::from_static(PROTOCOL));
         if let Some(token) = token {
-            let value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|error| error.to_string())?;
+            let value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|error| otherwise(&error))?;
             headers.insert("Authorization", value);
         }
-        let stream = dial().await.map_err(|error| error.to_string())?;
+        let stream = dial().await.map_err(|error| otherwise(&error))?;
         let upgraded = tokio_tungstenite::client_async(request, stream).await;
-        let (socket, _) = upgraded.map_err(|error| error.to_string())?;
+        let (socket, _) = upgraded.map_err(|error| match error {
+            Error::Http(response) => Unopened::Refused(response.status().as_u16()),
+            error => Unopened::Cut(error.to_string()),
+        })?;
         let (mut sink, mut source) = socket.split();
         let (handing, incoming) = mpsc::unbounded_channel();
         let (outgoing, mut queued) = mpsc::channel::<Message>(QUEUE);
@@ -171,9 +198,10 @@ fn hands(handing: &mpsc::UnboundedSender<Incoming>, came: Option<Result<Message,
         Some(Ok(Message::Binary(_))) => Incoming::Binary,
         Some(Ok(Message::Close(frame))) => Incoming::Close(frame.map(|frame| frame.code.into())),
         Some(Ok(_)) => Incoming::Sign,
+        Some(Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => Incoming::Over,
         Some(Err(_)) | None => Incoming::Lost,
     };
-    let is_over = matches!(message, Incoming::Lost);
+    let is_over = matches!(message, Incoming::Over | Incoming::Lost);
     handing.send(message).is_ok() && !is_over
 }
 

@@ -8,11 +8,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::conversation::Conversation;
 use crate::fault::Fault;
 use crate::handle::{Order, Shared};
-use crate::link::{Dial, Incoming, Link, Reads};
+use crate::link::{Alive, Dial, Incoming, Link, Reads, Unopened};
 use crate::options::Options;
 
 /// One session of the client.
@@ -109,7 +110,14 @@ impl Session {
                     sleep(self.pause()).await;
                     continue;
                 }
-                Err(why) => return self.ended(&End::error(&why)),
+                Err(Unopened::Refused(401)) if self.has(Fault::RefusedIsComplete) => {
+                    return self.ended(&End::new("complete", "completed", None, 0));
+                }
+                Err(Unopened::Cut(_)) if self.has(Fault::CutUpgradeHangs) => {
+                    let _ = cancelled.wait_for(|is| *is).await;
+                    return self.ended(&End::cancelled(0));
+                }
+                Err(unopened) => return self.ended(&End::error(&unopened.why())),
             };
             match Conversation::new(&mut self).run(&mut link, &mut orders, &mut cancelled).await {
                 Next::Again => sleep(self.pause()).await,
@@ -121,7 +129,10 @@ impl Session {
                 Next::End(end) => {
                     let is_late = self.has(Fault::WaitsForClose);
                     if is_late {
-                        while !matches!(link.incoming.recv().await, Some(Incoming::Close(_) | Incoming::Lost) | None) {}
+                        while !matches!(
+                            link.incoming.recv().await,
+                            Some(Incoming::Close(_) | Incoming::Over | Incoming::Lost) | None
+                        ) {}
                     }
                     self.ended(&end);
                     return self.hang_up(link, &end).await;
@@ -159,7 +170,7 @@ impl Session {
         }
     }
 
-    async fn open(&self, dial: &Dial, url: &str) -> Result<Link, String> {
+    async fn open(&self, dial: &Dial, url: &str) -> Result<Link, Unopened> {
         let token = self.options.token.as_deref();
         let (url, shown) = match token.filter(|_| self.has(Fault::TokenInUrl)) {
             Some(token) => (format!("{url}?token={token}"), None),
@@ -169,7 +180,8 @@ impl Session {
         if self.has(Fault::ConnectsForEver) {
             return opening.await;
         }
-        timeout(CONNECT, opening).await.unwrap_or_else(|_| Err("no connection within 10 s".to_owned()))
+        let in_vain = || Unopened::Otherwise("no connection within 10 s".to_owned());
+        timeout(CONNECT, opening).await.unwrap_or_else(|_| Err(in_vain()))
     }
 
     fn reads(&self) -> Reads {
@@ -184,6 +196,13 @@ impl Session {
     }
 
     fn ended(&self, end: &End) {
+        if self.has(Fault::TaskLeftBehind) {
+            let alive = Alive::new(&self.living);
+            tokio::spawn(async move {
+                let _alive = alive;
+                std::future::pending::<()>().await;
+            });
+        }
         self.tell(json!({"what": "ended", "outcome": end.outcome, "code": end.code}));
     }
 
@@ -192,10 +211,16 @@ impl Session {
         let Some(code) = end.close else { return };
         let code = if self.has(Fault::ClosesWith1001) { 1_001 } else { code };
         let shaking = async {
+            if end.outcome == "cancelled"
+                && self.has(Fault::CancelEndsAgain)
+                && let Some(room) = link.outgoing.room().await
+            {
+                room.send(Message::text(r#"{"type":"end_of_stream"}"#));
+            }
             if let Some(room) = link.outgoing.room().await {
                 room.send(Link::close_frame(code));
             }
-            while !matches!(link.incoming.recv().await, Some(Incoming::Lost) | None) {}
+            while !matches!(link.incoming.recv().await, Some(Incoming::Over | Incoming::Lost) | None) {}
         };
         if self.has(Fault::CloseHandshakeForEver) {
             shaking.await;

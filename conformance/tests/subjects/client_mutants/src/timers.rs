@@ -38,6 +38,7 @@ impl Conversation<'_> {
             return match self.sentinel {
                 _ if self.has(Fault::LeavesWithoutEnd) => Some(self.configured),
                 Some(sentinel) if self.has(Fault::OwnTimer) => Some(sentinel + ms(5_000)),
+                _ if self.has(Fault::FinalReopens) && !self.is_reopened => Some(self.extended + ms(200)),
                 _ => None,
             };
         }
