@@ -51,9 +51,10 @@ pub(super) struct Unjudgeable {
 }
 
 /// Judges every case again, and then confirms failures against their second runs as the runner does. Says also whether the subject
-/// fell as a whole.
+/// fell as a whole. `sessions` are those of the calibration.
 pub(super) fn cases(
     cases: &[CaseContents],
+    sessions: &[Trace],
     alone: Option<&Trace>,
     options: &Options,
     knowledge: &Knowledge,
@@ -61,6 +62,7 @@ pub(super) fn cases(
     let mut results = cases.iter().map(|one| case(one, options, knowledge)).collect::<Result<Vec<_>, _>>()?;
     if options.client.is_some() {
         client::settle_all(&mut results);
+        client::doubt(&mut results, sessions);
         return Ok((results, false));
     }
     let alone = alone.map(|trace| evidence(trace, lastword_judge::judge(trace, &knowledge.options())));

@@ -92,14 +92,19 @@ pub fn verify(bytes: &[u8]) -> Result<Verified, VerifyError> {
         differences.push(differ("head", what));
     }
     let knowledge = rejudge::knowledge(&contents.head.options, &contents.sessions);
-    let (mut results, fell) =
-        match rejudge::cases(&contents.cases, contents.alone.as_ref(), &contents.head.options, &knowledge) {
-            Ok(judged) => judged,
-            Err(error) => {
-                differences.push(differ(&error.case, error.why));
-                (Vec::new(), false)
-            }
-        };
+    let (mut results, fell) = match rejudge::cases(
+        &contents.cases,
+        &contents.sessions,
+        contents.alone.as_ref(),
+        &contents.head.options,
+        &knowledge,
+    ) {
+        Ok(judged) => judged,
+        Err(error) => {
+            differences.push(differ(&error.case, error.why));
+            (Vec::new(), false)
+        }
+    };
     for (one, result) in contents.cases.iter().zip(&results) {
         differences.extend(case_differences(&one.entry, &rejudge::entry(result)));
     }

@@ -84,7 +84,7 @@ pub fn write(run: &Run, origin: &Origin) -> Result<String, WriteError> {
         ..origin.options.clone()
     };
     let knowledge = rejudge::knowledge(&options, &sessions);
-    let (mut results, fell) = rejudge::cases(&cases, alone.as_ref(), &options, &knowledge)
+    let (mut results, fell) = rejudge::cases(&cases, &sessions, alone.as_ref(), &options, &knowledge)
         .map_err(|error| differs(format!("{}: {}", error.case, error.why)))?;
     let suite = match run.suite.as_ref() {
         None => None,

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod catalogue;
+mod completed;
 mod confirm;
 mod driver;
 mod form;
@@ -20,6 +21,7 @@ mod tongue;
 
 pub use catalogue::catalogue;
 pub(crate) use catalogue::sources as case_sources;
+pub(crate) use completed::doubt;
 pub(crate) use confirm::settle_all;
 pub use launch::{EndsAs, Launch, LaunchError, Program, Stdin, Surroundings};
 pub(crate) use run::IDEAL_CLIENT_CASE;

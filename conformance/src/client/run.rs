@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use super::attempt::{Attempted, attempt};
+use super::completed;
 use super::confirm;
 use super::launch::{Launch, LaunchError, Program, Stdin};
 use super::script::Script;
@@ -187,12 +188,13 @@ pub async fn run(plan: ClientPlan, observer: &dyn Observer) -> Result<Run, Launc
     observer.calibrated(&calibration);
     let total = plan.cases.len();
     let results = side_by_side(&env, &plan.cases, plan.jobs, observer).await;
-    let results = if plan.looks_again {
+    let mut results = if plan.looks_again {
         let results = undecided_again(&env, results, observer).await;
         second_look(&env, results, observer).await
     } else {
         results
     };
+    completed::doubt(&mut results, calibration.sessions.iter().map(|session| &*session.trace));
     let connections = results.iter().filter_map(|result| result.evidence.as_ref());
     let connections: usize = connections.map(|evidence| evidence.judgement.connections.len()).sum();
     Ok(Run {

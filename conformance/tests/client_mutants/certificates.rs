@@ -97,6 +97,34 @@ fn the_credential_that_a_client_gives_away_is_found_again_and_stands_nowhere_in_
     }
 }
 
+/// Its giving up is no pass, in the run and in the file; who says in the file that it was is told so.
+#[test]
+fn that_no_session_of_a_client_completed_follows_from_the_file() {
+    const REFUSED: &str = "client/start/refused";
+    let told = |run: &Certified| {
+        let refused = run.run.results.iter().find(|result| result.case.id == REFUSED).expect("it ran");
+        (refused.verdict.as_str().to_owned(), refused.reason.clone().unwrap_or_default())
+    };
+    let never = "no session of it ever completed: that it gives up proves nothing".to_owned();
+    let (run, text) = certified(Some("waits-for-close"), 0, &[REFUSED, "client/end/no-close"], true);
+    assert_eq!(told(&run), ("PASS".to_owned(), String::new()), "its first session completed");
+    assert_eq!(differences(&text), [] as [&str; 0]);
+    let (run, text) = certified(Some("never-ends"), 0, &[REFUSED, "client/end/ideal"], true);
+    assert_eq!(told(&run), ("INCONCLUSIVE".to_owned(), never.clone()));
+    assert_eq!(differences(&text), [] as [&str; 0]);
+    let passes = forged(&text, "case client/start/refused", |part| {
+        with(part, |entry| {
+            entry["verdict"] = "PASS".into();
+            entry["reason"] = Value::Null;
+        })
+    });
+    let found = differences(&passes);
+    assert!(found.iter().any(|one| one.starts_with("case client/start/refused") || one.contains(REFUSED)), "{found:?}");
+    let (run, text) = certified(Some("never-ends"), 0, &[REFUSED], true);
+    assert_eq!(told(&run), ("PASS".to_owned(), String::new()), "no case let it complete");
+    assert_eq!((differences(&text), run.report.exit_code), (Vec::new(), lastword::exit::UNDECIDED));
+}
+
 /// What the file of one failing case would say.
 fn small() -> String {
     certified(Some("never-ends"), 0, &["client/end/ideal"], true).1

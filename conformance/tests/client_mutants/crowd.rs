@@ -18,6 +18,8 @@ pub(crate) struct Outcome {
     pub(crate) told: Vec<String>,
     /// Why cases were not decided.
     pub(crate) reasons: BTreeMap<String, String>,
+    /// The requirements that are said to be kept.
+    pub(crate) kept: Vec<String>,
     pub(crate) exit_code: u8,
 }
 
@@ -27,8 +29,11 @@ impl Outcome {
             cases: BTreeMap::new(),
             told: Vec::new(),
             reasons: BTreeMap::new(),
+            kept: Vec::new(),
             exit_code: certified.report.exit_code,
         };
+        let kept = certified.report.requirements.iter().filter(|one| one.verdict == "PASS");
+        outcome.kept.extend(kept.map(|one| one.id.clone()));
         for result in &certified.run.results {
             let mut ids: Vec<String> = Vec::new();
             for finding in result.findings() {

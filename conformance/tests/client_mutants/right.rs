@@ -1,6 +1,7 @@
 //! The client without a fault, in several shapes: nothing may be found.
 
 use lastword_client_mutants::Options;
+use lastword_spec::trace::{ClientOutcome, EventKind};
 
 use crate::crowd::{self, Outcome};
 
@@ -42,6 +43,24 @@ fn the_client_that_dials_again_within_a_budget_is_clean_too_and_shows_that_it_is
         // At fifty times the pace of speech its input is over before.
         let expected = if shape.1 < 50.0 { "PASS" } else { "NOT_TESTED" };
         assert_eq!(outcome.cases["client/reconnect/budget-restored"].0, expected, "{shape:?}");
+    }
+}
+
+/// By the play, and by what the client makes of it: what takes back the passes of a client that completes nothing asks for both.
+#[test]
+fn the_client_completes_its_sessions_in_just_the_cases_that_let_it() {
+    let (program, stdin) = crowd::program(&Options::default(), 1);
+    let certified = crowd::carried_out(lastword::memory::client_plan(program, stdin));
+    for result in &certified.run.results {
+        let trace = &result.evidence.as_ref().expect("it ran").trace;
+        let told = trace.events.iter().filter_map(|event| match &event.kind {
+            EventKind::Told(told) => told.outcome,
+            _ => None,
+        });
+        let outcomes: Vec<ClientOutcome> = told.collect();
+        let is_complete = outcomes.iter().all(|outcome| *outcome == ClientOutcome::Complete);
+        let lets_complete = result.case.script.as_ref().expect("a script").lets_complete();
+        assert_eq!(lets_complete, is_complete, "{}: {outcomes:?}", result.case.id);
     }
 }
 

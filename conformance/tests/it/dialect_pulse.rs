@@ -149,6 +149,14 @@ async fn a_run_in_which_no_session_completes_and_nothing_says_why_is_not_green()
     assert_eq!((report.counts.pass, report.counts.failed, report.exit_code), (1, 0, 3));
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_passes_in_a_run_in_which_a_session_could_complete_and_none_does_is_taken_back() {
+    let report = certified(Habit::NeverCloseStream, &["client/start/refused", "client/end/ideal"]).await.report;
+    assert_eq!((report.counts.pass, report.counts.failed, report.exit_code), (0, 1, 1));
+    let report = certified(Habit::Right, &["client/start/refused", "client/end/ideal"]).await.report;
+    assert_eq!((report.counts.pass, report.counts.failed, report.exit_code), (2, 0, 0));
+}
+
 /// Whether the transcript is complete, as the client has it.
 async fn session(around: Surroundings, habit: Habit) -> Result<bool, Error> {
     let (ours, theirs) = memory::pipe(64 << 10);

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::AsyncWriteExt as _;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::link::Dial;
 use crate::options::Ending;
+
+/// How long those wait for an upgrade that do not wait for ever.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A kind of program that is no client.
 #[derive(Debug)]
@@ -26,6 +29,9 @@ enum Does {
     False,
     Sleep,
     Connect,
+    Raise,
+    ConfigAndFail,
+    GiveUp,
     Upgrade,
     Config,
     Garbage,
@@ -34,11 +40,18 @@ enum Does {
     NeverStop,
 }
 
-const ALL: [Degenerate; 10] = [
+const ALL: [Degenerate; 13] = [
     of("true", "exits with 0 at once", Does::True),
     of("false", "exits with 1 at once", Does::False),
     of("sleep", "sleeps for ever", Does::Sleep),
     of("connect-and-leave", "opens a connection and exits with 0", Does::Connect),
+    of("connect-and-raise", "upgrades and exits with 0, or with 1 where that fails or takes 5 s", Does::Raise),
+    of("config-and-fail", "sends its config and exits with 1, as it does where it cannot", Does::ConfigAndFail),
+    of(
+        "give-up",
+        "sends its config, reads until the server leaves or 20 s have passed, and exits with 1",
+        Does::GiveUp,
+    ),
     of("upgrade-and-leave", "upgrades and exits with 0", Does::Upgrade),
     of("config-and-leave", "sends its config and exits with 0", Does::Config),
     of("garbage", "sends texts and bytes without sense and exits with 0", Does::Garbage),
@@ -65,27 +78,35 @@ impl Degenerate {
             Does::False => Ending::Code(1),
             Does::Sleep => std::future::pending().await,
             does => {
-                self.connected(&dial, does).await;
-                Ending::Code(0)
+                let is_upgraded = self.connected(&dial, does).await;
+                let fails = match does {
+                    Does::Raise => !is_upgraded,
+                    does => matches!(does, Does::ConfigAndFail | Does::GiveUp),
+                };
+                Ending::Code(u8::from(fails))
             }
         }
     }
 
-    async fn connected(&self, dial: &Dial, does: Does) {
-        let Ok(mut stream) = dial().await else { return };
+    /// Whether there was a WebSocket.
+    async fn connected(&self, dial: &Dial, does: Does) -> bool {
+        let Ok(mut stream) = dial().await else { return false };
         if does == Does::Connect {
-            return;
+            return false;
         }
         if does == Does::Http {
             let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
             sleep(Duration::from_millis(200)).await;
-            return;
+            return false;
         }
-        let Ok((mut socket, _)) = tokio_tungstenite::client_async("ws://127.0.0.1/v1/listen", stream).await else {
-            return;
+        let upgrading = tokio_tungstenite::client_async("ws://127.0.0.1/v1/listen", stream);
+        let upgraded = match does {
+            Does::Raise | Does::ConfigAndFail | Does::GiveUp => timeout(PATIENCE, upgrading).await.ok(),
+            _ => Some(upgrading.await),
         };
+        let Some(Ok((mut socket, _))) = upgraded else { return false };
         match does {
-            Does::Config => {
+            Does::Config | Does::ConfigAndFail => {
                 let _ = socket.send(Message::text(r#"{"type":"config"}"#)).await;
             }
             Does::Garbage => {
@@ -94,6 +115,11 @@ impl Degenerate {
                     let _ = socket.send(Message::binary(vec![1, 2, 3])).await;
                 }
                 sleep(Duration::from_millis(200)).await;
+            }
+            Does::GiveUp => {
+                let _ = socket.send(Message::text(r#"{"type":"config"}"#)).await;
+                let reading = async { while let Some(Ok(_)) = socket.next().await {} };
+                let _ = timeout(4 * PATIENCE, reading).await;
             }
             Does::Stay => {
                 while let Some(Ok(_)) = socket.next().await {}
@@ -111,5 +137,6 @@ impl Degenerate {
             }
             _ => {}
         }
+        true
     }
 }
