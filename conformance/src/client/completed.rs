@@ -14,10 +14,11 @@ const NEVER: &str = "no session of it ever completed: that it gives up proves no
 /// some case had one that could. A program that fails whatever it meets fails rightly now and then.
 pub(crate) fn doubt<'a>(results: &mut [CaseResult], calibration: impl IntoIterator<Item = &'a Trace>) {
     let could = |result: &CaseResult| result.case.script.as_ref().is_some_and(|script| script.lets_complete());
-    let completes =
-        |result: &CaseResult| result.evidence.iter().chain(&result.second).any(|evidence| completes(&evidence.trace));
+    let completes = |result: &CaseResult| {
+        result.evidence.iter().chain(&result.second).any(|evidence| has_completed(&evidence.trace))
+    };
     let was_tried = results.iter().any(|result| result.evidence.is_some() && could(result));
-    if !was_tried || results.iter().any(completes) || calibration.into_iter().any(self::completes) {
+    if !was_tried || results.iter().any(completes) || calibration.into_iter().any(has_completed) {
         return;
     }
     for result in results.iter_mut().filter(|result| claims(result)) {
@@ -46,7 +47,7 @@ fn claims(result: &CaseResult) -> bool {
 }
 
 /// Whether a client said its end, was told that nothing is missing, and took it so, by itself.
-fn completes(trace: &Trace) -> bool {
+fn has_completed(trace: &Trace) -> bool {
     let mut is_driven = false;
     let (mut said, mut answered, mut given_up) = (None, false, false);
     for event in &trace.events {

@@ -345,6 +345,8 @@ impl Wire {
             // After its own sentinel it is in the wrong, wherever the server is by now.
             _ if self.facts.sentinel.is_some() => Some(after_the_sentinel(input)),
             _ if row.is_some() => None,
+            // It may not have read yet what ended the connection before its config.
+            (_, ServerInput::Config) if self.facts.config.is_none() => None,
             (State::AwaitConfig, _) | (_, ServerInput::Config) => Some((FindingKind::IllegalMessage, req::CFG_C1)),
             (State::Configuring, _) => Some((FindingKind::IllegalMessage, req::CFG_C2)),
             // It may not have read yet what ended the session.

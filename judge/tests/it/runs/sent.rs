@@ -156,6 +156,16 @@ fn what_is_sent_out_of_place_is_told_once_a_kind() {
 }
 
 #[test]
+fn a_config_may_have_crossed_what_ended_the_connection_and_a_second_one_may_not() {
+    for end in ["closed 1000", "dropped"] {
+        let crossed = [(0, "program"), (0, "open"), (1, end), (2, CONFIG), (3, "leaves"), (9, "exit 1")];
+        assert_eq!(broken(&crossed), [""; 0], "{end}");
+        let twice = [(0, "program"), (0, "open"), (1, CONFIG), (2, end), (3, CONFIG), (4, "leaves"), (9, "exit 1")];
+        assert_eq!(broken(&twice), ["CFG-C1"], "{end}");
+    }
+}
+
+#[test]
 fn a_connection_stands_where_what_was_said_on_it_leads() {
     let state = |events: &[(u64, &str)]| {
         let late: Vec<(u64, &str)> = joined(&[events, &[(90_000, ">[]")]]);
