@@ -155,15 +155,15 @@ impl Scribe {
         self.t_us += after_ms * 1_000;
         self.note(EventKind::GaveUp { after_ms, quiescent: None });
         self.t_us += 100_000;
-        self.events.push(Event {
-            t_us: self.t_us,
-            conn: 1,
-            kind: EventKind::Control { outcome: ControlOutcome::Completed, took_ms: 50 },
-        });
+        self.events.push(Event::new(
+            self.t_us,
+            1,
+            EventKind::Control { outcome: ControlOutcome::Completed, took_ms: 50 },
+        ));
     }
 
     fn note(&mut self, kind: EventKind) {
-        self.events.push(Event { t_us: self.t_us, conn: 0, kind });
+        self.events.push(Event::new(self.t_us, 0, kind));
     }
 }
 

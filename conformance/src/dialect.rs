@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use lastword_dialects::{Capability, Dialect};
-use lastword_spec::trace::Spoken;
+use lastword_dialects::{Capability, Dialect, Origin};
+use lastword_spec::trace::{ALL_MADE_UP, Spoken};
 
 /// Why there is no such dialect. The caller's fault.
 #[derive(Debug, thiserror::Error)]
@@ -53,10 +53,15 @@ pub fn spoken(dialect: &Dialect) -> Option<Spoken> {
     let not_binding = dialect.not_applicable().iter().map(ToString::to_string).collect();
     let messages = MESSAGES.iter().filter(|(_, capability)| dialect.lacks(*capability)).map(|(message, _)| *message);
     let tells_complete = dialect.carried("session_ended").is_some_and(|members| members.contains("/complete"));
-    let tells = [dialect.tells_error(true), dialect.tells_error(false), tells_complete];
+    let tells = [dialect.tells_error(true), dialect.tells_error(false), tells_complete, !dialect.ends_by_close()];
     let members = MEMBERS.iter().zip(tells).filter(|(_, tells)| !tells).map(|(name, _)| *name);
     let lacks = messages.chain(members).map(str::to_owned).collect();
     Some(Spoken { name: dialect.name().to_owned(), not_binding, lacks })
+}
+
+/// What a trace says of the members that nobody said.
+pub(crate) fn made_up(origin: Origin) -> Vec<String> {
+    if origin.on_wire { origin.synthesised } else { vec![ALL_MADE_UP.to_owned()] }
 }
 
 /// The types of the messages that a wire may have nothing for, and the members that it may not tell.
@@ -65,7 +70,10 @@ pub(crate) fn message_types() -> impl Iterator<Item = &'static str> {
 }
 
 /// What a message may not tell on a wire that has the message, by which everything changes.
-const MEMBERS: [&str; 3] = ["error.fatal", "error.not_fatal", "session_ended.complete"];
+const MEMBERS: [&str; 4] = ["error.fatal", "error.not_fatal", "session_ended.complete", ENDED_APART];
+
+/// A `session_ended` that is told apart from the Close: there is none where the server's Close is all that says it.
+pub(crate) const ENDED_APART: &str = "session_ended.apart";
 
 /// The messages that a wire may have nothing for. `session_ended` is made up where there is none, and so is `ready`: only when it
 /// comes cannot be played.
@@ -76,7 +84,7 @@ const MESSAGES: &[(&str, Capability)] = &[
     ("flush", Capability::Flush),
     ("flushed", Capability::Flushed),
     ("update", Capability::Update),
-    ("updated", Capability::Update),
+    ("updated", Capability::Updated),
     ("end_of_stream", Capability::EndOfStream),
     ("partial", Capability::Partials),
     ("progress", Capability::Progress),

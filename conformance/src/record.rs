@@ -71,6 +71,11 @@ impl Recorder {
 
     /// Writes down what just happened.
     pub fn note(&self, conn: u32, kind: EventKind) {
+        self.note_made_up(conn, kind, Vec::new());
+    }
+
+    /// Writes down what just happened, and which members of it the harness made up.
+    pub fn note_made_up(&self, conn: u32, kind: EventKind, made_up: Vec<String>) {
         let mut inner = self.lock();
         // The clock is read under the lock, so that times never fall.
         let t_us = self.now_us();
@@ -100,7 +105,7 @@ impl Recorder {
         if moves {
             inner.last_us.insert(conn, t_us);
         }
-        let event = Event { t_us, conn, kind };
+        let event = Event { t_us, conn, kind, made_up };
         inner.monitor.observe(&event);
         inner.trace.events.push(event);
         drop(inner);
@@ -160,7 +165,7 @@ impl Recorder {
 
     /// The event that the harness gives up on a connection now, without its being written down.
     pub(crate) fn as_given_up(&self, conn: u32) -> Event {
-        Event { t_us: self.now_us(), conn, kind: EventKind::GaveUp { after_ms: 0, quiescent: None } }
+        Event::new(self.now_us(), conn, EventKind::GaveUp { after_ms: 0, quiescent: None })
     }
 
     /// Writes down a binary message without its samples.

@@ -77,6 +77,8 @@ capabilities! {
     Flushed = "flushed", Declared, [FLU_S1 FLU_S2 FLU_S4 FLU_S5 FLU_C3];
     /// Changing options while the stream runs.
     Update = "update", Declared, [UPD_S1 UPD_C1];
+    /// An answer to each update that can be relied on.
+    Updated = "updated", Declared, [UPD_S1];
     /// A message that says: no more audio will come.
     EndOfStream = "end_of_stream", Declared, [
         END_C1 END_C2 END_C3 END_C4 END_C5 END_C6 END_C7 END_C8 END_S1 END_S2 END_S4 END_S5 END_S6 END_S7 END_S10 FLU_C2 STA_C1 CLO_C1 REC_C3
@@ -84,7 +86,7 @@ capabilities! {
     ];
     /// A message that says: this was all.
     SessionEnded = "session_ended", Declared, [
-        END_S2 END_S3 END_S6 END_S8 END_S9 END_S10 END_S11 END_C3 END_C5 END_C7 END_C8 CLO_1 CLO_S2 CLO_S5 CLO_C1
+        END_S3 END_S8 END_S9 END_S11 END_C8 CLO_1 CLO_S2 CLO_S5 CLO_C2
     ];
     /// The server's Close after the end.
     ServerClose = "server_close", Declared, [CLO_1 CLO_S1 CLO_S2 CLO_S5];
@@ -110,7 +112,9 @@ capabilities! {
     /// Credentials.
     Auth = "auth", Declared, [SEC_S1 SEC_S2];
     /// A message that configures the session.
-    Config = "config", Derived, [CFG_C1];
+    Config = "config", Derived, [CFG_C1 STA_S2];
+    /// An end that is announced, be it by a message or by the server's Close.
+    AnnouncedEnd = "announced_end", Derived, [END_S2 END_S6 END_S10 END_C3 END_C5 END_C7 CLO_C1];
     /// Finals that each bring a new piece of the transcript.
     IncrementalFinals = "incremental_finals", Derived, [FIN_S3];
     /// Audio in binary messages.
@@ -136,7 +140,7 @@ capabilities! {
     /// Counters of what was received, worked off and refused.
     Counters = "counters", Native, [END_S8 END_S9];
     /// Refusing each wrong message, and audio after the end, with one error of its own.
-    Rejections = "rejections", Declared, [AUD_S2 STA_S1 STA_S2 MSG_S4 MSG_S5 MSG_S6 MSG_S7 END_S4 END_S5];
+    Rejections = "rejections", Declared, [AUD_S2 STA_S1 STA_S2 MSG_S4 MSG_S5 MSG_S6 MSG_S7 END_S4 END_S5 KA_S5];
     /// One close code for each reason.
     CloseCodes = "close_codes", Native, [CLO_1 CLO_S5 ERR_S2 ERR_S3];
     /// A last message also where the server ends the session by itself.
@@ -176,7 +180,6 @@ pub const ALWAYS: &[RequirementId] = &[
     req::END_C9,
     req::CLO_S3,
     req::CLO_S4,
-    req::CLO_C2,
     req::CLO_C3,
     req::CLO_C4,
     req::CLO_C5,

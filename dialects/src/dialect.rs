@@ -16,7 +16,7 @@ use crate::error::DialectErrors;
 use crate::field::{Field, Kind, Unit};
 use crate::file::{ClosedBy, EndedBy, Finals, WireEncoding};
 use crate::pointer::Pointer;
-use crate::rule::Rule;
+use crate::rule::{FrameTemplate, Rule};
 use crate::session::{Seed, Session};
 use crate::template::{Json, Leaf, Scope, Text, Values};
 
@@ -269,8 +269,10 @@ impl Dialect {
                 kind(server, Kind::Flushed).or(by_token.map(|rule| rule.line))
             }
             Capability::Update => kind(client, Kind::Update),
+            Capability::Updated => kind(server, Kind::Updated),
             Capability::EndOfStream => kind(client, Kind::EndOfStream),
             Capability::SessionEnded => kind(server, Kind::SessionEnded),
+            Capability::AnnouncedEnd => here(self.end.by != EndedBy::None),
             Capability::ServerClose => here(self.end.closed_by == ClosedBy::Server),
             Capability::Partials => {
                 let by_token = tokens().find(|rule| rule.tokens.as_ref().is_some_and(|tokens| tokens.flag.is_some()));
@@ -364,6 +366,32 @@ impl Dialect {
                 .extend(texts.flat_map(Text::slots).map(|slot| slot.field.member.to_owned()).filter(|m| !m.is_empty()));
         }
         found
+    }
+
+    /// Whether there is a message that brings the configuration; else all of it goes with the upgrade.
+    #[must_use]
+    pub fn has_config_message(&self) -> bool {
+        self.native || self.client.iter().any(|rule| rule.kind == Kind::Config && rule.writes)
+    }
+
+    /// What stands on this wire where the client names no model, the fallback of `${model|..}`: who reads it reads that none was named.
+    pub(crate) fn is_default_model(&self, model: &str) -> bool {
+        let connect = &self.connect;
+        let query = connect.query.iter().map(|(_, text)| text);
+        let texts = [&connect.path].into_iter().chain(query).chain(connect.headers.iter().map(|(_, text)| text));
+        let bodies = connect.http.iter().filter_map(|http| http.json.as_ref());
+        let frames = self.client.iter().filter(|rule| rule.kind == Kind::Config).flat_map(|rule| &rule.send);
+        let messages = frames.filter_map(|frame| match frame {
+            FrameTemplate::Json(json) => Some(json),
+            _ => None,
+        });
+        let leaves = bodies.chain(messages).flat_map(Json::leaves);
+        let in_json = leaves.filter_map(|(_, leaf)| match leaf {
+            Leaf::Slot(slot) => Some(slot),
+            _ => None,
+        });
+        let mut named = texts.flat_map(Text::slots).chain(in_json).filter(|slot| slot.field.name == "model");
+        named.any(|slot| slot.fallback.as_ref().is_some_and(|fallback| fallback == model))
     }
 
     /// Whether a message must bring the configuration on this wire, before any audio.

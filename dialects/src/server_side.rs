@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use lastword_spec::close::CloseCode;
 use lastword_spec::codec::{self, Decoded};
-use lastword_spec::message::{ClientMessage, ServerMessage};
+use lastword_spec::message::{ClientMessage, Config, ServerMessage};
 use serde_json::{Value, json};
 
 use crate::build;
@@ -246,7 +246,10 @@ impl<'d> ServerSide<'d> {
             return Ok(out);
         }
         match build::client_message(rule.kind, &taken, &mut self.session) {
-            Ok((message, origin)) => {
+            Ok((mut message, origin)) => {
+                if let ClientMessage::Config(config) = &mut message {
+                    self.without_default_model(config);
+                }
                 match &message {
                     ClientMessage::Config(config) => {
                         self.configured = true;
@@ -287,8 +290,15 @@ impl<'d> ServerSide<'d> {
                 Err(error) => remarks.push(format!("`{}` in the upgrade: {error}", field.name)),
             }
         }
+        let mut config = std::mem::take(&mut self.session.config);
+        self.without_default_model(&mut config);
+        self.session.config = config;
         remarks.extend(self.session.keep(shown.session));
         remarks
+    }
+
+    fn without_default_model(&self, config: &mut Config) {
+        config.model = config.model.take().filter(|model| !self.dialect.is_default_model(model));
     }
 
     fn scope<'a>(&'a self, message: &'a Value) -> Scope<'a> {

@@ -75,7 +75,9 @@ pub(crate) fn across(conns: &mut [&mut Conn]) {
 
 /// The stream that was flushed in its middle against the one that was not.
 fn deaf_after_flush(conns: &mut [&mut Conn], straight: usize, resumed: usize) {
-    let Some((flushed, upto_ms)) = conns[resumed].flush.last else { return };
+    let Some((flushed, upto_ms)) = conns[resumed].flush.last.filter(|_| !conns[straight].results.untimed) else {
+        return;
+    };
     let says = |one: &&FinalText| !words_of(&one.text).is_empty();
     let heard_straight = conns[straight].results.finals.iter().filter(says).any(|one| one.end_ms > upto_ms);
     let heard_resumed = conns[resumed].results.finals.iter().filter(says).any(|one| one.t_us > flushed.t_us);
@@ -151,6 +153,9 @@ fn not_its_own(conns: &mut [&mut Conn], speech: &str, usual: &Heard, odd: &Heard
 /// Speech at both ends of a stream, at pace with a short silence between and at once with a long one: what comes at the end of the
 /// burst must be heard, too.
 fn lost_in_a_flood(conns: &mut [&mut Conn], paced: usize, flooded: usize) {
+    if conns[paced].results.untimed || conns[flooded].results.untimed {
+        return;
+    }
     // Which half of the stream a final speaks of is all that its times are asked for.
     let heard = |index: usize, late: bool| {
         let all_ms = conns[index].audio.accepted_ms(&conns[index].format()).unwrap_or(0);
@@ -176,6 +181,9 @@ fn before_it_was_said(conns: &mut [&mut Conn], prompt: usize, delayed: usize) {
     let sent_ms = |index: usize| conns[index].audio.accepted_ms(&conns[index].format()).unwrap_or(0);
     let silence_ms = sent_ms(delayed).saturating_sub(sent_ms(prompt));
     let heard = |one: &&FinalText| !words_of(&one.text).is_empty();
+    if conns[delayed].results.untimed {
+        return;
+    }
     let is_heard_at_once = conns[prompt].results.finals.iter().any(|one| heard(&one));
     let Some(end_ms) = conns[delayed].results.finals.iter().filter(heard).map(|one| one.end_ms).max() else { return };
     let event = conns[prompt].last.event;
@@ -224,7 +232,8 @@ impl Way {
         // A final after `session_ended` came too late, which is another breach: it is not lost.
         let late = conn.end.late_finals.iter().map(|one| (one.text.as_str(), one.end_ms));
         let finals = conn.results.finals.iter().map(|one| (one.text.as_str(), one.end_ms)).chain(late);
-        let of_speech = |(_, end_ms): &(&str, u64)| *end_ms <= speech_ms.saturating_add(MISTAKEN_MS);
+        let untimed = conn.results.untimed;
+        let of_speech = |(_, end_ms): &(&str, u64)| untimed || *end_ms <= speech_ms.saturating_add(MISTAKEN_MS);
         Self {
             index,
             event: conn.last.event,

@@ -9,7 +9,7 @@ use lastword_spec::limits::Limits;
 use lastword_spec::message::{AudioFormat, Ready, SessionEnded};
 use lastword_spec::registry::RequirementId;
 use lastword_spec::table::State;
-use lastword_spec::trace::{ControlOutcome, Open, Side};
+use lastword_spec::trace::{ALL_MADE_UP, ControlOutcome, Open, Side};
 
 use crate::bounds::Scale;
 use crate::evidence;
@@ -131,6 +131,8 @@ pub(crate) struct Conn {
     /// Present on a release probe, which is evidence about another connection and is not judged for itself.
     pub(crate) probe: Option<release::Record>,
     pub(crate) visited: Visited,
+    /// What of the message at hand the harness made up.
+    pub(crate) made_up: Vec<String>,
 
     findings: Vec<Finding>,
     told: BTreeMap<RequirementId, usize>,
@@ -177,6 +179,7 @@ impl Conn {
             noted: evidence::Noted::default(),
             probe: None,
             visited: Visited::default(),
+            made_up: Vec::new(),
             findings: Vec::new(),
             told: BTreeMap::new(),
             exercised: BTreeSet::new(),
@@ -289,6 +292,11 @@ impl Conn {
             (None, Some(request)) => request.effective().audio,
             (None, None) => AudioFormat::default(),
         }
+    }
+
+    /// Whether the peer did not say this member of the message at hand: the wire does not tell it, and the harness filled it in.
+    pub(crate) fn is_made_up(&self, member: &str) -> bool {
+        self.made_up.iter().any(|path| path == member || path == ALL_MADE_UP)
     }
 
     /// The session is still the server's to go on with: nobody has closed.

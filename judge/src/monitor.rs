@@ -79,6 +79,7 @@ impl Monitor {
                 let scale = self.scale;
                 let conn = self.conns.entry(event.conn).or_insert_with(|| Conn::new(event.conn, scale, at));
                 conn.plain_works = Control::plain_works(&self.controls);
+                conn.made_up.clone_from(&event.made_up);
                 let context = Context { controls: &self.controls, secrets: &self.secrets };
                 release::observe(conn, at, kind);
                 let before = conn.state;

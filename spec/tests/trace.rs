@@ -122,11 +122,13 @@ fn any_trace() -> impl Strategy<Value = Trace> {
         dialect,
         expect,
     });
-    (header, vec((0..1_000_u64, any::<u32>(), kind()), 0..12)).prop_map(|(header, steps)| {
+    let made_up = vec(text(), 0..3);
+    (header, vec((0..1_000_u64, any::<u32>(), kind(), made_up), 0..12)).prop_map(|(header, steps)| {
         let mut t_us = 0;
-        let event = |(step_us, conn, kind)| {
+        let event = |(step_us, conn, kind, made_up): (u64, u32, EventKind, Vec<String>)| {
             t_us += step_us;
-            Event { t_us, conn, kind }
+            let is_text = matches!(kind, EventKind::Text { .. });
+            Event { made_up: if is_text { made_up } else { Vec::new() }, ..Event::new(t_us, conn, kind) }
         };
         Trace { header, events: steps.into_iter().map(event).collect() }
     })
@@ -144,6 +146,39 @@ proptest! {
     fn no_text_makes_the_reader_panic(text in "\\PC{0,200}") {
         let _ = trace::read(&text);
     }
+}
+
+#[test]
+fn what_was_made_up_stands_with_a_text_and_names_something() {
+    let read = |line: &str| {
+        let header = r#"{"lastword_trace":1,"subject":"server"}"#;
+        trace::read(&format!("{header}\n{line}\n"))
+    };
+    let event = |rest: &str| read(&format!(r#"{{"t_us":0,"conn":0,"from":"server",{rest}}}"#));
+    let good = event(r#""text":"{}","made_up":["a.b"]"#).expect("a line");
+    assert_eq!(good.events[0].made_up, ["a.b"]);
+    for wrong in [r#""text":"{}","made_up":[]"#, r#""ping":true,"made_up":["a"]"#, r#""made_up":["a"]"#] {
+        let error = event(wrong).expect_err(wrong).to_string();
+        assert!(error.contains("line 2") && error.contains("made_up"), "{error}");
+    }
+}
+
+#[test]
+fn a_text_as_it_was_said_has_nothing_of_what_was_made_up() {
+    let as_said = |text: &str, made_up: &[&str]| {
+        let made_up: Vec<String> = made_up.iter().map(|path| (*path).to_owned()).collect();
+        trace::as_said(text, &made_up).into_owned()
+    };
+    let text = r#"{"type":"ready","config":{"audio":{"encoding":"x","channels":1}},"limits":{}}"#;
+    assert_eq!(as_said(text, &[]), text);
+    assert_eq!(
+        as_said(text, &["limits", "config.audio.encoding"]),
+        r#"{"config":{"audio":{"channels":1}},"type":"ready"}"#
+    );
+    assert_eq!(as_said(text, &["config"]), r#"{"limits":{},"type":"ready"}"#);
+    assert_eq!(as_said(text, &["config.nothing.here", "type.deeper"]).len(), text.len());
+    assert_eq!(as_said(text, &["*"]), "{}");
+    assert_eq!(as_said("no object", &["*"]), "no object");
 }
 
 #[test]

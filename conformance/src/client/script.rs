@@ -8,6 +8,8 @@ use lastword_spec::trace::ToldWhat;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::dialect;
+
 /// What a client case is made of.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,7 +68,8 @@ impl Script {
             _ => None,
         });
         let about_ready = self.plays.iter().any(Play::is_about_ready).then_some("ready");
-        calls.chain(acts).chain(about_ready).collect()
+        let ended_alone = self.plays.iter().any(Play::ends_apart_from_close).then_some(dialect::ENDED_APART);
+        calls.chain(acts).chain(about_ready).chain(ended_alone).collect()
     }
 }
 
@@ -141,6 +144,16 @@ impl Play {
     }
 
     /// Whether nothing stands between the upgrade and a `session_ended` that says complete, behind the sentinel.
+    /// Whether it says `session_ended` and does not close in order at once, or does that without saying it.
+    fn ends_apart_from_close(&self) -> bool {
+        let ended = |act: Option<&Act>| matches!(act, Some(Act::Ended(_)));
+        let closes = |act: Option<&Act>| matches!(act, Some(Act::Close(1000)));
+        (0..=self.end.len()).any(|at| {
+            let (before, here) = (at.checked_sub(1).and_then(|before| self.end.get(before)), self.end.get(at));
+            ended(before) != closes(here)
+        })
+    }
+
     fn lets_complete(&self) -> bool {
         let is_complete = |act: &Act| matches!(act, Act::Ended(ended) if ended.complete);
         let points = self.when.iter().map(|when| &when.acts).chain(self.after.iter().map(|after| &after.acts));

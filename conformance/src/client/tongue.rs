@@ -8,10 +8,11 @@ use lastword_spec::close::CloseCode;
 use lastword_spec::codec::{self, Decoded};
 use lastword_spec::limits::Limits;
 use lastword_spec::message::{ClientMessage, ServerMessage};
-use lastword_spec::trace::{EventKind, Side};
+use lastword_spec::trace::{ALL_MADE_UP, EventKind, Side};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
+use crate::dialect;
 use crate::record::Recorder;
 
 /// What a note of the trace begins with, right before a message of the client that no rule of the dialect matched.
@@ -143,7 +144,8 @@ impl Tongue {
     fn take_ready(&self, conn: u32, recorder: &Recorder, side: &ServerSide<'_>) {
         let Some(ready) = side.taken_ready() else { return };
         recorder.note(conn, EventKind::Note(format!("{} has no `ready`: it is taken for given", self.dialect.name())));
-        recorder.note(conn, EventKind::Text { from: Side::Server, text: codec::encode(&ready) });
+        let text = codec::encode(&ready);
+        recorder.note_made_up(conn, EventKind::Text { from: Side::Server, text }, vec![ALL_MADE_UP.to_owned()]);
     }
 
     fn meant(
@@ -156,8 +158,12 @@ impl Tongue {
         let from = Side::Client;
         let mut meant = Vec::new();
         for output in outputs {
+            let mut made_up = Vec::new();
             let frame = match output {
-                Output::Heard(heard) => heard.v1,
+                Output::Heard(heard) => {
+                    made_up = dialect::made_up(heard.origin);
+                    heard.v1
+                }
                 Output::Unmatched(unmatched) => {
                     let why = format!("{NO_MESSAGE}{}: {}", self.dialect.name(), unmatched.why);
                     recorder.note(conn, EventKind::Note(why));
@@ -180,7 +186,7 @@ impl Tongue {
             match frame {
                 Frame::Text(text) => {
                     let is_config = is_config(&text);
-                    recorder.note(conn, EventKind::Text { from, text: text.clone() });
+                    recorder.note_made_up(conn, EventKind::Text { from, text: text.clone() }, made_up);
                     if is_config {
                         self.take_ready(conn, recorder, side);
                     }

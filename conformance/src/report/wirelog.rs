@@ -181,7 +181,7 @@ mod tests {
     fn a_secret_is_hidden_even_where_the_line_is_cut_through_it() {
         let secret = "s".repeat(40);
         let text = format!("{}{secret}", "x".repeat(MAX_CHARS - 10));
-        let event = Event { t_us: 0, conn: 0, kind: EventKind::Text { from: Side::Server, text } };
+        let event = Event::new(0, 0, EventKind::Text { from: Side::Server, text });
         let shown = line(&event, &Redactor::new(&[secret]));
         assert!(!shown.contains("sss"), "{shown}");
     }
@@ -193,7 +193,7 @@ mod tests {
         let kinds = [vec![EventKind::Note("first".into())], vec![sound(), sound(), sound()]].concat();
         let rest = (0..20).map(|number| EventKind::Note(number.to_string()));
         for (index, kind) in kinds.into_iter().chain(rest).enumerate() {
-            trace.events.push(Event { t_us: index as u64, conn: 0, kind });
+            trace.events.push(Event::new(index as u64, 0, kind));
         }
         let shown = tail(&trace, &[2], &Redactor::default());
         assert_eq!(shown.len(), TAIL + 1);
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn control_characters_of_a_peer_do_not_reach_the_terminal() {
         let text = "\u{1b}[2J\0".to_owned();
-        let event = Event { t_us: 0, conn: 0, kind: EventKind::Text { from: Side::Server, text } };
+        let event = Event::new(0, 0, EventKind::Text { from: Side::Server, text });
         assert_eq!(line(&event, &Redactor::default()), "server -> \u{fffd}[2J\u{fffd}");
     }
 }

@@ -63,14 +63,17 @@ pub(crate) fn obstacle(knowledge: &Knowledge, case: &Case) -> Option<Obstacle> {
 fn missing(knowledge: &Knowledge, case: &Case, need: Need) -> Option<Obstacle> {
     let ready = knowledge.ready.as_ref();
     let capabilities = ready.map(|ready| &ready.capabilities);
+    // Another wire has it or has it not, and announces nothing.
+    let updates = match knowledge.dialect {
+        Some(_) => Some(knowledge.has_message("update")),
+        None => capabilities.and_then(|all| all.update),
+    };
     let unoffered = |offered: Option<bool>, name| (offered != Some(true)).then_some(Obstacle::NotOffered(name));
     match need {
         Need::Expect => knowledge.expected.is_empty().then_some(Obstacle::NoExpect),
         Need::Token => knowledge.secrets.is_empty().then_some(Obstacle::NoToken),
-        Need::Update => unoffered(capabilities.and_then(|all| all.update), "update"),
-        Need::NoUpdate => {
-            capabilities.and_then(|all| all.update).filter(|offered| *offered).map(|_| Obstacle::Offered("update"))
-        }
+        Need::Update => unoffered(updates, "update"),
+        Need::NoUpdate => updates.filter(|offered| *offered).map(|_| Obstacle::Offered("update")),
         Need::VadEvents => unoffered(capabilities.and_then(|all| all.vad_events), "vad_events"),
         Need::Words => unoffered(capabilities.and_then(|all| all.words), "words"),
         Need::NoFlush => knowledge.has_message("flush").then_some(Obstacle::Offered("flush")),

@@ -93,7 +93,7 @@ fn needs_company(key: &Key) -> bool {
 pub(super) fn marked(evidence: &Evidence) -> Evidence {
     let mut trace = Trace::clone(&evidence.trace);
     let t_us = trace.events.last().map_or(0, |event| event.t_us);
-    trace.events.push(Event { t_us, conn: 0, kind: EventKind::Note(NOTE.to_owned()) });
+    trace.events.push(Event::new(t_us, 0, EventKind::Note(NOTE.to_owned())));
     Evidence { trace: Arc::new(trace), judgement: Arc::clone(&evidence.judgement) }
 }
 

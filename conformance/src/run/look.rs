@@ -265,7 +265,7 @@ mod tests {
         let reason = |event: EventKind| {
             let empty = evidence(&[]);
             let mut trace = Trace::clone(&empty.trace);
-            trace.events.push(Event { t_us: 0, conn: 0, kind: event });
+            trace.events.push(Event::new(0, 0, event));
             let second = Evidence { trace: Arc::new(trace), ..empty };
             let mut results = [CaseResult { second: Some(second), ..failed(CASE, &[LOST], None) }];
             settle_all(&mut results, None);

@@ -188,6 +188,10 @@ impl Player {
             | Step::Frame(_)
             | Step::Close(_) => {
                 let messages = self.messages(step);
+                let opened = self.sessions.get(self.current).and_then(|opened| opened.session.as_ref());
+                if opened.is_some_and(|session| session.link.cannot_configure(&messages)) {
+                    return Flow::Skip;
+                }
                 self.send(messages).await
             }
         }
@@ -346,13 +350,6 @@ impl Player {
         if flow != Flow::Go {
             return flow;
         }
-        let opened = self.sessions.get(self.current).and_then(|opened| opened.session.as_ref());
-        if opened.is_some_and(|session| session.link.client_closes()) {
-            let flow = self.send(vec![Outgoing::Close(Some(1000))]).await;
-            if flow != Flow::Go {
-                return flow;
-            }
-        }
         self.expect_close(None).await
     }
 
@@ -367,6 +364,16 @@ impl Player {
 
     async fn expect_close(&mut self, within: Option<crate::case::Within>) -> Flow {
         let conn = self.conn();
+        let opened = self.sessions.get(self.current).and_then(|opened| opened.session.as_ref());
+        let is_ours = opened.is_some_and(|session| session.link.client_closes())
+            && self.recorder.count_said(conn, "session_ended") > 0
+            && !self.recorder.client_has_closed(conn);
+        if is_ours {
+            let flow = self.send(vec![Outgoing::Close(Some(1000))]).await;
+            if flow != Flow::Go {
+                return flow;
+            }
+        }
         let waited = self.waiting(within).until(|recorder| recorder.is_over(conn)).await;
         self.flow_after(waited, "the end of the connection")
     }

@@ -135,7 +135,7 @@ fn may_try_again(verdict: Verdict, judgement: &Judgement) -> bool {
 
 fn append_control(trace: &mut Trace, control: &Control) {
     let t_us = trace.events.last().map_or(0, |event| event.t_us);
-    trace.events.push(Event { t_us, conn: CONTROL_AFTER, kind: control.event() });
+    trace.events.push(Event::new(t_us, CONTROL_AFTER, control.event()));
 }
 
 /// Why the subject does not serve just now, if it does not.

@@ -38,7 +38,7 @@ impl Script {
 
     fn note(&mut self, kind: EventKind) {
         let t_us = self.trace.events.len() as u64 * 1_000;
-        self.trace.events.push(Event { t_us, conn: CONN, kind });
+        self.trace.events.push(Event::new(t_us, CONN, kind));
     }
 
     /// The harness sends this input of a sequence.
@@ -209,11 +209,11 @@ fn a_timer_of_the_subject_that_fires_on_a_slow_line_decides_nothing_where_the_ju
     let mut script = Script::new().sends(Config, 0).ready();
     // The line delivered the broken frame too late.
     let sent_us = 31_000_000;
-    script.trace.events.push(Event {
-        t_us: sent_us,
-        conn: CONN,
-        kind: EventKind::Audio { from: Side::Client, bytes: 333, head: vec![0; 4] },
-    });
+    script.trace.events.push(Event::new(
+        sent_us,
+        CONN,
+        EventKind::Audio { from: Side::Client, bytes: 333, head: vec![0; 4] },
+    ));
     let ended = json!({
         "type": "session_ended", "reason": "idle_timeout", "complete": false, "audio_received_ms": 0,
         "audio_processed_ms": 0, "rejected_frames": 0, "finals": 0,
@@ -221,10 +221,10 @@ fn a_timer_of_the_subject_that_fires_on_a_slow_line_decides_nothing_where_the_ju
     let idle = json!({"type": "error", "code": "idle_timeout", "message": "idle", "fatal": true, "retryable": true});
     for (number, text) in [idle, ended].into_iter().enumerate() {
         let kind = EventKind::Text { from: Side::Server, text: text.to_string() };
-        script.trace.events.push(Event { t_us: sent_us + 1 + number as u64, conn: CONN, kind });
+        script.trace.events.push(Event::new(sent_us + 1 + number as u64, CONN, kind));
     }
     let close = EventKind::Close { from: Side::Server, code: Some(CloseCode(4_408)), reason: String::new() };
-    script.trace.events.push(Event { t_us: sent_us + 3, conn: CONN, kind: close });
+    script.trace.events.push(Event::new(sent_us + 3, CONN, close));
     let sequence = [Config, BrokenAudio, EndOfStream];
     let outcome = script.examined(&sequence);
     assert!(matches!(outcome, Outcome::OutOfTime(_)), "{outcome:?}");
@@ -244,7 +244,7 @@ fn a_config_timer_that_ran_while_the_line_held_the_upgrade_decides_nothing_and_o
         let fatal = EventKind::Text { from: Side::Server, text: text.to_string() };
         let close = EventKind::Close { from: Side::Server, code: Some(CloseCode(4_408)), reason: String::new() };
         for kind in [fatal, close] {
-            script.trace.events.push(Event { t_us: 0, conn: CONN, kind });
+            script.trace.events.push(Event::new(0, CONN, kind));
         }
         for event in &mut script.trace.events {
             event.t_us = t_us;
@@ -265,7 +265,7 @@ fn a_timer_that_fires_while_the_line_holds_an_answer_back_decides_nothing_about_
     };
     let close = EventKind::Close { from: Side::Server, code: Some(CloseCode(4_408)), reason: String::new() };
     for kind in [error("unknown_type", false), error("config_timeout", true), close] {
-        script.trace.events.push(Event { t_us: 3_400_000, conn: CONN, kind });
+        script.trace.events.push(Event::new(3_400_000, CONN, kind));
     }
     let outcome = script.examined(&[UnknownType, EndOfStream, Close]);
     assert!(matches!(outcome, Outcome::OutOfTime(_)), "{outcome:?}");

@@ -55,6 +55,9 @@ impl Link {
         let pipe = socket.get_ref().handle();
         let (writer, stream) = socket.split();
         let fast = if floods { FAST_AGAIN } else { FAST_BEFORE_READY };
+        if let Some(tongue) = &tongue {
+            tongue.opened(conn, &recorder);
+        }
         let reader = tokio::spawn(read(conn, stream, tongue.clone(), Arc::clone(&recorder), fast));
         Self { conn, recorder, writer, pipe, reader, tongue }
     }
@@ -63,6 +66,22 @@ impl Link {
     #[must_use]
     pub fn client_closes(&self) -> bool {
         self.tongue.as_ref().is_some_and(Tongue::client_closes)
+    }
+
+    /// Whether this holds a configuration that the subject's wire cannot say, which is noted: with another one the session would
+    /// show nothing of what it is for.
+    #[must_use]
+    pub fn cannot_configure(&self, messages: &[Outgoing]) -> bool {
+        let Some(tongue) = &self.tongue else { return false };
+        let unsayable = messages.iter().find_map(|message| match message {
+            Outgoing::Text(text) if !tongue.can_configure(self.conn, &self.recorder, text) => Some(text),
+            _ => None,
+        });
+        if let Some(text) = unsayable {
+            let why = format!("the wire cannot say this, so it is not tried: {text}");
+            self.recorder.note(self.conn, EventKind::Note(why));
+        }
+        unsayable.is_some()
     }
 
     /// The number of the connection in the record.

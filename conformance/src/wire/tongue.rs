@@ -6,13 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lastword_dialects::{ClientSide, Closer, Dialect, Frame, HttpRequest, Output, Seed, Upgrade};
 use lastword_spec::close::CloseCode;
-use lastword_spec::codec::{DecodeErrorKind, Decoded, decode_client};
+use lastword_spec::codec::{self, DecodeErrorKind, Decoded, decode_client};
 use lastword_spec::message::{ClientMessage, Config, ServerMessage};
-use lastword_spec::trace::{EventKind, Side};
+use lastword_spec::trace::{ALL_MADE_UP, EventKind, Side};
+use serde_json::Value;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use super::link::{Outgoing, encode, in_fragments};
+use crate::dialect;
 use crate::record::Recorder;
 
 /// The translator of one connection.
@@ -61,6 +63,33 @@ impl Tongue {
     #[must_use]
     pub fn client_closes(&self) -> bool {
         self.dialect.closer() != Closer::Server
+    }
+
+    /// The connection is open. Where no message brings the configuration, it has gone with the upgrade, and that is noted here.
+    pub(super) fn opened(&self, conn: u32, recorder: &Recorder) {
+        if self.dialect.has_config_message() {
+            return;
+        }
+        let config = ClientMessage::Config(Box::default());
+        let text = codec::encode(&config);
+        let made_up = vec![ALL_MADE_UP.to_owned()];
+        recorder.note_made_up(conn, EventKind::Text { from: Side::Client, text }, made_up);
+        let outputs = self.lock().send(&config);
+        self.heard(conn, recorder, outputs);
+    }
+
+    /// Whether this is no configuration, or one that the wire can say as it is meant. A second one need only be one.
+    pub(super) fn can_configure(&self, conn: u32, recorder: &Recorder, text: &str) -> bool {
+        let Ok(message) = serde_json::from_str::<Value>(text) else { return true };
+        let of_client = |kind: &EventKind| matches!(kind, EventKind::Text { from: Side::Client, .. });
+        let is_second = self.dialect.has_config_message() && recorder.count(conn, of_client) > 0;
+        if message["type"] != "config" || is_second {
+            return true;
+        }
+        let Ok(Decoded::Message(ClientMessage::Config(config))) = decode_client(text, u64::MAX) else { return false };
+        let carried = self.dialect.carried("config").unwrap_or_default();
+        let known = serde_json::to_value(Config { token: None, ..*config }).unwrap_or_default();
+        leaves(&known).iter().all(|leaf| carried.contains(leaf))
     }
 
     /// Says something of version 1 in the dialect, noted as what it is in version 1.
@@ -115,6 +144,11 @@ impl Tongue {
         text: String,
         said: &ClientMessage,
     ) -> Vec<Message> {
+        if matches!(said, ClientMessage::Config(_)) && !self.dialect.has_config_message() {
+            let why = format!("{} has no message for it, it went with the upgrade: {text}", self.dialect.name());
+            recorder.note(conn, EventKind::Note(why));
+            return Vec::new();
+        }
         let outputs = side.send(said);
         if outputs.iter().any(|output| matches!(output, Output::Lost(_))) {
             // The subject never gets it, so it is not said.
@@ -140,9 +174,11 @@ impl Tongue {
     pub(super) fn hear_close(&self, conn: u32, recorder: &Recorder, close: Option<&CloseFrame>) -> Option<CloseCode> {
         let code = close.map(|close| CloseCode(close.code.into()));
         let reason = close.map(|close| close.reason.to_string()).unwrap_or_default();
-        let mut side = self.lock();
-        let outputs = side.receive(&Frame::Close { code, reason });
-        self.heard(conn, recorder, outputs);
+        // The answer to a Close of the harness says nothing, even where a Close of the server's own would be the end.
+        if !recorder.client_has_closed(conn) {
+            let outputs = self.lock().receive(&Frame::Close { code, reason });
+            self.heard(conn, recorder, outputs);
+        }
         let ended = recorder.count_said(conn, "session_ended") > 0;
         Some(self.dialect.v1_close_code(code, ended)).filter(|code| *code != CloseCode::NO_STATUS)
     }
@@ -168,7 +204,9 @@ impl Tongue {
         for output in outputs {
             match output {
                 Output::Heard(heard) => match heard.v1 {
-                    Frame::Text(text) => recorder.note(conn, EventKind::Text { from, text }),
+                    Frame::Text(text) => {
+                        recorder.note_made_up(conn, EventKind::Text { from, text }, dialect::made_up(heard.origin));
+                    }
                     Frame::Binary(bytes) => recorder.note_audio(conn, from, &bytes),
                     Frame::Close { .. } => {}
                 },
@@ -195,6 +233,15 @@ impl Tongue {
     fn lock(&self) -> MutexGuard<'_, ClientSide<'static>> {
         self.side.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The JSON pointers of the values in an object; a list is one value.
+fn leaves(object: &Value) -> Vec<String> {
+    let of_member = |(name, value): (&String, &Value)| match value {
+        Value::Object(_) => leaves(value).into_iter().map(|leaf| format!("/{name}{leaf}")).collect(),
+        _ => vec![format!("/{name}")],
+    };
+    object.as_object().into_iter().flatten().flat_map(of_member).collect()
 }
 
 /// Whether a text with this fault is no message on any wire that speaks in JSON objects. Another fault is one against version 1 alone:

@@ -11,6 +11,7 @@ mod dialect;
 mod dialect_client;
 mod dialect_http;
 mod dialect_pulse;
+mod every_dialect;
 mod explore;
 mod forge;
 mod option_tables;

@@ -99,6 +99,8 @@ impl Compiler<'_> {
             match Capability::find(name) {
                 Some(one) if one.told() == Told::Declared => {
                     found.insert(one);
+                    // Nothing asks for the answer.
+                    found.extend((one == Capability::Update).then_some(Capability::Updated));
                 }
                 Some(_) => {
                     self.fault(&path.index(index), format!("`{name}` is found from the rest of the file: take it away"))

@@ -34,6 +34,8 @@ pub(crate) struct Results {
     pub(crate) saw_words: bool,
     pub(crate) last_partial: Option<At>,
     pub(crate) first_partial_us: Option<u64>,
+    /// Not every final said where it lies.
+    pub(crate) untimed: bool,
     channels: BTreeMap<u32, Heard>,
 }
 
@@ -51,9 +53,10 @@ pub(crate) struct Segment {
 struct Heard {
     words: Vec<String>,
     last: Vec<String>,
-    finals: usize,
     last_start_ms: u64,
     last_end_ms: u64,
+    /// The last final said where it lies.
+    last_is_timed: bool,
 }
 
 /// A `partial` in its place.
@@ -89,7 +92,9 @@ pub(crate) fn on_partial(conn: &mut Conn, at: At, partial: &Partial) {
         Some(_) => {}
         None => check_new_segment(conn, at, id),
     }
-    times::check_range(conn, at, "partial", partial.start_ms, partial.end_ms, partial.words.as_deref());
+    if is_timed(conn) {
+        times::check_range(conn, at, "partial", partial.start_ms, partial.end_ms, partial.words.as_deref());
+    }
     let revision = known.map_or(partial.revision, |segment| segment.revision.max(partial.revision));
     let segment = Segment { at, revision, start_ms: partial.start_ms, end_ms: partial.end_ms };
     conn.results.open.insert(id, segment);
@@ -133,26 +138,40 @@ pub(crate) fn on_final(conn: &mut Conn, at: At, result: &Final) {
         check_new_segment(conn, at, id);
     }
     check_text(conn, at, &result.text, "final");
-    times::check_range(conn, at, "final", result.start_ms, result.end_ms, result.words.as_deref());
-    check_pace(conn, at, result);
+    let timed = is_timed(conn);
+    if timed {
+        times::check_range(conn, at, "final", result.start_ms, result.end_ms, result.words.as_deref());
+        check_pace(conn, at, result);
+    }
+    conn.results.untimed |= !timed;
     match restated(conn, result) {
         Some(clause) => {
             let text = format!("restated the text of earlier finals in the final of segment {id}");
             conn.convict(FindingKind::RestatedText, clause, at, text);
         }
         None => {
-            check_order(conn, at, result);
+            if timed {
+                check_order(conn, at, result);
+            }
             flush::on_final(conn, at, result);
         }
     }
-    vad::on_final(conn, at, result);
+    if timed {
+        vad::on_final(conn, at, result);
+    }
     record(conn, at, result);
     progress::advanced_by_final(conn, at, result.end_ms);
 }
 
+/// Whether the message at hand says itself where it lies.
+fn is_timed(conn: &Conn) -> bool {
+    !conn.is_made_up("start_ms") && !conn.is_made_up("end_ms")
+}
+
 fn credit_common(conn: &mut Conn) {
-    for id in [req::TIM_1, req::TIM_S1, req::FIN_S4, req::FIN_S5] {
-        conn.credit(id);
+    let of_times: &[RequirementId] = if is_timed(conn) { &[req::TIM_1, req::TIM_S1] } else { &[] };
+    for id in [req::FIN_S4, req::FIN_S5].iter().chain(of_times) {
+        conn.credit(*id);
     }
 }
 
@@ -187,7 +206,7 @@ fn check_order(conn: &mut Conn, at: At, result: &Final) {
     if conn.convicted(req::FIN_S4) || conn.convicted(req::TIM_1) {
         return;
     }
-    let Some(heard) = conn.results.channels.get(&result.channel).filter(|heard| heard.finals > 0) else { return };
+    let Some(heard) = conn.results.channels.get(&result.channel).filter(|heard| heard.last_is_timed) else { return };
     if result.start_ms == 0 && heard.last_start_ms == 0 && heard.last_end_ms >= LEAST_OFFSET_MS {
         let text = format!("sent a final that starts at 0 ms again, after one that ends at {} ms", heard.last_end_ms);
         conn.convict(FindingKind::WrongValue, req::TIM_1, at, text);
@@ -211,7 +230,8 @@ fn restated(conn: &Conn, result: &Final) -> Option<RequirementId> {
         return None;
     }
     // A speaker may say a thing twice, and neighbours may overlap a little: it must lie where the last final lies.
-    let sound = ![req::TIM_1, req::TIM_S1].into_iter().any(|id| conn.convicted(id));
+    let told = is_timed(conn) && heard.last_is_timed;
+    let sound = told && ![req::TIM_1, req::TIM_S1].into_iter().any(|id| conn.convicted(id));
     let overlaps = sound && result.start_ms < heard.last_start_ms.midpoint(heard.last_end_ms);
     let same_again = words == heard.last && overlaps;
     let known = heard.words.len();
@@ -231,15 +251,16 @@ fn restated(conn: &Conn, result: &Final) -> Option<RequirementId> {
 }
 
 fn record(conn: &mut Conn, at: At, result: &Final) {
+    let last_is_timed = is_timed(conn);
     let heard = conn.results.channels.entry(result.channel).or_default();
     let words = words_of(&result.text);
     if !words.is_empty() {
         heard.words.extend(words.iter().cloned());
         heard.last = words;
     }
-    heard.finals += 1;
     heard.last_start_ms = result.start_ms;
     heard.last_end_ms = result.end_ms;
+    heard.last_is_timed = last_is_timed;
     conn.results.finals.push(FinalText {
         segment_id: result.segment_id,
         text: result.text.clone(),

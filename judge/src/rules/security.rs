@@ -4,7 +4,7 @@ use lastword_spec::finding::FindingKind;
 use lastword_spec::ijson::{self, TypeMember};
 use lastword_spec::message::ServerMessage;
 use lastword_spec::requirements as req;
-use lastword_spec::trace::Shown;
+use lastword_spec::trace::{Shown, as_said};
 
 use crate::conn::{At, Conn, Context};
 
@@ -40,11 +40,12 @@ fn token_of(text: &str) -> Option<String> {
 pub(crate) fn scan(conn: &mut Conn, context: &Context<'_>, at: At, text: &str) {
     let token = conn.config.token.as_ref();
     if token.is_some() || !context.secrets.is_empty() {
+        let said = as_said(text, &conn.made_up);
         let leaked = context
             .secrets
             .iter()
             .chain(token)
-            .any(|secret| secret.len() >= SHORTEST_SECRET && text.contains(secret.as_str()));
+            .any(|secret| secret.len() >= SHORTEST_SECRET && said.contains(secret.as_str()));
         conn.credit(req::SEC_S2);
         if leaked {
             conn.convict(FindingKind::LeakedSecret, req::SEC_S2, at, "repeated a credential in a message");

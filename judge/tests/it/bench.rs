@@ -89,8 +89,7 @@ impl Bench {
         let mut events = scene(&plan).events;
         if let Some(probe) = probe {
             events[0].kind = EventKind::Open(Open { probe: Some(probe), ..Open::default() });
-            let stimulus =
-                Event { t_us: (10 + course.stimulus_ms) * 1_000, conn, kind: EventKind::Stimulus(probe.stimulus) };
+            let stimulus = Event::new((10 + course.stimulus_ms) * 1_000, conn, EventKind::Stimulus(probe.stimulus));
             let index = events.iter().position(|event| event.t_us > stimulus.t_us).unwrap_or(events.len());
             events.insert(index, stimulus);
         }

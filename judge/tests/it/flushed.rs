@@ -20,8 +20,8 @@ fn suspected(session: &[(u64, &str)], probe: &[(u64, &str)]) -> Suspicion {
     let mut repeated = scene(probe).events;
     let stimulus = EventKind::Stimulus(Stimulus::Nothing);
     let last_us = repeated.last().map_or(0, |event| event.t_us);
-    repeated.push(Event { t_us: last_us + 1, conn: 1, kind: stimulus });
-    repeated.push(Event { t_us: last_us + 2, conn: 1, kind: EventKind::GaveUp { after_ms: 1, quiescent: None } });
+    repeated.push(Event::new(last_us + 1, 1, stimulus));
+    repeated.push(Event::new(last_us + 2, 1, EventKind::GaveUp { after_ms: 1, quiescent: None }));
     let about = Probe { of: 0, stimulus: Stimulus::Nothing, round: 1 };
     repeated[0].kind = EventKind::Open(Open { probe: Some(about), ..Open::default() });
     repeated.iter_mut().for_each(|event| (event.conn, event.t_us) = (1, event.t_us + 100_000_000));

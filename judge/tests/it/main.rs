@@ -16,6 +16,7 @@ mod flushed;
 mod heard;
 mod idle;
 mod ledger;
+mod made_up;
 mod meant;
 mod options;
 mod owing;

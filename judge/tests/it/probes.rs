@@ -235,7 +235,7 @@ fn before_ready_a_silence_is_long_only_beyond_what_binds_there() {
             let mut events = plan("gave_up 1").events;
             let probe = Probe { of: 0, stimulus: Stimulus::Nothing, round };
             events[0].kind = EventKind::Open(Open { probe: Some(probe), ..Open::default() });
-            events.insert(2, Event { t_us: 1_000, conn: 0, kind: EventKind::Stimulus(Stimulus::Nothing) });
+            events.insert(2, Event::new(1_000, 0, EventKind::Stimulus(Stimulus::Nothing)));
             for event in &mut events {
                 event.conn = 1_999 + round;
                 event.t_us += bench.next_ms * 1_000;

@@ -44,7 +44,7 @@ pub(crate) fn heard(segment_id: u64, start_ms: u64, end_ms: u64) -> String {
 /// A trace of (milliseconds, what): `>` before a text is the client's, `<` the server's, `audio 640` is a frame of so many bytes,
 /// `command 640` one that looks like a message, `close` without a number a Close without a code.
 pub(crate) fn scene(events: &[(u64, &str)]) -> Trace {
-    let events = events.iter().map(|(ms, what)| Event { t_us: ms * 1_000, conn: 0, kind: kind_of(what) }).collect();
+    let events = events.iter().map(|(ms, what)| Event::new(ms * 1_000, 0, kind_of(what))).collect();
     Trace { header: Header::new(Side::Server), events }
 }
 

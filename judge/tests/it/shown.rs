@@ -102,7 +102,7 @@ fn lay(bench: &mut Bench, conn: u32, round: u32, from_ms: u64, plan: &[(u64, &st
     let mut events = scene(plan).events;
     let probe = Probe { of: 0, stimulus: Stimulus::Nothing, round };
     events[0].kind = EventKind::Open(Open { probe: Some(probe), ..Open::default() });
-    let stimulus = Event { t_us: from_ms * 1_000, conn: 0, kind: EventKind::Stimulus(Stimulus::Nothing) };
+    let stimulus = Event::new(from_ms * 1_000, 0, EventKind::Stimulus(Stimulus::Nothing));
     let index = events.iter().position(|event| event.t_us > stimulus.t_us).unwrap_or(events.len());
     events.insert(index, stimulus);
     for event in &mut events {

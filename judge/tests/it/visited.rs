@@ -96,7 +96,7 @@ fn what_comes_behind_a_close_of_the_client_visits_nothing_where_the_session_has_
         trace.events.extend_from_slice(more);
         listing(&judge(&trace, &Options::default()).visited)
     };
-    let (once, event) = (rows(&[]), |kind| Event { t_us: 5_000, conn: 0, kind });
+    let (once, event) = (rows(&[]), |kind| Event::new(5_000, 0, kind));
     assert!(once.contains("Draining: Close"), "{once}");
     let close = EventKind::Close { from: Side::Client, code: None, reason: String::new() };
     assert_eq!(rows(&[event(close)]), once);

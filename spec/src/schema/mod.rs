@@ -276,7 +276,8 @@ pub(crate) fn exactly_one_thing(schema: &mut Schema) {
     let things = by_a_side.iter().chain(&others).map(|thing| json!({ "required": [thing] }));
     schema.insert("oneOf".into(), things.collect());
     let needs_from: Map<String, Value> = by_a_side.iter().map(|thing| ((*thing).into(), json!(["from"]))).collect();
-    schema.insert("dependentRequired".into(), needs_from.into());
+    let needs_from = needs_from.into_iter().chain([("made_up".into(), json!(["text"]))]);
+    schema.insert("dependentRequired".into(), needs_from.collect::<Map<_, _>>().into());
     let acts = by_a_side.map(|thing| json!({ "required": [thing] }));
     schema.insert("dependentSchemas".into(), json!({ "from": { "anyOf": acts } }));
 }

@@ -84,7 +84,8 @@ impl HeaderLine {
 
 impl EventLine {
     fn from_event(event: &Event) -> Self {
-        let line = Self { t_us: event.t_us, conn: event.conn, from: event.kind.from(), ..Self::default() };
+        let made_up = Some(event.made_up.clone()).filter(|members| !members.is_empty());
+        let line = Self { t_us: event.t_us, conn: event.conn, from: event.kind.from(), made_up, ..Self::default() };
         match event.kind.clone() {
             EventKind::Open(open) => {
                 let Open { offered, selected, label, speech, url, authorization, probe } = open;
@@ -129,10 +130,14 @@ impl EventLine {
         }
     }
 
-    fn into_event(self) -> Result<Event, String> {
+    fn into_event(mut self) -> Result<Event, String> {
         let (t_us, conn) = (self.t_us, self.conn);
+        let made_up = self.made_up.take();
+        if made_up.as_ref().is_some_and(|members| members.is_empty() || self.text.is_none()) {
+            return Err("`made_up` stands with a `text` and names at least one member of it".to_owned());
+        }
         let kind = self.into_kind()?;
-        Ok(Event { t_us, conn, kind })
+        Ok(Event { t_us, conn, kind, made_up: made_up.unwrap_or_default() })
     }
 
     fn into_kind(self) -> Result<EventKind, String> {

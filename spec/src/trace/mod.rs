@@ -5,7 +5,10 @@ mod app;
 mod line;
 mod shape;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use crate::table::Side;
 pub use app::{Call, Called, ClientOutcome, Exited, InputEnd, InputEnded, Returned, Started, Told, ToldWhat};
@@ -89,6 +92,44 @@ pub struct Event {
     pub conn: u32,
     /// What happened.
     pub kind: EventKind,
+    /// The members of a text that its sender did not say and the harness made up, because the wire of a dialect does not tell them:
+    /// dotted paths in the order of the alphabet, or `*` alone where nothing of the message was on the wire. Nobody is judged by
+    /// them. Empty for everything but texts.
+    pub made_up: Vec<String>,
+}
+
+impl Event {
+    /// An event of which nothing was made up.
+    #[must_use]
+    pub fn new(t_us: u64, conn: u32, kind: EventKind) -> Self {
+        Self { t_us, conn, kind, made_up: Vec::new() }
+    }
+}
+
+/// Stands for all members of a message in [`Event::made_up`].
+pub const ALL_MADE_UP: &str = "*";
+
+/// A text without the members of it that were [made up](Event::made_up); the text itself where none was, or where it is no object.
+#[must_use]
+pub fn as_said<'a>(text: &'a str, made_up: &[String]) -> Cow<'a, str> {
+    if made_up.is_empty() {
+        return text.into();
+    }
+    let Ok(Value::Object(mut message)) = serde_json::from_str(text) else { return text.into() };
+    for path in made_up {
+        let (parents, name) =
+            path.rsplit_once('.').map_or((None, path.as_str()), |(parents, name)| (Some(parents), name));
+        let place = parents
+            .iter()
+            .flat_map(|parents| parents.split('.'))
+            .try_fold(&mut message, |place, parent| place.get_mut(parent).and_then(Value::as_object_mut));
+        match place {
+            Some(place) if name == ALL_MADE_UP => place.clear(),
+            Some(place) => drop(place.remove(name)),
+            None => {}
+        }
+    }
+    Value::Object(message).to_string().into()
 }
 
 /// What happened.

@@ -77,6 +77,11 @@ pub(crate) struct EventLine {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub(super) text: Option<String>,
+    /// With a `text`: the members of it that its sender did not say and the harness made up, because the wire of a dialect does not
+    /// tell them, as dotted paths; `*` alone for all of it.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>", length(min = 1)))]
+    pub(super) made_up: Option<Vec<String>>,
     /// A binary message.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "AudioMember"))]

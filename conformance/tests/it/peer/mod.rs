@@ -73,6 +73,8 @@ pub(crate) struct Setup {
     pub(crate) slots: usize,
     pub(crate) idle_timeout_ms: u64,
     pub(crate) config_timeout_ms: u64,
+    /// The only sample rate that is served.
+    pub(crate) rate_hz: u32,
     /// Milliseconds of audio that are worked off in a millisecond.
     pub(crate) speed: u64,
 }
@@ -85,6 +87,7 @@ impl Default for Setup {
             slots: 200,
             idle_timeout_ms: 1_500,
             config_timeout_ms: 1_200,
+            rate_hz: 16_000,
             speed: 50,
         }
     }

@@ -1,8 +1,9 @@
 //! A pretended engine: it works off audio at a fixed speed and hears one word in each fifth of a second that is loud.
 
-/// What has been fed and worked off, in bytes of 16 kHz mono s16le.
+/// What has been fed and worked off, in bytes of mono s16le.
 #[derive(Default)]
 pub(super) struct Recognizer {
+    rate_hz: usize,
     loud: Vec<bool>,
     /// Loud samples of the segment so far.
     loud_samples: usize,
@@ -23,9 +24,15 @@ pub(super) struct Heard {
     pub(super) end_ms: u64,
 }
 
-const SAMPLES_OF_A_WORD: usize = 3_200;
+/// So long is a word.
+const WORDS_IN_A_SECOND: usize = 5;
 
 impl Recognizer {
+    /// An engine for audio of this rate.
+    pub(super) fn new(rate_hz: u32) -> Self {
+        Self { rate_hz: usize::try_from(rate_hz).expect("a rate"), ..Self::default() }
+    }
+
     pub(super) fn feed(&mut self, pcm: &[u8]) {
         self.loud.extend(pcm.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]]).unsigned_abs() > 150));
     }
@@ -35,20 +42,20 @@ impl Recognizer {
     }
 
     pub(super) fn received_ms(&self) -> u64 {
-        ms(self.received_bytes())
+        self.ms(self.received_bytes())
     }
 
     pub(super) fn processed_ms(&self) -> u64 {
-        ms(self.processed_bytes)
+        self.ms(self.processed_bytes)
     }
 
     pub(super) fn backlog_ms(&self) -> u64 {
-        ms(self.received_bytes() - self.processed_bytes)
+        self.ms(self.received_bytes() - self.processed_bytes)
     }
 
     /// Works off so many milliseconds of audio, not beyond `upto_bytes`. Hands out a partial when there is a new word.
     pub(super) fn work(&mut self, audio_ms: u64, upto_bytes: usize) -> Option<Heard> {
-        let bytes = usize::try_from(audio_ms * 32).unwrap_or(usize::MAX);
+        let bytes = usize::try_from(audio_ms).unwrap_or(usize::MAX).saturating_mul(self.rate_hz / 1_000 * 2);
         let limit = upto_bytes.min(self.received_bytes());
         let from = self.processed_bytes;
         self.processed_bytes = from.saturating_add(bytes).min(limit).max(from);
@@ -79,7 +86,7 @@ impl Recognizer {
     }
 
     fn words(&self) -> usize {
-        self.loud_samples.div_ceil(SAMPLES_OF_A_WORD)
+        self.loud_samples.div_ceil(self.rate_hz / WORDS_IN_A_SECOND)
     }
 
     fn heard(&self, words: usize) -> Heard {
@@ -89,12 +96,12 @@ impl Recognizer {
             segment_id: self.finals,
             revision: self.revision,
             text: names.join(" "),
-            start_ms: ms(self.segment_from),
-            end_ms: ms(self.processed_bytes),
+            start_ms: self.ms(self.segment_from),
+            end_ms: self.ms(self.processed_bytes),
         }
     }
-}
 
-fn ms(bytes: usize) -> u64 {
-    (bytes as u64 / 2) * 1_000 / 16_000
+    fn ms(&self, bytes: usize) -> u64 {
+        (bytes as u64 / 2) * 1_000 / self.rate_hz as u64
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use lastword_spec::codec::{DecodeError, Decoded, decode_client};
-use lastword_spec::message::{ClientMessage, Config};
+use lastword_spec::message::{AudioFormat, ClientMessage, Config};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
@@ -61,7 +61,7 @@ pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin + Send>(
         authorized,
         slot: Some(slot),
         config: None,
-        engine: Recognizer::default(),
+        engine: Recognizer::new(setup.rate_hz),
         flushes: VecDeque::new(),
         sentinel: false,
         poked: false,
@@ -249,7 +249,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, T> {
             return self.fail("unauthenticated", 4401, None).await;
         }
         let effective = config.effective();
-        if effective.audio != lastword_spec::message::AudioFormat::default() {
+        let served_audio = AudioFormat { sample_rate_hz: self.setup.rate_hz, ..AudioFormat::default() };
+        if effective.audio != served_audio {
             return self.fail("unsupported_audio", 4422, None).await;
         }
         if config.model.is_some() {
@@ -281,7 +282,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<'_, T> {
                 "drain_ms": 5000, "close_ms": 2000, "progress_interval_ms": 500, "max_step_ms": 1000,
                 "max_frame_bytes": MAX_FRAME_BYTES, "max_text_bytes": MAX_TEXT_BYTES, "max_session_ms": 3_600_000,
                 "max_buffered_audio_ms": MAX_BUFFERED_MS},
-            "capabilities": {"encodings": ["pcm_s16le"], "sample_rates_hz": [16000], "max_channels": 1, "update": false,
+            "capabilities": {"encodings": ["pcm_s16le"], "sample_rates_hz": [self.setup.rate_hz], "max_channels": 1, "update": false,
                 "words": false, "vad_events": false, "models": []},
             "ignored": ignored});
         self.config = Some(config);

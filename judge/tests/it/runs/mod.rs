@@ -28,7 +28,7 @@ pub(super) fn run(events: &[(u64, &str)]) -> Trace {
     let events = events.iter().map(|(ms, what)| {
         let other = what.strip_prefix('@').and_then(|rest| rest.split_once(' '));
         let (conn, what) = other.map_or((0, *what), |(conn, what)| (conn.parse().expect("a number"), what));
-        Event { t_us: ms * 1_000, conn, kind: kind_of(what) }
+        Event::new(ms * 1_000, conn, kind_of(what))
     });
     Trace { header: Header::new(Side::Client), events: events.collect() }
 }

@@ -102,7 +102,7 @@ fn trace() -> impl Strategy<Value = Trace> {
             .into_iter()
             .map(|(step, back, conn, kind)| {
                 t_us = back.unwrap_or(t_us.saturating_add(step));
-                Event { t_us, conn, kind }
+                Event::new(t_us, conn, kind)
             })
             .collect();
         let mut header = Header::new(Side::Server);
@@ -132,7 +132,7 @@ proptest! {
 /// A session with `n` messages of every kind, most of them wrong.
 fn flood(n: u64) -> Trace {
     let mut trace = Trace { header: Header::new(Side::Server), events: Vec::new() };
-    let mut event = |kind| trace.events.push(Event { t_us: 0, conn: 0, kind });
+    let mut event = |kind| trace.events.push(Event::new(0, 0, kind));
     event(EventKind::Open(Open {
         offered: vec!["lastword.v1".into()],
         selected: Some("lastword.v1".into()),

@@ -186,7 +186,7 @@ impl Change {
             Self::Missing => drop(events.remove(at)),
             Self::Before(kind) => {
                 let Event { t_us, conn, .. } = events[at];
-                events.insert(at, Event { t_us, conn, kind });
+                events.insert(at, Event::new(t_us, conn, kind));
             }
         }
     }

@@ -63,7 +63,7 @@ fn play(trace: &mut Trace, way: Way, token: &str, then: Then) {
         Failed => EventKind::ConnectFailed { error: "refused".to_owned() },
     };
     let is_open = matches!(kind, EventKind::Open(_));
-    trace.events.push(Event { t_us: from_us, conn, kind });
+    trace.events.push(Event::new(from_us, conn, kind));
     if !is_open {
         return;
     }

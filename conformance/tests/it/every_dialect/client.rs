@@ -1,0 +1,184 @@
+//! A client of any dialect, by the translator of the dialect: it says its configuration, streams, ends, waits for what says that it has
+//! everything, and exits with 0 only if that came.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use lastword::client::Surroundings;
+use lastword::memory::{self, Pipe};
+use lastword_dialects::{Capability, ClientSide, Dialect, Frame, HttpRequest, Output, Seed};
+use lastword_spec::close::CloseCode;
+use lastword_spec::message::{ClientMessage, Config, ServerMessage};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::{sleep, timeout};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+/// So long each wait takes at most: nothing announces a bound on most wires.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// So long the answer to a Close.
+const CLOSING: Duration = Duration::from_secs(2);
+const FRAMES: u32 = 30;
+const FRAME: Duration = Duration::from_millis(100);
+
+type Outputs = Vec<Output<ServerMessage>>;
+
+/// Whether the transcript is complete. `tells_its_end`: it says that its stream has ended, as a right client does.
+pub(super) async fn session(around: Surroundings, dialect: &'static Dialect, tells_its_end: bool) -> Option<bool> {
+    let seed = Seed { uuid: "11111111-1111-4111-8111-111111111111".to_owned(), token: Some("a-credential".to_owned()) };
+    let mut side = ClientSide::new(dialect, seed);
+    let config = Config::default();
+    if let Some(request) = side.pre_request(&around.url, &config).ok()? {
+        let (status, body) = ask(dial(&around)?, &request).await?;
+        side.pre_response(status, &body).ok()?;
+    }
+    let upgrade = side.upgrade(&around.url, &config).ok()?;
+    let mut request = upgrade.url.as_str().into_client_request().ok()?;
+    let offer = upgrade.subprotocols.join(", ");
+    let offer = (!offer.is_empty()).then(|| ("sec-websocket-protocol".to_owned(), offer));
+    for (name, value) in upgrade.headers.into_iter().chain(offer) {
+        let name = HeaderName::try_from(name).ok()?;
+        request.headers_mut().insert(name, HeaderValue::try_from(value).ok()?);
+    }
+    let (socket, _) = client_async(request, dial(&around)?).await.ok()?;
+    let mut session = Session { socket, side, heard: Heard::default() };
+    Some(session.run(dialect, tells_its_end).await.unwrap_or(false))
+}
+
+fn dial(around: &Surroundings) -> Option<Pipe> {
+    let (ours, theirs) = memory::pipe(64 << 10);
+    around.dial.send(theirs).ok()?;
+    Some(ours)
+}
+
+/// The status and the body of the answer.
+async fn ask(mut pipe: Pipe, request: &HttpRequest) -> Option<(u16, String)> {
+    let (_, rest) = request.url.split_once("://")?;
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let fields: String = request.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let (method, body) = (&request.method, &request.body);
+    let text = format!(
+        "{method} /{path} HTTP/1.1\r\nhost: {host}\r\n{fields}content-type: application/json\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    pipe.write_all(text.as_bytes()).await.ok()?;
+    let mut answer = Vec::new();
+    timeout(PATIENCE, pipe.read_to_end(&mut answer)).await.ok()?.ok()?;
+    let answer = String::from_utf8(answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
+
+/// What the server has said.
+#[derive(Default)]
+struct Heard {
+    ready: bool,
+    /// Whether the session ended, and with everything.
+    ended: Option<bool>,
+    failed: bool,
+}
+
+struct Session {
+    socket: WebSocketStream<Pipe>,
+    side: ClientSide<'static>,
+    heard: Heard,
+}
+
+impl Session {
+    async fn run(&mut self, dialect: &Dialect, tells_its_end: bool) -> Result<bool, Error> {
+        let configured = self.side.send(&ClientMessage::Config(Box::default()));
+        self.take(configured).await?;
+        self.listen(|heard| heard.ready).await?;
+        let rate_hz = dialect.sample_rate_hz().unwrap_or(16_000);
+        let samples = usize::try_from(rate_hz / 10).expect("a rate");
+        for _ in 0..FRAMES {
+            if !self.heard.ready || self.heard.is_over() {
+                break;
+            }
+            let audio = self.side.send_audio(&vec![1; 2 * samples]);
+            self.take(audio).await?;
+            sleep(FRAME / 10).await;
+        }
+        let has_end = !dialect.lacks(Capability::EndOfStream);
+        if self.heard.ready && tells_its_end && has_end && !self.heard.is_over() {
+            let end = self.side.send(&ClientMessage::EndOfStream);
+            self.take(end).await?;
+            self.listen(|_| false).await?;
+        } else if !tells_its_end {
+            std::future::pending::<()>().await;
+        }
+        let complete = if has_end { self.heard.ended == Some(true) } else { !self.heard.failed && self.heard.ready };
+        // A server that closes by itself gets the time for it; any other is closed.
+        if self.heard.ended.is_some() && !dialect.lacks(Capability::ServerClose) {
+            let _ = timeout(CLOSING, self.rest()).await;
+        }
+        let _ = self.socket.close(None).await;
+        let _ = timeout(CLOSING, self.rest()).await;
+        Ok(complete && !self.heard.failed)
+    }
+
+    async fn rest(&mut self) {
+        while self.socket.next().await.is_some_and(|message| message.is_ok()) {}
+    }
+
+    /// Takes what comes until this holds, or the session is over, or nothing comes for too long.
+    async fn listen(&mut self, done: impl Fn(&Heard) -> bool) -> Result<(), Error> {
+        while !done(&self.heard) && !self.heard.is_over() {
+            let Ok(message) = timeout(PATIENCE, self.socket.next()).await else {
+                self.heard.failed = true;
+                return Ok(());
+            };
+            let frame = match message {
+                Some(Ok(Message::Text(text))) => Frame::text(text.as_str()),
+                Some(Ok(Message::Binary(bytes))) => Frame::Binary(bytes.to_vec()),
+                Some(Ok(Message::Close(close))) => {
+                    let code = close.map(|close| CloseCode(close.code.into()));
+                    let outputs = self.side.receive(&Frame::Close { code, reason: String::new() });
+                    self.take(outputs).await?;
+                    self.heard.failed |= self.heard.ended.is_none();
+                    return Ok(());
+                }
+                Some(Ok(_)) => continue,
+                Some(Err(error)) => return Err(error),
+                None => {
+                    self.heard.failed |= self.heard.ended.is_none();
+                    return Ok(());
+                }
+            };
+            let outputs = self.side.receive(&frame);
+            self.take(outputs).await?;
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, outputs: Outputs) -> Result<(), Error> {
+        for output in outputs {
+            match output {
+                Output::Send(Frame::Text(text)) => self.socket.send(Message::text(text)).await?,
+                Output::Send(Frame::Binary(bytes)) => self.socket.send(Message::binary(bytes)).await?,
+                Output::Send(Frame::Close { code, .. }) => {
+                    let close = code.map(|code| CloseFrame { code: code.0.into(), reason: "".into() });
+                    self.socket.close(close).await?;
+                }
+                Output::Heard(heard) => match heard.message {
+                    Some(ServerMessage::Ready(_)) => self.heard.ready = true,
+                    Some(ServerMessage::SessionEnded(ended)) => self.heard.ended = Some(ended.complete),
+                    Some(ServerMessage::Error(error)) if error.fatal => self.heard.failed = true,
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Heard {
+    fn is_over(&self) -> bool {
+        self.failed || self.ended.is_some()
+    }
+}
