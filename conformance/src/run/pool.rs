@@ -33,7 +33,7 @@ pub(super) async fn run_all(
     let mut queue = VecDeque::new();
     // Where nearly nothing succeeds no case shows more for being alone, and each would wait in vain by itself.
     let (mut done, mut failed) = (0, 0);
-    for index in order(cases, env.seed) {
+    for index in order(cases, env.seed, env.controls.broken().is_some()) {
         match applicable::skip(&knowledge, cases[index]) {
             Some((verdict, why)) => {
                 let result = skipped(cases[index], verdict, &why);
@@ -186,9 +186,13 @@ async fn recovers(env: &Arc<Env>, patience: Duration) -> bool {
     }
 }
 
+/// So many sessions, one after the other, take longer than any one wait.
+const MANY_SESSIONS: u64 = 4;
+
 /// Cases first that show at once whether the subject is stuck, then those that take their time whatever the subject does: for
 /// timers, or as long as speech takes. The others by the seed; then those that run alone, and last the one that takes room from others.
-fn order(cases: &[&'static Case], seed: u64) -> Vec<usize> {
+/// Of a subject with which no session completes (`is_broken`) none runs alone, and each session may take long: those of many begin.
+fn order(cases: &[&'static Case], seed: u64, is_broken: bool) -> Vec<usize> {
     let mut indices: Vec<usize> = (0..cases.len()).collect();
     let mut state = seed ^ 0x9e37_79b9_7f4a_7c15;
     let mut keyed: Vec<_> = indices
@@ -198,7 +202,9 @@ fn order(cases: &[&'static Case], seed: u64) -> Vec<usize> {
             state ^= state >> 7;
             state ^= state << 17;
             let case = cases[index];
-            (runs_alone(case), takes_room(case), !is_about_waiting(case), !takes_its_time(case), state, index)
+            let last = (runs_alone(case) && !is_broken, takes_room(case));
+            let is_short = is_broken && case.connections() < MANY_SESSIONS;
+            (last, is_short, !is_about_waiting(case), !takes_its_time(case), state, index)
         })
         .collect();
     keyed.sort_unstable();
@@ -232,9 +238,9 @@ mod tests {
     #[test]
     fn cases_that_take_their_time_start_first_and_the_order_follows_the_seed_and_loses_nobody() {
         let cases: Vec<&'static Case> = catalogue().iter().collect();
-        let first = order(&cases, 1);
-        assert_eq!(first, order(&cases, 1));
-        assert_ne!(first, order(&cases, 2));
+        let first = order(&cases, 1, false);
+        assert_eq!(first, order(&cases, 1, false));
+        assert_ne!(first, order(&cases, 2, false));
         let mut sorted = first.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, (0..cases.len()).collect::<Vec<_>>());
@@ -247,5 +253,17 @@ mod tests {
         let slow = beside().filter(|case| takes_its_time(case) && !is_about_waiting(case)).count();
         assert!(aimed > 0 && first[..aimed].iter().all(|index| is_about_waiting(cases[*index])));
         assert!(slow > 0 && first[aimed..aimed + slow].iter().all(|index| takes_its_time(cases[*index])));
+    }
+
+    #[test]
+    fn where_no_session_completes_the_cases_of_many_sessions_start_first_for_nobody_waits_to_be_alone() {
+        let cases: Vec<&'static Case> = catalogue().iter().collect();
+        let first = order(&cases, 1, true);
+        let of_many = |index: &&usize| cases[**index].connections() >= MANY_SESSIONS && !takes_room(cases[**index]);
+        let many = first.iter().filter(of_many).count();
+        assert!(many > 0 && first[..many].iter().all(|index| of_many(&index)));
+        assert!(first[..many].iter().any(|index| runs_alone(cases[*index])), "one that would run alone is among them");
+        let room = cases.iter().filter(|case| takes_room(case)).count();
+        assert!(first[cases.len() - room..].iter().all(|index| takes_room(cases[*index])));
     }
 }

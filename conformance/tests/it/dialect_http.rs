@@ -184,6 +184,37 @@ async fn each_wrong_answer_is_told_for_what_it_is_and_without_secrets() {
     assert!(nobody.contains("the HTTP request before the upgrade") && nobody.contains("refused"), "{nobody}");
 }
 
+/// The heads of the HTTP request and of the upgrade behind it, where the socket is at the same address as the service or at another one.
+async fn heads(is_same_place: bool) -> [String; 2] {
+    let (http, elsewhere) = (listener().await, listener().await);
+    let port_of_socket = port(if is_same_place { &http } else { &elsewhere });
+    let target = Target {
+        token: Some(TOKEN.to_owned()),
+        headers: vec![("x-extra".parse().expect("a name"), "of-mine".parse().expect("a value"))],
+        ..Target::local(port(&http), "/")
+    };
+    let serving = async {
+        let (mut stream, _) = http.accept().await.expect("the request");
+        let asked = request(&mut stream).await.expect("a request");
+        let body = serde_json::json!({ "live": { "url": format!("ws://127.0.0.1:{port_of_socket}/") } }).to_string();
+        let answer = format!("HTTP/1.1 201 So\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(answer.as_bytes()).await.expect("it is read");
+        let (mut socket, _) = if is_same_place { &http } else { &elsewhere }.accept().await.expect("the upgrade");
+        [asked, request(&mut socket).await.expect("an upgrade")]
+    };
+    let dialler = Dialler::new(target, &Roots::Public).expect("no roots are needed");
+    let dialler = dialler.speaking(dialect::choose(DIALECT).expect("a dialect"));
+    let (heads, _) = tokio::join!(serving, dialler.open(&[], Credential::Good, Duration::from_secs(2)));
+    heads
+}
+
+#[tokio::test]
+async fn headers_of_the_command_line_go_to_the_service_and_to_nobody_elses_socket() {
+    let is_there = |head: &String| head.contains("x-extra: of-mine");
+    assert_eq!(heads(true).await.each_ref().map(is_there), [true, true]);
+    assert_eq!(heads(false).await.each_ref().map(is_there), [true, false]);
+}
+
 /// A service on a thread of its own, for the command.
 fn apart(desk: Desk) -> u16 {
     let (tell, hear) = std::sync::mpsc::channel();

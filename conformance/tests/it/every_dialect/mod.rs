@@ -2,6 +2,7 @@
 //! told of no fault, and one that never ends is told so.
 
 mod client;
+mod files;
 mod gateway;
 
 use std::path::Path;

@@ -9,7 +9,7 @@ mod events;
 use std::future::Future;
 use std::process::ExitCode;
 
-use lastword_client::{AudioSender, ConnectError, ConnectOptions, Events};
+use lastword_client::{AudioSender, ConnectError, ConnectOptions, Events, Retry};
 use lastword_driver::{Client, ClientOutcome, Ended, NotStarted};
 use tokio::sync::{mpsc, oneshot};
 
@@ -32,6 +32,7 @@ pub trait Reach: Send {
 /// The SDK, driven.
 pub struct Sdk<R> {
     reach: R,
+    retry: Option<Retry>,
     sender: Option<AudioSender>,
     asking: Option<mpsc::UnboundedSender<Asked>>,
     leaving: Option<oneshot::Sender<()>>,
@@ -41,7 +42,15 @@ pub struct Sdk<R> {
 impl<R: Reach> Sdk<R> {
     /// Nothing has begun.
     pub fn new(reach: R) -> Self {
-        Self { reach, sender: None, asking: None, leaving: None, closed: None }
+        Self { reach, retry: None, sender: None, asking: None, leaving: None, closed: None }
+    }
+}
+
+impl<R> Sdk<R> {
+    /// The same, and attempts to connect are repeated.
+    #[must_use]
+    pub fn retrying(self, retry: Retry) -> Self {
+        Self { retry: Some(retry), ..self }
     }
 }
 
@@ -69,10 +78,20 @@ pub fn name() -> String {
     format!("lastword-client {}", env!("CARGO_PKG_VERSION"))
 }
 
-/// Drives the SDK over sockets, on standard input and output.
+/// Drives the SDK over sockets, on standard input and output. With the argument `--retry` it repeats attempts to connect as it does by
+/// default where an application asks for that; any other argument is refused.
 #[must_use]
 pub fn command() -> ExitCode {
-    lastword_driver::run(Sdk::new(Sockets), &name(), &[])
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let sdk = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => Sdk::new(Sockets),
+        ["--retry"] => Sdk::new(Sockets).retrying(Retry::default()),
+        _ => {
+            eprintln!("lastword-client-driver: the only argument is --retry, not {}", arguments.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    lastword_driver::run(sdk, &name(), &[])
 }
 
 const FINISHED: &str = "the sender is gone: `finish(self)` took it, so this call cannot be written";
@@ -83,6 +102,7 @@ impl<R: Reach> Client for Sdk<R> {
     async fn start(&mut self, url: &str, token: Option<&str>) -> Result<SdkEvents, NotStarted> {
         let options = ConnectOptions::default();
         let options = token.map_or(Ok(options.clone()), |token| options.token(token)).map_err(not_started)?;
+        let options = self.retry.map_or(options.clone(), |retry| options.retry(retry));
         let (sender, events) = self.reach.connect(url, options).await.map_err(not_started)?;
         let (asking, asked) = mpsc::unbounded_channel();
         let (leaving, left) = oneshot::channel();
