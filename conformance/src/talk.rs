@@ -9,9 +9,10 @@ use tokio::time::{Instant, timeout};
 
 use crate::case::Open;
 use crate::record::Recorder;
-use crate::run::control::{self, Control};
+use crate::run::control::Control;
 use crate::run::env::Env;
 use crate::run::player::Opened;
+use crate::run::slot;
 use crate::run::wait::{self, Wait, Waited};
 use crate::wire::Outgoing;
 
@@ -128,7 +129,7 @@ impl Talk {
         }
         let trace = self.recorder.trace();
         // A probe for which there was no room is missing evidence; the session itself was served.
-        let overloaded = control::is_overload(trace.events.iter().filter(|event| event.conn == CONN));
+        let overloaded = slot::is_overload(trace.events.iter().filter(|event| event.conn == CONN));
         Said { overloaded, trace }
     }
 }

@@ -1,13 +1,12 @@
 //! Owns control sessions: the plainest possible session on a connection of its own, which shows whether the subject still
 //! serves. One is shared by everybody who asks while none has started yet.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use lastword_judge::{Judgement, judge};
 use lastword_spec::finding::Culprit;
-use lastword_spec::trace::{ControlOutcome, Event, EventKind, Side, Trace};
+use lastword_spec::trace::{ControlOutcome, EventKind, Trace};
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -15,6 +14,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::env::{Env, Session};
 use super::gate::SessionPermit;
 use super::result::Evidence;
+use super::slot::is_overload;
 use super::stimulus;
 use crate::audio_frames;
 use crate::case::{Audio, Open};
@@ -480,28 +480,4 @@ pub(crate) fn config_message(token: Option<&str>, members: &Map<String, Value>) 
     }
     message.extend(members.clone());
     stimulus::plain(&Value::Object(message))
-}
-
-/// Whether the subject said that it has no room for a session. What it says of a session that it has taken is for the judge.
-pub(crate) fn is_overload<'a>(mut events: impl Iterator<Item = &'a Event>) -> bool {
-    let mut taken = BTreeSet::new();
-    events.any(|event| match &event.kind {
-        EventKind::Refused { status, .. } => matches!(status, 503 | 429),
-        EventKind::Close { from: Side::Server, code, .. } if !taken.contains(&event.conn) => {
-            code.is_some_and(|code| code.0 == 1013)
-        }
-        EventKind::Text { from: Side::Server, text } if !taken.contains(&event.conn) => {
-            if text.contains("\"ready\"") {
-                taken.insert(event.conn);
-            }
-            is_overload_error(text)
-        }
-        _ => false,
-    })
-}
-
-fn is_overload_error(text: &str) -> bool {
-    let Ok(Value::Object(message)) = serde_json::from_str(text) else { return false };
-    message.get("type").is_some_and(|kind| kind == "error")
-        && message.get("code").is_some_and(|code| code == "overloaded" || code == "rate_limited")
 }

@@ -17,7 +17,7 @@ use super::env::{Env, Session};
 use super::probe::{Fate, PROBE_CONN, Probes, Script, Suspect};
 use super::result::NO_LONGER_ANSWERS;
 use super::wait::{self, Waited};
-use super::{control, language, stimulus};
+use super::{control, language, slot, stimulus};
 use crate::case::{Audio, Await, Case, Need, Open, Start, Step, Tick};
 use crate::record::Recorder;
 use crate::wire::Outgoing;
@@ -126,7 +126,7 @@ impl Player {
         // A probe for which there was no room is missing evidence; the case itself was served. So was one that asks for several
         // sessions, as soon as the subject had room for the first.
         let first_of = if case.needs.contains(&Need::Sessions) { 1 } else { PROBE_CONN };
-        let overloaded = control::is_overload(trace.events.iter().filter(|event| event.conn < first_of));
+        let overloaded = slot::is_overload(trace.events.iter().filter(|event| event.conn < first_of));
         Played { overloaded, trace, unmet: player.unmet, controls: player.controls }
     }
 

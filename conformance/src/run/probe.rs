@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::env::{Env, Session};
-use super::{control, wait};
+use super::{slot, wait};
 use crate::case::Open;
 use crate::record::Recorder;
 use crate::wire::Outgoing;
@@ -230,7 +230,7 @@ impl Probes {
         let conn = self.next_conn.fetch_add(1, Ordering::Relaxed);
         let probe = Probe { of: self.suspect.conn, stimulus, round };
         let opened = self.env.open_probe(conn, &self.suspect.script.open, probe, &self.recorder, permit).await;
-        let had_room = || !control::is_overload(self.recorder.events_of(conn).iter());
+        let had_room = || !slot::is_overload(self.recorder.events_of(conn).iter());
         let Some(mut session) = opened else { return had_room() };
         let replayed = self.replay(conn, &mut session, round).await;
         if replayed {

@@ -1,6 +1,11 @@
-//! Owns how long a subject that says that it has no room, although nothing else runs, is left alone until it is asked again.
+//! Owns what a subject says that has no room for a session, and how long it is left alone until it is asked again where nothing else
+//! runs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use lastword_spec::trace::{Event, EventKind, Side};
+use serde_json::Value;
 
 /// A session that was let go of mostly frees its slot at once.
 const FIRST: Duration = Duration::from_millis(20);
@@ -34,6 +39,30 @@ impl SlotPauses {
     pub(crate) fn begin_anew(&mut self) {
         self.taken = 0;
     }
+}
+
+/// Whether the subject said that it has no room for a session. What it says of a session that it has taken is for the judge.
+pub(crate) fn is_overload<'a>(mut events: impl Iterator<Item = &'a Event>) -> bool {
+    let mut taken = BTreeSet::new();
+    events.any(|event| match &event.kind {
+        EventKind::Refused { status, .. } => matches!(status, 503 | 429),
+        EventKind::Close { from: Side::Server, code, .. } if !taken.contains(&event.conn) => {
+            code.is_some_and(|code| code.0 == 1013)
+        }
+        EventKind::Text { from: Side::Server, text } if !taken.contains(&event.conn) => {
+            if text.contains("\"ready\"") {
+                taken.insert(event.conn);
+            }
+            is_overload_error(text)
+        }
+        _ => false,
+    })
+}
+
+fn is_overload_error(text: &str) -> bool {
+    let Ok(Value::Object(message)) = serde_json::from_str(text) else { return false };
+    message.get("type").is_some_and(|kind| kind == "error")
+        && message.get("code").is_some_and(|code| code == "overloaded" || code == "rate_limited")
 }
 
 #[cfg(test)]
