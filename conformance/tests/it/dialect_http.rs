@@ -10,8 +10,8 @@ use lastword::dialect;
 use lastword::exit;
 use lastword::subject::Target;
 use lastword::wire::{Dialler, Opened, Roots};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use crate::command::{code, lastword, text};
 use crate::dialect::{self as service, Fault};
@@ -86,8 +86,8 @@ fn right(request: &str, socket_port: u16, admitted: &AtomicU32) -> (u16, String)
     (201, serde_json::json!({ "live": { "url": url } }).to_string())
 }
 
-/// A whole request, body and all.
-async fn request(stream: &mut TcpStream) -> Option<String> {
+/// A whole request, body and all; `None` where the connection ends before.
+pub(crate) async fn request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut read = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&read).into_owned();

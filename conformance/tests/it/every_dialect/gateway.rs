@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex};
 use futures_util::{SinkExt as _, StreamExt as _};
 use lastword_dialects::{Closer, Dialect, Frame, FromClient, HttpRequest, Output, Seed, ServerSide, Upgrade};
 use lastword_spec::close::CloseCode;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, copy_bidirectional, duplex};
+use tokio::io::{AsyncWriteExt as _, DuplexStream, copy_bidirectional, duplex};
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async, client_async};
 
+use crate::dialect_http::request;
 use crate::peer::{self, Setup};
 
 const PIPE_BYTES: usize = 64 << 10;
@@ -41,8 +42,7 @@ impl Gateway {
 
     async fn serve(self, mut stream: DuplexStream) {
         let asks_first = self.dialect.pre_request_path().is_some();
-        let Some(read) = (if asks_first { request(&mut stream).await } else { Some(Vec::new()) }) else { return };
-        let text = String::from_utf8_lossy(&read).into_owned();
+        let Some(text) = (if asks_first { request(&mut stream).await } else { Some(String::new()) }) else { return };
         if asks_first && !text.to_ascii_lowercase().contains("\r\nupgrade:") {
             let mut side = self.side();
             let answer = side.pre_request(&parsed(&text), "ws://in-memory/socket").expect("the request of the dialect");
@@ -54,7 +54,7 @@ impl Gateway {
         // What was read already comes first.
         let (mut ours, theirs) = duplex(PIPE_BYTES);
         let replayed = async {
-            let _ = ours.write_all(&read).await;
+            let _ = ours.write_all(text.as_bytes()).await;
             let _ = copy_bidirectional(&mut stream, &mut ours).await;
         };
         tokio::join!(replayed, self.socket(theirs));
@@ -189,25 +189,6 @@ fn upgrade_of(request: &Request) -> Upgrade {
     let offered = headers.iter().filter(|(name, _)| name == "sec-websocket-protocol");
     let subprotocols = offered.flat_map(|(_, value)| value.split(',')).map(|one| one.trim().to_owned()).collect();
     Upgrade { url: request.uri().to_string(), headers, subprotocols }
-}
-
-/// A whole request, body and all; `None` where the connection ends before.
-async fn request(stream: &mut DuplexStream) -> Option<Vec<u8>> {
-    let mut read = Vec::new();
-    loop {
-        let text = String::from_utf8_lossy(&read).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let fields = head.lines().filter_map(|line| line.split_once(':'));
-            let length = fields.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-            let length = length.map(|(_, value)| value.trim().parse::<usize>().expect("a length")).next();
-            if body.len() >= length.unwrap_or(0) {
-                return Some(read);
-            }
-        }
-        if stream.read_buf(&mut read).await.ok()? == 0 {
-            return None;
-        }
-    }
 }
 
 fn parsed(text: &str) -> HttpRequest {
