@@ -5,6 +5,7 @@ mod ask;
 mod connect;
 mod link;
 mod pipe;
+mod rate;
 mod tls;
 mod tongue;
 mod upgrade;

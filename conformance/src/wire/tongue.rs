@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lastword_dialects::{ClientSide, Closer, Dialect, Frame, HttpRequest, Output, Seed, Upgrade};
 use lastword_spec::close::CloseCode;
 use lastword_spec::codec::{self, DecodeErrorKind, Decoded, decode_client};
-use lastword_spec::message::{ClientMessage, Config, ServerMessage};
+use lastword_spec::message::{AudioFormat, ClientMessage, Config, ServerMessage};
 use lastword_spec::trace::{ALL_MADE_UP, EventKind, Side};
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use super::link::{Outgoing, encode, in_fragments};
+use super::rate::Rate;
 use crate::dialect;
 use crate::record::Recorder;
 
@@ -22,12 +23,17 @@ use crate::record::Recorder;
 pub struct Tongue {
     dialect: &'static Dialect,
     side: Arc<Mutex<ClientSide<'static>>>,
+    /// Present where the wire means another sample rate than the harness's own.
+    rate: Option<Arc<Mutex<Rate>>>,
 }
 
 impl Tongue {
     /// A new connection, shown with this credential.
     pub(super) fn new(dialect: &'static Dialect, uuid: String, token: Option<String>) -> Self {
-        Self { dialect, side: Arc::new(Mutex::new(ClientSide::new(dialect, Seed { uuid, token }))) }
+        let other_hz = dialect.sample_rate_hz().filter(|hz| *hz != AudioFormat::default().sample_rate_hz);
+        let rate = other_hz.map(|hz| Rate::new(AudioFormat::default().sample_rate_hz, hz));
+        let side = ClientSide::new(dialect, Seed { uuid, token });
+        Self { dialect, side: Arc::new(Mutex::new(side)), rate: rate.map(|rate| Arc::new(Mutex::new(rate))) }
     }
 
     /// The HTTP request that comes before the socket, at this address; `None` where the dialect has none.
@@ -111,6 +117,12 @@ impl Tongue {
                 }
             },
             Outgoing::Binary(bytes) => {
+                let is_empty = bytes.is_empty();
+                let bytes = self.at_its_rate(bytes);
+                if bytes.is_empty() && !is_empty {
+                    // Too short for a sample; an empty message might mean something else.
+                    return Vec::new();
+                }
                 recorder.note_audio(conn, from, &bytes);
                 let outputs = side.send_audio(&bytes);
                 self.written(conn, recorder, outputs)
@@ -133,6 +145,13 @@ impl Tongue {
                 recorder.note(conn, EventKind::Close { from, code: code.map(CloseCode), reason: String::new() });
                 encode(Outgoing::Close(code))
             }
+        }
+    }
+
+    fn at_its_rate(&self, bytes: Bytes) -> Bytes {
+        match &self.rate {
+            Some(rate) => rate.lock().unwrap_or_else(PoisonError::into_inner).change(&bytes).into(),
+            None => bytes,
         }
     }
 
