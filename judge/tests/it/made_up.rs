@@ -5,7 +5,7 @@ use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements as req;
 use lastword_spec::trace::{ALL_MADE_UP, EventKind, Trace};
 
-use crate::scene::{CONFIG, END, READY, ended, scene};
+use super::scene::{CONFIG, END, READY, ended, scene};
 
 const TIMES: &[&str] = &["end_ms", "start_ms"];
 const OF_TIMES: [RequirementId; 3] = [req::TIM_1, req::TIM_S1, req::TIM_S2];
