@@ -34,7 +34,7 @@ pub(crate) fn frames(
 /// How many milliseconds of audio a frame holds, rounded down.
 pub(crate) fn frame_ms(frame: &Outgoing) -> u64 {
     match frame {
-        Outgoing::Binary(bytes) => bytes.len() as u64 / BYTES_PER_MS,
+        Outgoing::Binary(bytes) | Outgoing::RawBinary(bytes) => bytes.len() as u64 / BYTES_PER_MS,
         Outgoing::Fragmented(whole) => frame_ms(whole),
         Outgoing::Text(_) | Outgoing::RawText(_) | Outgoing::Close(_) => 0,
     }

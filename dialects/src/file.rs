@@ -140,7 +140,7 @@ pub(crate) struct Audio {
     /// are, in the encoding of the `config`.
     #[serde(default)]
     pub(crate) encoding: Option<WireEncoding>,
-    /// The sample rate where the wire does not tell it; 16000 unless said otherwise.
+    /// The sample rate in Hz where the wire does not tell it, from 4000 to 192000; 16000 unless said otherwise.
     #[serde(default)]
     pub(crate) sample_rate_hz: Option<u32>,
 }

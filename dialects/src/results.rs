@@ -312,10 +312,14 @@ fn letters(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// The members that the translator fills in: these, and the times and the channel where they were not told.
+/// The members that the translator fills in: these, the times and the channel where they were not told, and the words where one of
+/// them does not tell its times.
 fn made_up(object: &Value, always: &[&str]) -> Vec<String> {
     let absent = ["start_ms", "end_ms", "channel"].into_iter().filter(|name| object.get(name).is_none());
-    always.iter().copied().chain(absent).map(str::to_owned).collect()
+    let words = object.get("words").and_then(Value::as_array);
+    let tells = |word: &Value| ["start_ms", "end_ms"].into_iter().all(|name| number(word, name).is_some());
+    let untimed = words.filter(|words| !words.iter().all(tells)).map(|_| "words");
+    always.iter().copied().chain(absent).chain(untimed).map(str::to_owned).collect()
 }
 
 fn told_key(object: &Value) -> Option<String> {

@@ -232,8 +232,7 @@ impl Way {
         // A final after `session_ended` came too late, which is another breach: it is not lost.
         let late = conn.end.late_finals.iter().map(|one| (one.text.as_str(), one.end_ms));
         let finals = conn.results.finals.iter().map(|one| (one.text.as_str(), one.end_ms)).chain(late);
-        let untimed = conn.results.untimed;
-        let of_speech = |(_, end_ms): &(&str, u64)| untimed || *end_ms <= speech_ms.saturating_add(MISTAKEN_MS);
+        let of_speech = |(_, end_ms): &(&str, u64)| *end_ms <= speech_ms.saturating_add(MISTAKEN_MS);
         Self {
             index,
             event: conn.last.event,
@@ -264,7 +263,10 @@ fn compare(conns: &mut [&mut Conn], speech: &str, group: &BTreeMap<&'static str,
     let ways: BTreeMap<&str, Way> =
         group.iter().map(|(label, index)| (*label, Way::of(conns, *index, speech_ms))).collect();
     let way = |label: &str| ways.get(label);
-    let (ended, flushed, padded, more) = (*ended, way("flushed"), way("padded"), way("padded more"));
+    // Without times nobody can tell whether words are of the speech or were heard in the silence behind it.
+    let tells = group.values().all(|index| !conns[*index].results.untimed);
+    let (ended, flushed, padded) = (*ended, way("flushed"), way("padded"));
+    let more = way("padded more").filter(|_| tells);
     // Two witnesses, the second by more silence where there is no flush.
     let enough = padded.is_some() && (flushed.is_some() || more.is_some());
     if !enough || ways.values().filter(|way| !way.words.is_empty()).count() < 2 {

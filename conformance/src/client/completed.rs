@@ -47,18 +47,18 @@ fn claims(result: &CaseResult) -> bool {
 }
 
 /// Whether a client said its end, was told that nothing is missing, and took it so, by itself. On a wire that has no end there is
-/// nothing to say and nothing to be told: its session was open.
+/// nothing to say and nothing to be told: its session was open, and it sent audio.
 fn has_completed(trace: &Trace) -> bool {
     let is_endless =
         trace.header.dialect.as_ref().is_some_and(|spoken| spoken.lacks.iter().any(|one| one == "end_of_stream"));
     let mut is_driven = false;
-    let (mut said, mut answered, mut given_up) = (None, false, false);
+    let (mut said, mut open, mut answered, mut given_up) = (None, None, false, false);
     for event in &trace.events {
         let conn = event.conn;
         match &event.kind {
             EventKind::Started(started) => {
                 is_driven = started.driven;
-                (said, answered, given_up) = (None, false, false);
+                (said, open, answered, given_up) = (None, None, false, false);
             }
             EventKind::Text { from: Side::Client, text } => {
                 let message = decode_client(text, u64::MAX);
@@ -69,9 +69,15 @@ fn has_completed(trace: &Trace) -> bool {
             EventKind::Text { from: Side::Server, text } => {
                 answered |= match decode_server(text, u64::MAX) {
                     Ok(Decoded::Message(ServerMessage::SessionEnded(ended))) => said == Some(conn) && ended.complete,
-                    Ok(Decoded::Message(ServerMessage::Ready(_))) => is_endless,
+                    Ok(Decoded::Message(ServerMessage::Ready(_))) => {
+                        open = Some(conn);
+                        false
+                    }
                     _ => false,
                 };
+            }
+            EventKind::Audio { from: Side::Client, bytes, .. } => {
+                answered |= is_endless && open == Some(conn) && *bytes > 0;
             }
             EventKind::GaveUp { .. } => given_up = true,
             EventKind::Told(Told { what: ToldWhat::Ended, outcome: Some(ClientOutcome::Complete), .. })

@@ -143,7 +143,6 @@ impl Play {
         is_met && matches!(self.config.first(), Some(Act::Ready))
     }
 
-    /// Whether nothing stands between the upgrade and a `session_ended` that says complete, behind the sentinel.
     /// Whether it says `session_ended` and does not close in order at once, or does that without saying it.
     fn ends_apart_from_close(&self) -> bool {
         let ended = |act: Option<&Act>| matches!(act, Some(Act::Ended(_)));
@@ -154,6 +153,7 @@ impl Play {
         })
     }
 
+    /// Whether nothing stands between the upgrade and a `session_ended` that says complete, behind the sentinel.
     fn lets_complete(&self) -> bool {
         let is_complete = |act: &Act| matches!(act, Act::Ended(ended) if ended.complete);
         let points = self.when.iter().map(|when| &when.acts).chain(self.after.iter().map(|after| &after.acts));

@@ -118,7 +118,7 @@ impl Step {
             Self::Broken { samples } => {
                 let mut bytes = silent(*samples);
                 bytes.push(0);
-                Some(Outgoing::Binary(bytes.into()))
+                Some(Outgoing::RawBinary(bytes.into()))
             }
             Self::Empty => Some(Outgoing::Binary(Vec::new().into())),
             Self::Flush => text(json!({"type": "flush", "id": format!("flush-{number}")})),
@@ -219,7 +219,7 @@ mod tests {
         let speech = Speech::built_in();
         let mut offset = 0;
         let mut bytes = |step: Step| match step.message(0, &mut offset, &speech, None) {
-            Some(Outgoing::Binary(bytes)) => bytes.to_vec(),
+            Some(Outgoing::Binary(bytes) | Outgoing::RawBinary(bytes)) => bytes.to_vec(),
             other => panic!("{other:?} is no audio"),
         };
         let first = bytes(Step::Audio { samples: 3_000, voiced: true });

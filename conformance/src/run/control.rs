@@ -386,7 +386,7 @@ async fn converse(env: &Arc<Env>, mut session: Session, recorder: &Arc<Recorder>
             return Err("the control session ended incomplete".to_owned().into());
         }
     }
-    if session.link.client_closes() {
+    if session.link.client_closes() || !tells_its_end {
         // A server that closes by itself may be gone already, which is no less of an end.
         let _ = send(&mut session, vec![Outgoing::Close(Some(1000))], bound).await;
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use lastword_judge::Options;
+use lastword_spec::limits::Limits;
 use lastword_spec::message::Ready;
 use lastword_spec::trace::{EventKind, Header, Open as Opening, Probe, Shown, Side};
 use tokio::time::Instant;
@@ -14,6 +15,7 @@ use super::gate::{Gate, SessionPermit};
 use super::knowledge::Knowledge;
 use super::suspects::{Parking, Suspects};
 use crate::case::{Credential, Open};
+use crate::limit;
 use crate::memory::Watch;
 use crate::record::Recorder;
 use crate::speech::Speech;
@@ -57,6 +59,12 @@ impl Env {
         header.time_scale_percent = scale_percent;
         header.dialect = self.dialler.spoken();
         header
+    }
+
+    /// The value of a limit by its name, for audio that is cut into frames: what the wire carries may have another sample rate.
+    pub(crate) fn audio_limit(&self, limits: &Limits, name: &str) -> Option<u64> {
+        let value = limit::by_name(limits, name)?;
+        Some(if name == "max_frame_bytes" { self.dialler.own_bytes(value) } else { value })
     }
 
     /// What verdicts depend on besides the traces, as far as it is known by now.

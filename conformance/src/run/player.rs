@@ -261,7 +261,7 @@ impl Player {
     /// Sends audio at its pace. The pace is kept from the first frame, so that a slow write is caught up with.
     async fn audio(&mut self, audio: &Audio) -> Flow {
         let limits = self.recorder.limits(self.conn());
-        let by_name = |name: &str| limit::by_name(&limits, name);
+        let by_name = |name: &str| self.env.audio_limit(&limits, name);
         let frames = audio_frames::frames(audio, &self.env.speech, self.attempt, by_name);
         let started = Instant::now();
         let mut sent_ms = 0;

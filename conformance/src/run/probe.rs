@@ -43,7 +43,7 @@ impl Script {
     /// Keeps messages that are about to be sent.
     pub(super) fn keep(&mut self, messages: &[Outgoing], milestones: usize) {
         for message in messages {
-            if let Outgoing::Binary(bytes) = message {
+            if let Outgoing::Binary(bytes) | Outgoing::RawBinary(bytes) = message {
                 self.audio_bytes += bytes.len();
             }
             // Beyond that it is not sent again; what comes later need not be kept.
@@ -259,7 +259,7 @@ impl Probes {
                     return false;
                 }
             }
-            if twice && matches!(sent.message, Outgoing::Binary(_)) {
+            if twice && matches!(sent.message, Outgoing::Binary(_) | Outgoing::RawBinary(_)) {
                 batch.push(sent.message.clone());
             }
             batch.push(sent.message.clone());

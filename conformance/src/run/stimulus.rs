@@ -17,12 +17,12 @@ pub(super) fn messages(step: &Step, env: &Env, limits: &Limits, attempt: u32, nu
         Step::Raw(raw) => vec![Outgoing::Text(raw.clone())],
         Step::Padded(wanted) => vec![Outgoing::Text(padded(wanted, wanted.bytes.resolve(by_name)))],
         Step::Nested(depth) => vec![Outgoing::Text(nested(*depth))],
-        Step::Audio(audio) => audio_frames::frames(audio, &env.speech, attempt, by_name),
+        Step::Audio(audio) => audio_frames::frames(audio, &env.speech, attempt, |name| env.audio_limit(limits, name)),
         Step::Binary(wanted) => {
             let length = wanted.bytes.as_ref().map_or(0, |sized| sized.resolve(by_name));
             let mut bytes = wanted.head.clone().into_bytes();
             bytes.resize(usize::try_from(length).unwrap_or(0).max(bytes.len()), 0);
-            vec![Outgoing::Binary(bytes.into())]
+            vec![Outgoing::RawBinary(bytes.into())]
         }
         Step::Frame(frame) => vec![Outgoing::RawText(from_hex(&frame.text_hex))],
         Step::Fragmented(steps) => {

@@ -131,6 +131,9 @@ async fn converse(env: &Arc<Env>, clip: &Clip, recorder: &Arc<Recorder>) -> Opti
     }
     session.link.send(vec![Outgoing::Text(r#"{"type":"end_of_stream"}"#.to_owned())]).await.then_some(())?;
     until_said(recorder, "session_ended").await?;
+    if session.link.client_closes() && !recorder.client_has_closed(0) {
+        session.link.send(vec![Outgoing::Close(Some(1000))]).await.then_some(())?;
+    }
     wait::quietly(recorder, Instant::now() + Duration::from_secs(2), |recorder| recorder.is_over(0)).await;
     Some(())
 }

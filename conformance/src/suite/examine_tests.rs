@@ -50,7 +50,9 @@ impl Script {
                 EventKind::Audio { from, bytes: bytes.len() as u64, head: bytes[..bytes.len().min(4)].to_vec() }
             }
             Outgoing::Close(code) => EventKind::Close { from, code: code.map(CloseCode), reason: String::new() },
-            Outgoing::RawText(_) | Outgoing::Fragmented(_) => unreachable!("the suite sends no broken frames"),
+            Outgoing::RawBinary(_) | Outgoing::RawText(_) | Outgoing::Fragmented(_) => {
+                unreachable!("the suite sends no broken frames")
+            }
         };
         self.note(kind);
         self

@@ -49,7 +49,7 @@ pub(super) fn shown(input: ServerInput) -> String {
     match message(input, 0, None) {
         Outgoing::Text(text) => text.replace("update-0", "u").replace("flush-0", "f"),
         Outgoing::Binary(bytes) => format!("<{} bytes>", bytes.len()),
-        Outgoing::RawText(_) | Outgoing::Fragmented(_) => String::new(),
+        Outgoing::RawBinary(_) | Outgoing::RawText(_) | Outgoing::Fragmented(_) => String::new(),
         Outgoing::Close(code) => format!("Close {}", code.unwrap_or_default()),
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use lastword_dialects::{ConnectError, Dialect, HttpRequest};
+use lastword_spec::message::AudioFormat;
 use lastword_spec::trace::Spoken;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, duplex};
 use tokio::net::TcpStream;
@@ -119,6 +120,16 @@ impl Dialler {
     #[must_use]
     pub fn spoken(&self) -> Option<Spoken> {
         self.dialect.and_then(dialect::spoken)
+    }
+
+    /// So many bytes of audio on the wire, as bytes of the harness's own audio: whole samples, never more than they make.
+    pub(crate) fn own_bytes(&self, wire_bytes: u64) -> u64 {
+        match self.dialect.and_then(Dialect::sample_rate_hz) {
+            Some(wire_hz) => {
+                wire_bytes / 2 * u64::from(AudioFormat::default().sample_rate_hz) / u64::from(wire_hz.max(1)) * 2
+            }
+            None => wire_bytes,
+        }
     }
 
     /// A dialler for a subject in this process: for each connection `accept` gets the subject's end of a pipe, on which the

@@ -26,8 +26,10 @@ use crate::record::Recorder;
 pub enum Outgoing {
     /// A text message.
     Text(String),
-    /// A binary message.
+    /// A binary message with audio, at the harness's own sample rate: where the wire has another one it is changed on its way.
     Binary(Bytes),
+    /// A binary message whose bytes go as they stand.
+    RawBinary(Bytes),
     /// A text frame with any bytes.
     RawText(Vec<u8>),
     /// A text or binary message in three frames.
@@ -143,7 +145,7 @@ impl Link {
         let from = Side::Client;
         match message {
             Outgoing::Text(text) => self.recorder.note(self.conn, EventKind::Text { from, text: text.clone() }),
-            Outgoing::Binary(bytes) => self.recorder.note_audio(self.conn, from, bytes),
+            Outgoing::Binary(bytes) | Outgoing::RawBinary(bytes) => self.recorder.note_audio(self.conn, from, bytes),
             Outgoing::RawText(bytes) => {
                 let text = String::from_utf8_lossy(bytes).into_owned();
                 self.recorder.note(self.conn, EventKind::Text { from, text });
@@ -165,7 +167,7 @@ impl Drop for Link {
 pub(super) fn encode(message: Outgoing) -> Vec<Message> {
     let one = match message {
         Outgoing::Text(text) => Message::text(text),
-        Outgoing::Binary(bytes) => Message::Binary(bytes),
+        Outgoing::Binary(bytes) | Outgoing::RawBinary(bytes) => Message::Binary(bytes),
         Outgoing::RawText(bytes) => Message::Frame(Frame::message(bytes, OpCode::Data(Data::Text), true)),
         Outgoing::Close(code) => Message::Close(code.map(|code| CloseFrame { code: code.into(), reason: "".into() })),
         Outgoing::Fragmented(whole) => return encode(*whole).into_iter().flat_map(in_fragments).collect(),

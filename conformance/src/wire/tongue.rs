@@ -87,8 +87,8 @@ impl Tongue {
     /// Whether this is no configuration, or one that the wire can say as it is meant. A second one need only be one.
     pub(super) fn can_configure(&self, conn: u32, recorder: &Recorder, text: &str) -> bool {
         let Ok(message) = serde_json::from_str::<Value>(text) else { return true };
-        let of_client = |kind: &EventKind| matches!(kind, EventKind::Text { from: Side::Client, .. });
-        let is_second = self.dialect.has_config_message() && recorder.count(conn, of_client) > 0;
+        let is_second =
+            self.dialect.has_config_message() && recorder.count(conn, |kind| is_of_client(kind, "config")) > 0;
         if message["type"] != "config" || is_second {
             return true;
         }
@@ -123,10 +123,9 @@ impl Tongue {
                     // Too short for a sample; an empty message might mean something else.
                     return Vec::new();
                 }
-                recorder.note_audio(conn, from, &bytes);
-                let outputs = side.send_audio(&bytes);
-                self.written(conn, recorder, outputs)
+                self.say_audio(&mut side, conn, recorder, &bytes)
             }
+            Outgoing::RawBinary(bytes) => self.say_audio(&mut side, conn, recorder, &bytes),
             Outgoing::RawText(bytes) => {
                 let text = String::from_utf8_lossy(&bytes).into_owned();
                 if decode_client(&text, u64::MAX).is_err_and(|error| !means_nothing_anywhere(error.kind)) {
@@ -146,6 +145,12 @@ impl Tongue {
                 encode(Outgoing::Close(code))
             }
         }
+    }
+
+    fn say_audio(&self, side: &mut ClientSide<'static>, conn: u32, recorder: &Recorder, bytes: &[u8]) -> Vec<Message> {
+        recorder.note_audio(conn, Side::Client, bytes);
+        let outputs = side.send_audio(bytes);
+        self.written(conn, recorder, outputs)
     }
 
     fn at_its_rate(&self, bytes: Bytes) -> Bytes {
@@ -174,7 +179,18 @@ impl Tongue {
             return self.written(conn, recorder, outputs);
         }
         recorder.note(conn, EventKind::Text { from: Side::Client, text });
-        self.written(conn, recorder, outputs)
+        let is_end = matches!(said, ClientMessage::EndOfStream);
+        let closes = |output: &Output<ServerMessage>| matches!(output, Output::Send(Frame::Close { .. }));
+        let (closes, rest) = outputs.into_iter().partition(|output| is_end && closes(output));
+        let mut frames = self.written(conn, recorder, rest);
+        for close in closes {
+            // It says that the stream has ended, which has been noted; the session goes on until the server ends it.
+            if let Output::Send(Frame::Close { code, .. }) = close {
+                recorder.note(conn, EventKind::Note(format!("{} says so by a Close", self.dialect.name())));
+                frames.extend(encode(Outgoing::Close(code.map(|code| code.0))));
+            }
+        }
+        frames
     }
 
     /// Notes what a message of the subject says in version 1.
@@ -198,7 +214,8 @@ impl Tongue {
             let outputs = self.lock().receive(&Frame::Close { code, reason });
             self.heard(conn, recorder, outputs);
         }
-        let ended = recorder.count_said(conn, "session_ended") > 0;
+        let is_over = recorder.client_has_closed(conn) || recorder.count_said(conn, "session_ended") > 0;
+        let ended = is_over || recorder.count(conn, |kind| is_of_client(kind, "end_of_stream")) > 0;
         Some(self.dialect.v1_close_code(code, ended)).filter(|code| *code != CloseCode::NO_STATUS)
     }
 
@@ -252,6 +269,12 @@ impl Tongue {
     fn lock(&self) -> MutexGuard<'_, ClientSide<'static>> {
         self.side.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether this is a message of that type by the client.
+fn is_of_client(kind: &EventKind, message_type: &str) -> bool {
+    let EventKind::Text { from: Side::Client, text } = kind else { return false };
+    serde_json::from_str::<Value>(text).is_ok_and(|message| message["type"] == message_type)
 }
 
 /// The JSON pointers of the values in an object; a list is one value.

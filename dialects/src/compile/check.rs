@@ -1,11 +1,16 @@
 //! Whether a dialect is whole: what it carries and what it declares lacking are all there is, and do not contradict each other.
 
+use std::ops::RangeInclusive;
+
 use super::Compiler;
 use crate::capability::{Capability, Told};
 use crate::dialect::Dialect;
 use crate::error::Path;
 use crate::field::Kind;
 use crate::file::{ClosedBy, DialectFile, EndedBy, Finals};
+
+/// Far more than a harness or a server would resample for, and nothing that divides by zero.
+const RATES_HZ: RangeInclusive<u32> = 4_000..=192_000;
 
 impl Compiler<'_> {
     pub(super) fn check(&mut self, file: &DialectFile, dialect: &Dialect) {
@@ -21,6 +26,11 @@ impl Compiler<'_> {
         }
         self.check_capabilities(file, dialect, &root.key("unsupported"));
         self.check_end(file, dialect, &root);
+        if file.audio.sample_rate_hz.is_some_and(|hz| !RATES_HZ.contains(&hz)) {
+            let (least, most) = (RATES_HZ.start(), RATES_HZ.end());
+            let why = format!("no rate at which anyone sends speech: write one from {least} to {most}, in Hz");
+            self.fault(&root.key("audio").key("sample_rate_hz"), why);
+        }
         if file.finals == Finals::Snapshot && !dialect.server.iter().any(|rule| rule.kind == Kind::Window) {
             self.fault(&root.key("finals"), "`snapshot` needs a `window` rule, which says where the segments are");
         }

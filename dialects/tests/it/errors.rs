@@ -55,6 +55,8 @@ fn every_fault_has_its_file_line_and_remedy() {
         ("path = \"/x\"", "headers = { a = \"${token\" }"),
         ("path = \"/x\"", "http = { path = \"/y\" }"),
         ("[connect]", "[limits]\nidle_ms = 5\n\n[connect]"),
+        ("[connect]", "[audio]\nsample_rate_hz = 0\n\n[connect]"),
+        ("[connect]", "[audio]\nsample_rate_hz = 4294967295\n\n[connect]"),
         ("[connect]", "[values.colour]\nred = \"rot\"\n\n[connect]"),
         ("[connect]", "[end]\nby = \"close\"\n\n[connect]"),
         ("[connect]", "[end]\nby = \"applause\"\n\n[connect]"),

@@ -12,6 +12,9 @@ use crate::rules::{aud, end};
 /// A server that drops audio drops a frame at least; less is a wrong sum.
 const SHORTEST_LOSS_MS: u64 = 100;
 
+/// The members that count.
+const COUNTERS: [&str; 4] = ["audio_received_ms", "audio_processed_ms", "finals", "rejected_frames"];
+
 type Blame = (FindingKind, RequirementId, String);
 
 /// The session is over: compares the counters.
@@ -25,7 +28,7 @@ pub(crate) fn settle(conn: &mut Conn) {
     // A second final of a segment, or one that is lost, is blamed already: counted or not, it is no further breach.
     let finals = conn.results.closed.len() as u64..=counted_finals;
     let lost = [req::FIN_S2, req::FIN_S4, req::FLU_S1].into_iter().any(|id| conn.convicted(id));
-    if !conn.tainted && !lost && !finals.contains(&ended.finals) {
+    if !conn.tainted && !lost && conn.end.told("finals") && !finals.contains(&ended.finals) {
         let text = format!("counts {} finals and sent {}", ended.finals, conn.results.finals.len());
         conn.convict(WrongValue, req::END_S9, at, text);
         return;
@@ -34,7 +37,13 @@ pub(crate) fn settle(conn: &mut Conn) {
         early_end(conn, at, &ended);
         return;
     }
-    let blames = [received(conn, &ended), rejected(conn, at, &ended), processed(conn, &ended), complete(conn, &ended)];
+    let told = |members: &[&str]| members.iter().all(|member| conn.end.told(member));
+    let blames = [
+        received(conn, &ended).filter(|_| told(&["audio_received_ms"])),
+        rejected(conn, at, &ended).filter(|_| told(&["rejected_frames"])),
+        processed(conn, &ended).filter(|_| told(&["audio_processed_ms", "audio_received_ms", "complete"])),
+        complete(conn, &ended).filter(|_| told(&["complete"])),
+    ];
     match blames.into_iter().flatten().next() {
         Some((kind, clause, text)) => conn.convict(kind, clause, at, text),
         None => proves(conn, at, &ended),
@@ -52,6 +61,9 @@ impl Conn {
 /// A session that did not complete: frames under way may or may not have been read.
 fn early_end(conn: &mut Conn, at: At, ended: &SessionEnded) {
     let Some(sent_ms) = aud::to_ms_up(conn.audio.accepted_bytes, &conn.format()) else { return };
+    if !conn.end.told("audio_received_ms") || !conn.end.told("audio_processed_ms") {
+        return;
+    }
     if ended.audio_received_ms > sent_ms || ended.audio_processed_ms > ended.audio_received_ms {
         let text = format!(
             "counts {} ms received and {} ms processed of {sent_ms} ms sent",
@@ -182,8 +194,12 @@ fn complete(conn: &Conn, ended: &SessionEnded) -> Option<Blame> {
 
 /// The counters agree.
 fn proves(conn: &mut Conn, at: At, ended: &SessionEnded) {
-    conn.credit(req::END_S9);
-    conn.credit(req::END_S8);
+    if COUNTERS.iter().all(|member| conn.end.told(member)) {
+        conn.credit(req::END_S9);
+    }
+    if conn.end.told("complete") {
+        conn.credit(req::END_S8);
+    }
     let (surely, possibly) = end::refused_after_end(conn, at);
     let refused_late = conn.answers.answered.iter().any(|one| one.code == "audio_after_end");
     if refused_late && possibly > 0 && ended.rejected_frames > 0 {

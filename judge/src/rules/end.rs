@@ -7,6 +7,7 @@ use lastword_spec::message::{Final, ServerMessage, SessionEnded};
 use lastword_spec::registry::RequirementId;
 use lastword_spec::requirements as req;
 use lastword_spec::table::State;
+use lastword_spec::trace::ALL_MADE_UP;
 
 use crate::bounds::ms;
 use crate::conn::{At, Conn};
@@ -31,6 +32,15 @@ pub(crate) struct End {
     pub(crate) late_fatal: bool,
     /// Finals that came after `session_ended`, or where they are illegal.
     pub(crate) late_finals: Vec<Final>,
+    /// What `session_ended` did not say itself: the wire does not tell it.
+    pub(crate) made_up: Vec<String>,
+}
+
+impl End {
+    /// Whether `session_ended` said this member itself.
+    pub(crate) fn told(&self, member: &str) -> bool {
+        !self.made_up.iter().any(|path| path == member || path == ALL_MADE_UP)
+    }
 }
 
 /// The first sentinel.
@@ -47,6 +57,7 @@ pub(crate) fn sentinel(conn: &mut Conn, at: At, is_odd: bool) {
 
 /// `session_ended` in its place.
 pub(crate) fn on_session_ended(conn: &mut Conn, at: At, ended: &SessionEnded) {
+    conn.end.made_up.clone_from(&conn.made_up);
     let cancelled = conn.client_close.is_some();
     let completed = ended.reason == EndReason::COMPLETED;
     if completed {
@@ -216,7 +227,7 @@ pub(crate) fn settle(conn: &mut Conn) {
 
 fn without_audio(conn: &mut Conn, at: At, ended: &SessionEnded) {
     conn.credit(req::END_S6);
-    if !ended.complete && conn.audio.before_config.frames == 0 && conn.plain_works {
+    if !ended.complete && conn.end.told("complete") && conn.audio.before_config.frames == 0 && conn.plain_works {
         conn.convict(FindingKind::WrongValue, req::END_S6, at, "called a session without audio incomplete");
     }
 }

@@ -11,6 +11,7 @@ use crate::bounds::ms;
 use crate::conn::{At, Conn};
 use crate::queue::Queue;
 use crate::rules::answers::{self, Would};
+use crate::rules::results::{Place, Segment};
 use crate::rules::{aud, keepalive, vad};
 
 /// How far before a flush a segment may have begun and still belong to the audio after it, in milliseconds.
@@ -141,8 +142,9 @@ fn covers(conn: &mut Conn, at: At, flush: &FlushDebt) {
     if conn.tainted {
         return;
     }
-    let belongs = |start_ms: u64, end_ms: u64| end_ms <= upto_ms || start_ms.saturating_add(PRE_ROLL_MS) < upto_ms;
-    let open = conn.results.open.iter().find(|(_, one)| belongs(one.start_ms, one.end_ms)).map(|(id, one)| (*id, *one));
+    let starts_before = |start_ms: u64| start_ms.saturating_add(PRE_ROLL_MS) < upto_ms;
+    let belongs = |one: &Segment| one.end_ms <= upto_ms || one.start_ms.is_some_and(starts_before);
+    let open = conn.results.open.iter().find(|(_, one)| belongs(one)).map(|(id, one)| (*id, *one));
     if let Some((id, segment)) = open {
         conn.flush.blamed = Some(id);
         let text = format!("sent `flushed` for {:?} while segment {id} of that audio was open", flush.id);
@@ -155,11 +157,13 @@ pub(crate) fn clause_of(conn: &Conn, flush: &FlushDebt) -> RequirementId {
     if flush.early && conn.flush.later_answered { req::STA_S3 } else { req::FLU_S2 }
 }
 
-/// A final: does it belong to audio for which `flushed` has come already?
-pub(crate) fn on_final(conn: &mut Conn, at: At, result: &Final) {
+/// A final: does it belong to audio for which `flushed` has come already? Where it does not say where it lies, its end is no earlier
+/// than it can be.
+pub(crate) fn on_final(conn: &mut Conn, at: At, result: &Final, place: Place) {
     let Some((flushed, upto_ms)) = conn.flush.last.filter(|_| !conn.convicted(req::TIM_1)) else { return };
-    if result.end_ms <= upto_ms && result.start_ms < upto_ms && conn.flush.blamed.is_none() && !result.text.is_empty() {
-        let clause = late_or_misdated(conn, result);
+    let before = result.end_ms <= upto_ms && place.start_ms.is_none_or(|start_ms| start_ms < upto_ms);
+    if before && conn.flush.blamed.is_none() && !result.text.is_empty() {
+        let clause = late_or_misdated(conn, result, place);
         let text = match clause {
             id if id == req::TIM_1 => {
                 format!("sent a final up to {} ms after `flushed`, where finals of that audio had come", result.end_ms)
@@ -167,15 +171,15 @@ pub(crate) fn on_final(conn: &mut Conn, at: At, result: &Final) {
             _ => format!("sent a final of audio up to {} ms after `flushed` for it", result.end_ms),
         };
         conn.convict_with(FindingKind::IllegalMessage, clause, at, &[flushed.event], text);
-    } else if result.end_ms > upto_ms {
+    } else if place.end_ms.is_some_and(|end_ms| end_ms > upto_ms) {
         conn.credit(req::FLU_1);
     }
 }
 
 /// A final that lies before the flush: it came too late, or its times are counted from somewhere else than the first sample.
-fn late_or_misdated(conn: &Conn, result: &Final) -> RequirementId {
+fn late_or_misdated(conn: &Conn, result: &Final, place: Place) -> RequirementId {
     let back = conn.results.finals.iter().any(|one| {
-        let inside = result.start_ms.saturating_add(PRE_ROLL_MS / 5) < one.end_ms;
+        let inside = place.start_ms.is_some_and(|start_ms| start_ms.saturating_add(PRE_ROLL_MS / 5) < one.end_ms);
         one.channel == result.channel && !one.text.is_empty() && inside
     });
     if conn.flush.last_early {

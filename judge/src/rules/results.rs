@@ -34,7 +34,7 @@ pub(crate) struct Results {
     pub(crate) saw_words: bool,
     pub(crate) last_partial: Option<At>,
     pub(crate) first_partial_us: Option<u64>,
-    /// Not every final said where it lies.
+    /// Not every final said where it ends.
     pub(crate) untimed: bool,
     channels: BTreeMap<u32, Heard>,
 }
@@ -44,7 +44,9 @@ pub(crate) struct Results {
 pub(crate) struct Segment {
     pub(crate) at: At,
     pub(crate) revision: u64,
-    pub(crate) start_ms: u64,
+    /// `None` where it was not said.
+    pub(crate) start_ms: Option<u64>,
+    /// Where it was not said, no earlier than it can be.
     pub(crate) end_ms: u64,
 }
 
@@ -52,11 +54,28 @@ pub(crate) struct Segment {
 #[derive(Debug, Default)]
 struct Heard {
     words: Vec<String>,
-    last: Vec<String>,
-    last_start_ms: u64,
-    last_end_ms: u64,
-    /// The last final said where it lies.
-    last_is_timed: bool,
+    last_words: Vec<String>,
+    last: Option<Place>,
+}
+
+/// Where a result lies, as far as it said so.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Place {
+    pub(crate) start_ms: Option<u64>,
+    pub(crate) end_ms: Option<u64>,
+}
+
+impl Place {
+    /// Where the message at hand says that it lies.
+    fn told(conn: &Conn, start_ms: u64, end_ms: u64) -> Self {
+        let told = |member: &str, ms: u64| (!conn.is_made_up(member)).then_some(ms);
+        Self { start_ms: told("start_ms", start_ms), end_ms: told("end_ms", end_ms) }
+    }
+
+    /// Both, where both were said.
+    fn whole(self) -> Option<(u64, u64)> {
+        Some((self.start_ms?, self.end_ms?))
+    }
 }
 
 /// A `partial` in its place.
@@ -92,11 +111,10 @@ pub(crate) fn on_partial(conn: &mut Conn, at: At, partial: &Partial) {
         Some(_) => {}
         None => check_new_segment(conn, at, id),
     }
-    if is_timed(conn) {
-        times::check_range(conn, at, "partial", partial.start_ms, partial.end_ms, partial.words.as_deref());
-    }
+    let place = Place::told(conn, partial.start_ms, partial.end_ms);
+    times::check_range(conn, at, "partial", place.start_ms, place.end_ms, partial.words.as_deref());
     let revision = known.map_or(partial.revision, |segment| segment.revision.max(partial.revision));
-    let segment = Segment { at, revision, start_ms: partial.start_ms, end_ms: partial.end_ms };
+    let segment = Segment { at, revision, start_ms: place.start_ms, end_ms: partial.end_ms };
     conn.results.open.insert(id, segment);
 }
 
@@ -138,38 +156,34 @@ pub(crate) fn on_final(conn: &mut Conn, at: At, result: &Final) {
         check_new_segment(conn, at, id);
     }
     check_text(conn, at, &result.text, "final");
-    let timed = is_timed(conn);
-    if timed {
-        times::check_range(conn, at, "final", result.start_ms, result.end_ms, result.words.as_deref());
-        check_pace(conn, at, result);
+    let place = Place::told(conn, result.start_ms, result.end_ms);
+    times::check_range(conn, at, "final", place.start_ms, place.end_ms, result.words.as_deref());
+    if let Some((start_ms, end_ms)) = place.whole() {
+        check_pace(conn, at, result, end_ms.saturating_sub(start_ms));
     }
-    conn.results.untimed |= !timed;
-    match restated(conn, result) {
+    conn.results.untimed |= place.end_ms.is_none();
+    match restated(conn, result, place) {
         Some(clause) => {
             let text = format!("restated the text of earlier finals in the final of segment {id}");
             conn.convict(FindingKind::RestatedText, clause, at, text);
         }
         None => {
-            if timed {
-                check_order(conn, at, result);
+            if let Some(start_ms) = place.start_ms {
+                check_order(conn, at, result.channel, start_ms);
             }
-            flush::on_final(conn, at, result);
+            flush::on_final(conn, at, result, place);
         }
     }
-    if timed {
+    if place.end_ms.is_some() {
         vad::on_final(conn, at, result);
     }
     record(conn, at, result);
-    progress::advanced_by_final(conn, at, result.end_ms);
-}
-
-/// Whether the message at hand says itself where it lies.
-fn is_timed(conn: &Conn) -> bool {
-    !conn.is_made_up("start_ms") && !conn.is_made_up("end_ms")
+    progress::advanced_by_final(conn, at, place.end_ms);
 }
 
 fn credit_common(conn: &mut Conn) {
-    let of_times: &[RequirementId] = if is_timed(conn) { &[req::TIM_1, req::TIM_S1] } else { &[] };
+    let is_timed = !conn.is_made_up("start_ms") || !conn.is_made_up("end_ms");
+    let of_times: &[RequirementId] = if is_timed { &[req::TIM_1, req::TIM_S1] } else { &[] };
     for id in [req::FIN_S4, req::FIN_S5].iter().chain(of_times) {
         conn.credit(*id);
     }
@@ -183,9 +197,8 @@ fn check_text(conn: &mut Conn, at: At, text: &str, what: &str) {
 }
 
 /// Nobody says a word in a millisecond, and ten words not in ten: such times are no milliseconds.
-fn check_pace(conn: &mut Conn, at: At, result: &Final) {
+fn check_pace(conn: &mut Conn, at: At, result: &Final, lasts_ms: u64) {
     let words = words_of(&result.text).len() as u64;
-    let lasts_ms = result.end_ms.saturating_sub(result.start_ms);
     if words >= 3 && lasts_ms < words.min(SHORTEST_TEN_WORDS_MS) && !conn.convicted(req::TIM_S1) {
         let text = format!("sent a final of {words} words that lasts {lasts_ms} ms: its times are no milliseconds");
         conn.convict(FindingKind::WrongValue, req::TIM_1, at, text);
@@ -201,20 +214,19 @@ fn check_new_segment(conn: &mut Conn, at: At, id: u64) {
     conn.results.next_id = next.max(id.saturating_add(1));
 }
 
-fn check_order(conn: &mut Conn, at: At, result: &Final) {
+fn check_order(conn: &mut Conn, at: At, channel: u32, start_ms: u64) {
     // Segments out of order are blamed as such.
     if conn.convicted(req::FIN_S4) || conn.convicted(req::TIM_1) {
         return;
     }
-    let Some(heard) = conn.results.channels.get(&result.channel).filter(|heard| heard.last_is_timed) else { return };
-    if result.start_ms == 0 && heard.last_start_ms == 0 && heard.last_end_ms >= LEAST_OFFSET_MS {
-        let text = format!("sent a final that starts at 0 ms again, after one that ends at {} ms", heard.last_end_ms);
+    let last = conn.results.channels.get(&channel).and_then(|heard| heard.last).unwrap_or_default();
+    let Some(last_start_ms) = last.start_ms else { return };
+    let again_from_0 = last.end_ms.filter(|end_ms| start_ms == 0 && last_start_ms == 0 && *end_ms >= LEAST_OFFSET_MS);
+    if let Some(end_ms) = again_from_0 {
+        let text = format!("sent a final that starts at 0 ms again, after one that ends at {end_ms} ms");
         conn.convict(FindingKind::WrongValue, req::TIM_1, at, text);
-    } else if result.start_ms < heard.last_start_ms {
-        let text = format!(
-            "sent a final that starts at {} ms after one that starts at {} ms",
-            result.start_ms, heard.last_start_ms
-        );
+    } else if start_ms < last_start_ms {
+        let text = format!("sent a final that starts at {start_ms} ms after one that starts at {last_start_ms} ms");
         conn.convict(FindingKind::WrongValue, req::TIM_S2, at, text);
     } else {
         conn.credit(req::TIM_S2);
@@ -223,24 +235,26 @@ fn check_order(conn: &mut Conn, at: At, result: &Final) {
 
 /// Whether a final says again what finals before it said, and which clause that breaks. A speaker may say things twice, so
 /// a repetition counts only where the times overlap, or where the whole transcript of four words and more comes again.
-fn restated(conn: &Conn, result: &Final) -> Option<RequirementId> {
+fn restated(conn: &Conn, result: &Final, place: Place) -> Option<RequirementId> {
     let heard = conn.results.channels.get(&result.channel)?;
     let words = words_of(&result.text);
     if words.is_empty() || heard.words.is_empty() {
         return None;
     }
     // A speaker may say a thing twice, and neighbours may overlap a little: it must lie where the last final lies.
-    let told = is_timed(conn) && heard.last_is_timed;
-    let sound = told && ![req::TIM_1, req::TIM_S1].into_iter().any(|id| conn.convicted(id));
-    let overlaps = sound && result.start_ms < heard.last_start_ms.midpoint(heard.last_end_ms);
-    let same_again = words == heard.last && overlaps;
+    let sound = ![req::TIM_1, req::TIM_S1].into_iter().any(|id| conn.convicted(id));
+    let told = place.start_ms.zip(heard.last.and_then(Place::whole)).filter(|_| sound);
+    let overlaps =
+        told.is_some_and(|(start_ms, (last_start_ms, last_end_ms))| start_ms < last_start_ms.midpoint(last_end_ms));
+    let same_again = words == heard.last_words && overlaps;
     let known = heard.words.len();
     let all_again = words.starts_with(&heard.words) && (overlaps && known >= 2 || known >= 4 && words.len() > known);
     let after_flush = conn.flush.first.is_some();
     // The same words in audio that came after the flush are no repetition, whatever the times say.
     let newly_said = conn.flush.last.is_some_and(|(_, upto_ms)| {
         let since_ms = conn.audio.accepted_ms(&conn.format()).unwrap_or(0).saturating_sub(upto_ms);
-        since_ms > 0 && since_ms >= result.end_ms.saturating_sub(result.start_ms)
+        let lasts_ms = place.whole().map_or(0, |(start_ms, end_ms)| end_ms.saturating_sub(start_ms));
+        since_ms > 0 && since_ms >= lasts_ms
     });
     let (same_again, all_again) = (same_again && !newly_said, all_again && !newly_said);
     match (same_again, all_again) {
@@ -251,16 +265,14 @@ fn restated(conn: &Conn, result: &Final) -> Option<RequirementId> {
 }
 
 fn record(conn: &mut Conn, at: At, result: &Final) {
-    let last_is_timed = is_timed(conn);
+    let place = Place::told(conn, result.start_ms, result.end_ms);
     let heard = conn.results.channels.entry(result.channel).or_default();
     let words = words_of(&result.text);
     if !words.is_empty() {
         heard.words.extend(words.iter().cloned());
-        heard.last = words;
+        heard.last_words = words;
     }
-    heard.last_start_ms = result.start_ms;
-    heard.last_end_ms = result.end_ms;
-    heard.last_is_timed = last_is_timed;
+    heard.last = Some(place);
     conn.results.finals.push(FinalText {
         segment_id: result.segment_id,
         text: result.text.clone(),

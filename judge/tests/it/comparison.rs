@@ -122,6 +122,10 @@ fn what_a_flush_or_silence_takes_away_is_lost_there() {
 
 /// The same with a fourth connection that went on in silence for longer; both finals end there.
 fn four(ended: &str, flushed: &str, padded: (&str, u64), more: (&str, u64)) -> Vec<String> {
+    lost(&judge(&trace_of_four(ended, flushed, padded, more), &Options::default()))
+}
+
+fn trace_of_four(ended: &str, flushed: &str, padded: (&str, u64), more: (&str, u64)) -> Trace {
     let mut trace = three(&[ended], &[flushed], &[padded.0]);
     let at_end = |event: &trace::Event, conn: u32, (words, end_ms): (&str, u64)| {
         let t_us = event.t_us + if conn == 3 { 10_000_000 } else { 0 };
@@ -140,7 +144,34 @@ fn four(ended: &str, flushed: &str, padded: (&str, u64), more: (&str, u64)) -> V
     trace.events.retain(|event| event.conn != 2);
     trace.events.extend(of_padded.iter().map(|event| at_end(event, 2, padded)));
     trace.events.extend(of_padded.iter().map(|event| at_end(event, 3, more)));
-    lost(&judge(&trace, &Options::default()))
+    trace
+}
+
+#[test]
+fn without_times_what_may_lie_in_silence_is_not_lost_and_what_a_flush_brings_is() {
+    let (short, long) = ("turn on the garage", "turn on the garage heater");
+    let ms = speech_ms();
+    let untimed = |mut trace: Trace, conns: &[u32]| {
+        for event in trace.events.iter_mut().filter(|event| conns.contains(&event.conn)) {
+            if matches!(&event.kind, EventKind::Text { text, .. } if text.contains(r#""type":"final""#)) {
+                event.made_up = vec!["end_ms".to_owned(), "start_ms".to_owned()];
+            }
+        }
+        trace
+    };
+    let judged = |trace: Trace, conns: &[u32]| lost(&judge(&untimed(trace, conns), &Options::default()));
+    let by_silence = || trace_of_four(short, short, (long, ms), (long, ms));
+    assert_eq!(judged(by_silence(), &[]), ["FIN-S7 heater"]);
+    for conns in [&[0][..], &[2], &[3], &[0, 1, 2, 3]] {
+        assert_eq!(judged(by_silence(), conns), [""; 0], "{conns:?}");
+    }
+    assert_eq!(judged(trace_of_four(short, long, (long, ms), (long, ms)), &[0, 1, 2, 3]), ["FIN-S7 heater"]);
+    let without_flush = |conns: &[u32]| {
+        let mut trace = by_silence();
+        trace.events.retain(|event| event.conn != 1);
+        is_compared(&judge(&untimed(trace, conns), &Options::default()))
+    };
+    assert!(without_flush(&[]) && !without_flush(&[2]), "nothing is left to compare with");
 }
 
 #[test]

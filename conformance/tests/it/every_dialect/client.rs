@@ -26,8 +26,18 @@ const FRAME: Duration = Duration::from_millis(100);
 
 type Outputs = Vec<Output<ServerMessage>>;
 
-/// Whether the transcript is complete. `tells_its_end`: it says that its stream has ended, as a right client does.
-pub(super) async fn session(around: Surroundings, dialect: &'static Dialect, tells_its_end: bool) -> Option<bool> {
+/// What a client leaves out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Without {
+    /// Nothing: it is right.
+    Nothing,
+    /// It never says that its stream has ended.
+    End,
+    Audio,
+}
+
+/// Whether the transcript is complete.
+pub(super) async fn session(around: Surroundings, dialect: &'static Dialect, without: Without) -> Option<bool> {
     let seed = Seed { uuid: "11111111-1111-4111-8111-111111111111".to_owned(), token: Some("a-credential".to_owned()) };
     let mut side = ClientSide::new(dialect, seed);
     let config = Config::default();
@@ -45,7 +55,7 @@ pub(super) async fn session(around: Surroundings, dialect: &'static Dialect, tel
     }
     let (socket, _) = client_async(request, dial(&around)?).await.ok()?;
     let mut session = Session { socket, side, heard: Heard::default() };
-    Some(session.run(dialect, tells_its_end).await.unwrap_or(false))
+    Some(session.run(dialect, without).await.unwrap_or(false))
 }
 
 fn dial(around: &Surroundings) -> Option<Pipe> {
@@ -89,14 +99,14 @@ struct Session {
 }
 
 impl Session {
-    async fn run(&mut self, dialect: &Dialect, tells_its_end: bool) -> Result<bool, Error> {
+    async fn run(&mut self, dialect: &Dialect, without: Without) -> Result<bool, Error> {
         let configured = self.side.send(&ClientMessage::Config(Box::default()));
         self.take(configured).await?;
         self.listen(|heard| heard.ready).await?;
         let rate_hz = dialect.sample_rate_hz().unwrap_or(16_000);
         let samples = usize::try_from(rate_hz / 10).expect("a rate");
         for _ in 0..FRAMES {
-            if !self.heard.ready || self.heard.is_over() {
+            if !self.heard.ready || self.heard.is_over() || without == Without::Audio {
                 break;
             }
             let audio = self.side.send_audio(&vec![1; 2 * samples]);
@@ -104,11 +114,11 @@ impl Session {
             sleep(FRAME / 10).await;
         }
         let has_end = !dialect.lacks(Capability::EndOfStream);
-        if self.heard.ready && tells_its_end && has_end && !self.heard.is_over() {
+        if self.heard.ready && without != Without::End && has_end && !self.heard.is_over() {
             let end = self.side.send(&ClientMessage::EndOfStream);
             self.take(end).await?;
             self.listen(|_| false).await?;
-        } else if !tells_its_end {
+        } else if without == Without::End {
             std::future::pending::<()>().await;
         }
         let complete = if has_end { self.heard.ended == Some(true) } else { !self.heard.failed && self.heard.ready };

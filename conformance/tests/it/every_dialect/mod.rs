@@ -4,10 +4,12 @@
 mod client;
 mod files;
 mod gateway;
+mod wires;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use client::Without;
 use gateway::Gateway;
 use lastword::case::catalogue;
 use lastword::client::{EndsAs, Program, Stdin, Surroundings};
@@ -113,10 +115,10 @@ const CASES: [&str; 14] = [
     "client/closing/immediate",
 ];
 
-fn certified_client(dialect: &'static Dialect, tells_its_end: bool) -> Run {
+fn certified_client(dialect: &'static Dialect, without: Without) -> Run {
     let program = move |around: Surroundings| -> EndsAs {
         Box::pin(async move {
-            let complete = client::session(around, dialect, tells_its_end).await.unwrap_or(false);
+            let complete = client::session(around, dialect, without).await.unwrap_or(false);
             Exited { code: Some(i32::from(!complete)), signal: None }
         })
     };
@@ -133,7 +135,7 @@ fn certified_client(dialect: &'static Dialect, tells_its_end: bool) -> Run {
 fn a_right_client_of_any_dialect_is_told_of_no_fault() {
     let (mut wrong, mut passes) = (Vec::new(), String::new());
     for dialect in playable() {
-        let run = certified_client(dialect, true);
+        let run = certified_client(dialect, Without::Nothing);
         let told =
             told(&run, |verdict| !matches!(verdict, Verdict::Pass | Verdict::NotApplicable | Verdict::NotTested));
         passes += &passed(dialect, &run, "client/end/ideal");
@@ -146,7 +148,7 @@ fn a_right_client_of_any_dialect_is_told_of_no_fault() {
 #[test]
 fn a_client_that_never_says_its_end_is_told_so_in_any_dialect_that_has_an_end() {
     for dialect in all() {
-        let run = certified_client(dialect, false);
+        let run = certified_client(dialect, Without::End);
         let told = told(&run, Verdict::is_failure);
         let has_end = !dialect.lacks(Capability::EndOfStream);
         assert_eq!(told.iter().any(|one| one.contains("END-C1")), has_end, "{}: {told:?}", dialect.name());
