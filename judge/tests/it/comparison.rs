@@ -188,6 +188,22 @@ fn what_is_heard_only_where_silence_follows_is_lost_at_the_end_if_it_lies_in_the
     assert_eq!(four(long, short, (long, speech_ms), (long, speech_ms)), ["FIN-S7 heater"], "at the flush");
 }
 
+#[test]
+fn what_is_lost_with_a_segment_that_got_no_final_is_not_lost_twice() {
+    let (short, long) = ("turn on the garage", "turn on the garage heater");
+    let mut trace = three(&[short], &[long], &[long]);
+    let is_end =
+        |event: &trace::Event| matches!(&event.kind, EventKind::Text { text, .. } if text.contains("session_ended"));
+    let end = trace.events.iter().position(|event| event.conn == 0 && is_end(event)).expect("it ends");
+    let partial =
+        r#"{"type":"partial","segment_id":1,"revision":0,"text":"heater","start_ms":10,"end_ms":20,"channel":0}"#;
+    let kind = EventKind::Text { from: Side::Server, text: partial.to_owned() };
+    trace.events.insert(end, with(&trace.events[end], kind));
+    let judgement = judge(&trace, &Options::default());
+    let broken: Vec<&str> = judgement.findings.iter().map(|finding| finding.requirement.as_str()).collect();
+    assert_eq!(broken, ["FIN-S2"]);
+}
+
 /// How long the speech of the trace is.
 fn speech_ms() -> u64 {
     let of_ended = three(&[], &[], &[]).events.into_iter().filter(|event| event.conn == 0);

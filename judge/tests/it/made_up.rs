@@ -228,6 +228,23 @@ fn an_end_that_counts_nothing_is_not_held_to_its_counts() {
     for member in counts.into_iter().filter(|member| *member != "complete") {
         assert_eq!(shows(&[member]), (false, true), "{member}");
     }
+    // Nor is a session that ends before its time.
+    let timed_out = ended(5_000, 0, 0).replace("completed", "idle_timeout").replace("true", "false");
+    let early = |made_up: &[&str]| {
+        let idle = r#"<{"type":"error","code":"idle_timeout","message":"m","fatal":true,"retryable":true}"#;
+        let events = [
+            (10, "audio 32000"),
+            (30_050, idle),
+            (30_060, timed_out.as_str()),
+            (30_061, "closed 4408"),
+            (30_062, "close 4408"),
+        ];
+        broken(&with(&events, "session_ended", made_up)).join(" ")
+    };
+    assert_eq!(early(&[]), "END-S9");
+    for member in ["audio_received_ms", "audio_processed_ms"] {
+        assert_eq!(early(&[member]), "", "{member}");
+    }
     // A session without audio ends, which shows what END-S6 asks for even where nobody says that it is complete.
     let incomplete = ended(0, 0, 0).replace("\"complete\":true", "\"complete\":false");
     let without_audio = |made_up: &[&str]| {
