@@ -80,6 +80,23 @@ fn a_recogniser_that_hears_one_of_two_words_at_pace_need_not_hear_more_in_a_burs
     assert_eq!(flooded(&[first, last], &[]), [""; 0], "nothing was heard at all");
 }
 
+#[test]
+fn a_burst_of_which_no_times_are_told_is_not_compared() {
+    let (first, last) = (("one", 900), ("one", 3_900));
+    let judged = |untimed: &[u32]| {
+        let (paced, flooded) = (session("paced", 4, &[first, last]), session("flooded", 10, &[first]));
+        let mut trace = sessions(vec![("paced", "a", paced), ("flooded", "a", flooded)]);
+        for event in trace.events.iter_mut().filter(|event| untimed.contains(&event.conn)) {
+            event.made_up = vec!["end_ms".to_owned(), "start_ms".to_owned()];
+        }
+        found(&trace)
+    };
+    assert_eq!(judged(&[]), ["BP-S2"]);
+    for untimed in [&[0][..], &[1], &[0, 1]] {
+        assert_eq!(judged(untimed), [""; 0], "{untimed:?}");
+    }
+}
+
 /// A session with a keepalive in it, to which something comes of the server.
 fn kept_alive(answers: &[&str]) -> Trace {
     let mut events = vec![(0, "open"), (0, CONFIG), (0, READY), (10, "audio 640"), (20, KEEPALIVE)];

@@ -265,13 +265,14 @@ fn an_application_that_cancels_is_told_no_error_any_more() {
     assert_eq!(cancelled(&internal, 1_511), ["ERR-C1"]);
     assert_eq!(cancelled(&refused, 1_511), ["ERR-C2"]);
     // Nor is one who had left.
-    let left = |left: u64| {
-        let mut events = vec![(10, internal.as_str()), (left, "leaves"), (2_000, "told ended incomplete")];
+    let left = |error: &str, left: u64| {
+        let mut events = vec![(10, error), (left, "leaves"), (2_000, "told ended incomplete")];
         events.sort_by_key(|(ms, _)| *ms);
         broken(&driven(&events))
     };
-    assert_eq!(left(5), [""; 0]);
-    assert_eq!(left(15), ["ERR-C1"]);
+    assert_eq!((left(&internal, 5), left(&refused, 5)), (vec![], vec![]));
+    assert_eq!(left(&internal, 15), ["ERR-C1"]);
+    assert_eq!(left(&refused, 15), ["ERR-C2"]);
 }
 
 #[test]
