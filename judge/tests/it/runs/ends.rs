@@ -221,6 +221,10 @@ fn a_last_word_that_a_line_held_up_while_the_client_waited_is_not_lost_by_it() {
     assert_eq!(told_at(15_020, 20), [""; 0]);
     assert_eq!(told_at(15_019, 20), ["END-C7", "FIN-C1"], "it cannot have waited for so long");
     assert_eq!(told_at(15_020, 21), ["END-C7", "FIN-C1"], "its sentinel was not under way for so long");
+    // What lay before it all the time it has read.
+    let in_time = [(10, END), (12, word.as_str()), (13, last.as_str()), (14, "closed 1000")];
+    let left = [(15_010, "told ended incomplete"), (15_010, "close 1000")];
+    assert_eq!(broken(&driven(&joined(&[&in_time, &left]))), ["END-C3", "END-C7", "FIN-C1"]);
 }
 
 #[test]
