@@ -280,6 +280,7 @@ fn on_event(conn: &mut Conn, context: &Context<'_>, at: At, kind: &EventKind) {
         | EventKind::Called(_)
         | EventKind::Returned(_)
         | EventKind::Told(_)
+        | EventKind::Logged(_)
         | EventKind::Exited(_)
         | EventKind::Note(_) => {}
     }

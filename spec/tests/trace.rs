@@ -103,6 +103,7 @@ fn client_app() -> impl Strategy<Value = EventKind> {
             count: id,
             ..Told::new(ToldWhat::Final)
         })),
+        text().prop_map(EventKind::Logged),
         (option::of(any::<i32>()), option::of(0..64_i32))
             .prop_map(|(code, signal)| EventKind::Exited(Exited { code, signal })),
     ]

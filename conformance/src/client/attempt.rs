@@ -136,7 +136,7 @@ async fn one_run(
     let input = env.input(script.audio_ms);
     let given_ms = input.filter(|_| !driven).map(|(audio_ms, _)| audio_ms);
     shared.recorder.note(shared.numbers.latest(), EventKind::Started(Started { driven, audio_ms: given_ms }));
-    let mut running = env.launch.start(&places, dial)?;
+    let mut running = env.launch.start(&places, env.token.as_deref(), dial)?;
     let (stdin, stdout) = (running.stdin.take(), running.stdout.take());
     let late = if script.patient { LATE_BY_FAR } else { LATE };
     let mut run = Run {
@@ -179,7 +179,9 @@ async fn one_run(
         }
         _ => run.watch(None).await,
     }
-    attempted.tail = run.running.reap().await;
+    let (tail, leaked) = run.running.reap().await;
+    attempted.tail = tail;
+    note_leaks(&shared, leaked);
     Ok(())
 }
 
@@ -195,6 +197,7 @@ impl Run<'_> {
                 said.borrow_and_update();
             }
             self.note_end_of_input(QUIET);
+            note_leaks(self.shared, self.running.leaked());
             if self.exited().await {
                 return;
             }
@@ -280,6 +283,13 @@ impl Run<'_> {
             sleep(LOOK).await;
         }
         recorder.note(conn, EventKind::Note("the process was ended by the harness".to_owned()));
+    }
+}
+
+/// Notes what of a client's output repeats its credential.
+fn note_leaks(shared: &Shared, leaked: Vec<String>) {
+    for text in leaked {
+        shared.recorder.note(shared.numbers.latest(), EventKind::Logged(text));
     }
 }
 

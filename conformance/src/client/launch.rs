@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::memory::Pipe;
-use crate::subject::Group;
+use crate::subject::{Group, Tail};
 
 /// What a client is started with.
 #[derive(Clone)]
@@ -51,6 +51,8 @@ pub struct Surroundings {
     pub stdin: DuplexStream,
     /// Its standard output, of a driver.
     pub stdout: DuplexStream,
+    /// Its standard error, where its log goes.
+    pub stderr: DuplexStream,
 }
 
 /// What a client gets on its standard input.
@@ -103,7 +105,7 @@ pub(super) struct Running {
 
 enum Body {
     Process(Group),
-    Task(JoinHandle<Exited>),
+    Task { task: JoinHandle<Exited>, tail: Tail },
 }
 
 /// How much a standard stream in memory holds.
@@ -120,10 +122,15 @@ impl Launch {
         }
     }
 
-    /// Starts the client; in memory it dials by `dial`.
-    pub(super) fn start(&self, places: &Places, dial: mpsc::UnboundedSender<Pipe>) -> Result<Running, LaunchError> {
+    /// Starts the client; in memory it dials by `dial`. Its output is looked through for the credential.
+    pub(super) fn start(
+        &self,
+        places: &Places,
+        token: Option<&str>,
+        dial: mpsc::UnboundedSender<Pipe>,
+    ) -> Result<Running, LaunchError> {
         match &self.program {
-            Program::Command(command) => self.start_process(command, places),
+            Program::Command(command) => self.start_process(command, places, token),
             Program::InMemory(client) => {
                 let (ours_in, stdin) = tokio::io::duplex(STREAM_BYTES);
                 let (ours_out, stdout) = tokio::io::duplex(STREAM_BYTES);
@@ -131,10 +138,13 @@ impl Launch {
                     places.value("url").unwrap_or_default().to_owned(),
                     places.value("audio").unwrap_or_default().into(),
                 );
-                let task = tokio::spawn(client(Surroundings { url, audio, dial, stdin, stdout }));
+                let (stderr, ours_err) = tokio::io::duplex(STREAM_BYTES);
+                let tail = Tail::looking_for(token);
+                tail.keep(ours_err);
+                let task = tokio::spawn(client(Surroundings { url, audio, dial, stdin, stdout, stderr }));
                 let is_piped = self.stdin != Stdin::Null;
                 Ok(Running {
-                    body: Body::Task(task),
+                    body: Body::Task { task, tail },
                     stdin: is_piped.then_some(Box::new(ours_in)),
                     stdout: (self.stdin == Stdin::Driver).then_some(Box::new(ours_out)),
                 })
@@ -142,7 +152,12 @@ impl Launch {
         }
     }
 
-    fn start_process(&self, command: &[OsString], places: &Places) -> Result<Running, LaunchError> {
+    fn start_process(
+        &self,
+        command: &[OsString],
+        places: &Places,
+        token: Option<&str>,
+    ) -> Result<Running, LaunchError> {
         let arguments: Vec<OsString> = command.iter().map(|argument| places.fill(argument)).collect();
         let Some((program, rest)) = arguments.split_first() else {
             return Err(LaunchError { command: String::new(), cause: "there is no command after `--`".to_owned() });
@@ -157,6 +172,7 @@ impl Launch {
             process.envs(ROOT_VARIABLES.map(|name| (name, root)));
         }
         let mut group = Group::spawn(process).map_err(|error| LaunchError::new(&program.to_string_lossy(), &error))?;
+        group.tail = Tail::looking_for(token);
         let stdin = group.take_stdin().map(|stdin| Box::new(stdin) as Input);
         let stdout = if self.stdin == Stdin::Driver { group.take_stdout() } else { None };
         group.keep_tail();
@@ -188,25 +204,36 @@ impl Running {
                 Err(_) => Some(Exited { code: None, signal: None }),
             },
             // A task that panicked is a process that ends with the code of a panic.
-            Body::Task(task) if task.is_finished() => {
+            Body::Task { task, .. } if task.is_finished() => {
                 Some(task.await.unwrap_or(Exited { code: Some(101), signal: None }))
             }
-            Body::Task(_) => None,
+            Body::Task { .. } => None,
         }
     }
 
-    /// Ends it with everything it started and waits until it is gone; the last lines it wrote.
-    pub(super) async fn reap(self) -> Vec<String> {
-        match self.body {
+    /// What of its output repeated the credential since this was asked last.
+    pub(super) fn leaked(&self) -> Vec<String> {
+        match &self.body {
+            Body::Process(group) => group.tail.leaked(),
+            Body::Task { tail, .. } => tail.leaked(),
+        }
+    }
+
+    /// Ends it with everything it started and waits until it is gone: the last lines it wrote, and what repeated the credential
+    /// since that was asked last.
+    pub(super) async fn reap(self) -> (Vec<String>, Vec<String>) {
+        let tail = match self.body {
             Body::Process(mut group) => {
                 group.kill().await;
-                group.tail.lines()
+                group.tail.clone()
             }
-            Body::Task(task) => {
+            Body::Task { task, tail } => {
                 task.abort();
-                Vec::new()
+                tail
             }
-        }
+        };
+        tail.drained().await;
+        (tail.lines(), tail.leaked())
     }
 }
 

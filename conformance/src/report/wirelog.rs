@@ -135,6 +135,7 @@ fn line(event: &Event, redactor: &Redactor) -> String {
             format!("call {number}: {} failed: {}", what.as_str(), shorten(&redactor.redact(why)))
         }
         EventKind::Told(told) => format!("the application was told: {}", shorten(&redactor.redact(&told_words(told)))),
+        EventKind::Logged(text) => format!("the client's output: {}", shorten(&redactor.redact(text))),
         EventKind::Exited(Exited { code, signal }) => match (code, signal) {
             (Some(code), _) => format!("the client's process exited with {code}"),
             (None, Some(signal)) => format!("signal {signal} ended the client's process"),

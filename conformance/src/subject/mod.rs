@@ -3,9 +3,11 @@
 
 mod port;
 mod process;
+mod tail;
 mod target;
 
 pub use port::FreePort;
 pub(crate) use process::Group;
 pub use process::{Process, ProcessError, await_serving};
+pub(crate) use tail::Tail;
 pub use target::{Target, TargetError};

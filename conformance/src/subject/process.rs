@@ -1,15 +1,14 @@
 //! Owns a subject that the harness starts itself: its process group, the end of its stderr, and its certain end.
 //! Knows nothing of WebSockets; whether the subject serves is asked elsewhere.
 
-use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{ChildStdin, ChildStdout, Command};
+
+use super::tail::Tail;
 
 /// A running subject. Dropping it kills the whole group.
 pub struct Process {
@@ -34,9 +33,6 @@ pub enum ProcessError {
     #[error("cannot find a free port: {0}")]
     FreePort(std::io::Error),
 }
-
-/// How many lines of the subject's output are kept for a message.
-const TAIL_LINES: usize = 40;
 
 impl Process {
     /// Starts a command in a process group of its own, with `{port}` replaced in every argument.
@@ -162,36 +158,6 @@ impl Drop for Group {
     fn drop(&mut self) {
         // What the library kills by itself is the leader only.
         let _ = self.child.start_kill();
-    }
-}
-
-/// The last lines that a process wrote.
-#[derive(Clone, Default)]
-pub(crate) struct Tail(Arc<Mutex<VecDeque<String>>>);
-
-impl Tail {
-    /// Reads an output for as long as the process lives: a full pipe must not be what stops it.
-    pub(crate) fn keep(&self, output: impl AsyncRead + Unpin + Send + 'static) {
-        let tail = self.clone();
-        tokio::spawn(async move {
-            let mut lines = BufReader::new(output).split(b'\n');
-            while let Ok(Some(line)) = lines.next_segment().await {
-                tail.push(String::from_utf8_lossy(&line).trim_end().to_owned());
-            }
-        });
-    }
-
-    fn push(&self, line: String) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == TAIL_LINES {
-            lines.pop_front();
-        }
-        lines.push_back(line);
-    }
-
-    /// They, oldest first.
-    pub(crate) fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
 

@@ -8,6 +8,7 @@ use lastword::client::{ClientPlan, EndsAs, MADE_UP_TOKEN, Program, Stdin, Surrou
 use lastword::memory::{self, Certified};
 use lastword_client_mutants::{Degenerate, Dial, Duplex, Ending, Mutant, Options, drive, stream};
 use lastword_spec::trace::Exited;
+use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::sync::mpsc;
 
 /// What a certification came to.
@@ -80,8 +81,9 @@ pub(crate) fn program(options: &Options, level: u8) -> (Program, Stdin) {
     let program = move |around: Surroundings| -> EndsAs {
         let options = options.clone();
         Box::pin(async move {
-            let Surroundings { url, audio, dial, stdin, stdout } = around;
+            let Surroundings { url, audio, dial, stdin, stdout, stderr } = around;
             let dial = dialler(dial);
+            let options = Options { log: Some(log(stderr)), ..options };
             as_process(match level {
                 0 => stream(dial, url, &audio, options).await,
                 _ => drive(stdin, stdout, move |_| Arc::clone(&dial), options).await,
@@ -111,6 +113,19 @@ fn dialler(dial: mpsc::UnboundedSender<memory::Pipe>) -> Dial {
             Ok(Box::new(near) as Box<dyn Duplex>)
         })
     })
+}
+
+/// Something that writes lines there.
+fn log(mut stderr: DuplexStream) -> mpsc::UnboundedSender<String> {
+    let (log, mut lines) = mpsc::unbounded_channel::<String>();
+    tokio::spawn(async move {
+        while let Some(line) = lines.recv().await {
+            if stderr.write_all(format!("{line}\n").as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    });
+    log
 }
 
 fn as_process(ending: Ending) -> Exited {

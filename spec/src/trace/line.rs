@@ -125,6 +125,7 @@ impl EventLine {
             EventKind::Called(called) => Self { called: Some(called), ..line },
             EventKind::Returned(returned) => Self { returned: Some(returned), ..line },
             EventKind::Told(told) => Self { told: Some(told), ..line },
+            EventKind::Logged(text) => Self { logged: Some(text), ..line },
             EventKind::Exited(exited) => Self { exited: Some(exited), ..line },
             EventKind::Note(note) => Self { note: Some(note), ..line },
         }
@@ -213,6 +214,7 @@ impl EventLine {
             self.called.map(EventKind::Called),
             self.returned.map(EventKind::Returned),
             self.told.map(EventKind::Told),
+            self.logged.map(EventKind::Logged),
             self.exited.map(EventKind::Exited),
         ];
         kinds.extend(of_a_client.into_iter().flatten().map(|kind| others.then_some(kind)));

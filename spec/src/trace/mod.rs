@@ -249,6 +249,9 @@ pub enum EventKind {
     Returned(Returned),
     /// Where a client is the subject: what it told its application.
     Told(Told),
+    /// Where a client is the subject: its output, which is its log, repeated the credential that it was given; the line, or what
+    /// stands near the credential.
+    Logged(String),
     /// Where a client is the subject: its process ended.
     Exited(Exited),
     /// A remark for a person; it means nothing to a judge.
@@ -280,6 +283,7 @@ impl EventKind {
             | Self::Called(_)
             | Self::Returned(_)
             | Self::Told(_)
+            | Self::Logged(_)
             | Self::Exited(_)
             | Self::Note(_) => None,
         }

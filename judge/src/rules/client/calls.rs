@@ -255,17 +255,25 @@ fn swallowed_fatal(run: &Run, ended: At, scale: Scale) -> Option<Finding> {
     let mut told: Vec<_> = tellings(run).collect();
     let fatal = run.wires.values().filter_map(|wire| Some((wire, wire.facts.fatal.as_ref()?)));
     let owed = fatal.filter(|(wire, (at, _))| !need_not_be_told(run, wire, *at, scale));
-    let mut owed: Vec<_> = owed.map(|(wire, (at, error))| (wire.conn, *at, error)).collect();
-    owed.sort_by_key(|(_, at, _)| at.event);
-    owed.into_iter().find_map(|(conn, at, error)| {
+    let mut owed: Vec<_> = owed.map(|(wire, (at, error))| (wire.conn, wire.is_foreign, *at, error)).collect();
+    owed.sort_by_key(|(_, _, at, _)| at.event);
+    owed.into_iter().find_map(|(conn, is_foreign, at, error)| {
         let code = error.code.as_str();
         let names = |(told, one): &&(At, Told)| told.event > at.event && one.code.as_deref() == Some(code);
         let Some(index) = told.iter().position(names) else {
             let message = format!("never told its application the fatal error `{code}`");
             return Some(run.finding(FindingKind::SwallowedError, req::ERR_C1, conn, ended, message));
         };
-        let (told, _) = told.remove(index);
+        let (told, one) = told.remove(index);
         let took_us = told.t_us.saturating_sub(at.t_us);
+        // Where the wire does not say it, the harness has made it up.
+        let otherwise = !is_foreign && one.retryable.is_some_and(|retryable| retryable != error.retryable);
+        if otherwise {
+            let may =
+                if error.retryable { "may not be retried, which it may" } else { "may be retried, which it may not" };
+            let message = format!("told the fatal error `{code}` as one that {may}");
+            return Some(run.finding(FindingKind::WrongValue, req::ERR_C1, conn, *told, message));
+        }
         (took_us > scale.patience_us(READ_MS)).then(|| {
             let message = format!("told the fatal error {} after it came", seconds(took_us));
             run.finding(FindingKind::Late, req::ERR_C1, conn, *told, message)

@@ -42,11 +42,11 @@ fn at_most_us(wire: &Wire, at: At) -> u64 {
 }
 
 /// Whether a client that left here may have waited for `drain_ms` by its own clock, which began when it sent its sentinel, though
-/// it came later: then the last words may have been on their way still. [END-C4]
+/// it came later, be it behind the news that the client had left: then the last words may have been on their way still. [END-C4]
 pub(super) fn has_waited(wire: &Wire, left: At) -> bool {
-    let Some(sentinel) = wire.facts.sentinel.filter(|sentinel| sentinel.event < left.event) else { return false };
-    let (waited_us, drain_us) = (left.t_us.saturating_sub(sentinel.t_us), us(wire.limits.drain_ms));
-    waited_us < drain_us && waited_us.saturating_add(at_most_us(wire, sentinel)) >= drain_us
+    let Some(sentinel) = wire.facts.sentinel else { return false };
+    let due_us = sentinel.t_us.saturating_add(us(wire.limits.drain_ms));
+    left.t_us < due_us && left.t_us.saturating_add(at_most_us(wire, sentinel)) >= due_us
 }
 
 /// How much of a silence that ended with this message the client has spoken for: what came in one go with it. One message alone

@@ -47,6 +47,8 @@ struct Run {
     calls: Vec<(At, Called)>,
     returns: Vec<(At, Returned)>,
     told: Vec<(At, Told)>,
+    /// What of its output repeats its credential, as the harness says.
+    logged: Vec<(At, String)>,
     exited: Option<(At, Exited)>,
     /// When the harness stopped waiting; what came after that it has brought about itself.
     gave_up: Option<(At, u32)>,
@@ -76,6 +78,7 @@ impl Client {
             EventKind::Called(called) => run.calls.push((at, called.clone())),
             EventKind::Returned(returned) => run.returns.push((at, returned.clone())),
             EventKind::Told(told) => run.told.push((at, told.clone())),
+            EventKind::Logged(text) => run.logged.push((at, text.clone())),
             EventKind::Exited(exited) => run.exited = run.exited.or(Some((at, *exited))),
             EventKind::GaveUp { .. } => run.given_up(at, conn, scale),
             EventKind::Note(_) | EventKind::Control { .. } | EventKind::Cpu { .. } => {}
@@ -219,6 +222,12 @@ impl Run {
         for (at, text) in texts {
             if holds(text) {
                 let message = "told its application the credential";
+                found.push(self.finding(FindingKind::LeakedSecret, req::SEC_C1, self.conn(), *at, message));
+            }
+        }
+        for (at, text) in &self.logged {
+            if holds(text) {
+                let message = "wrote its credential into its output, which is its log";
                 found.push(self.finding(FindingKind::LeakedSecret, req::SEC_C1, self.conn(), *at, message));
             }
         }

@@ -213,7 +213,7 @@ fn left_early(run: &Run, scale: Scale) -> Option<Finding> {
     if facts.server_left().is_some_and(|server| server.event < left.event) {
         return None;
     }
-    let Some(sentinel) = facts.sentinel.filter(|sentinel| sentinel.event < left.event) else {
+    let Some(sentinel) = facts.sentinel.filter(|sentinel| is_before(run, *sentinel, left, scale)) else {
         let odd = facts.odd.iter().rev().find(|odd| odd.event < left.event)?;
         let soon = left.t_us.saturating_sub(odd.t_us) < scale.us(1_000);
         // Whose input was over left for that. [END-C1]
@@ -230,8 +230,10 @@ fn left_early(run: &Run, scale: Scale) -> Option<Finding> {
     let waited = seconds(waited_us);
     let may_have_waited = held::has_waited(wire, left);
     // Nobody waits so short by intent.
-    if waited_us < scale.us(300) && !may_have_waited {
-        let message = format!("closed {waited} after its sentinel, before session_ended");
+    if waited_us < scale.us(AT_ONCE_MS) && !may_have_waited {
+        let has_closed = facts.client_left().is_some_and(|closed| closed.event == left.event);
+        let what = if has_closed { "closed" } else { "ended" };
+        let message = format!("{what} {waited} after its sentinel, before session_ended");
         return Some(run.finding(FindingKind::IllegalMessage, req::CLO_C1, wire.conn, left, message));
     }
     if waited_us < drain_us && !may_have_waited {
@@ -245,6 +247,17 @@ fn left_early(run: &Run, scale: Scale) -> Option<Finding> {
         let message = format!("gave up {waited} after its sentinel, {} after progress", seconds(since_us));
         run.finding(FindingKind::SilentTruncation, req::PRG_C1, wire.conn, left, message)
     })
+}
+
+/// Leaves no time for anybody's answer.
+const AT_ONCE_MS: u64 = 300;
+
+/// Whether the client wrote its sentinel before it left. What its application is told, and that its process is gone, can be noted
+/// before the harness reads what the client had sent until then.
+fn is_before(run: &Run, sentinel: At, left: At, scale: Scale) -> bool {
+    let was_over = run.input_ended.as_ref().is_some_and(|(input, _)| input.event < left.event);
+    let comes_at_once = sentinel.t_us.saturating_sub(left.t_us) < scale.us(AT_ONCE_MS);
+    sentinel.event < left.event || was_over && comes_at_once
 }
 
 /// [REC-C2] [REC-C3]

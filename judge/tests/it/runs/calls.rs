@@ -166,6 +166,8 @@ fn errors_reach_the_application_by_their_code_and_soon() {
     assert_eq!(failed(&[(20, "told error overloaded")]), ["ERR-C1"]);
     assert_eq!(failed(&[]), ["ERR-C1"]);
     assert_eq!(failed(&[(20, "told other internal")]), ["ERR-C1"]);
+    assert_eq!(failed(&[(20, "told error internal x again")]), [""; 0]);
+    assert_eq!(failed(&[(20, "told error internal x never")]), ["ERR-C1"], "it may be retried");
     assert_eq!(failed(&[(1_510, "told error internal")]), [""; 0]);
     assert_eq!(failed(&[(1_511, "told error internal")]), ["ERR-C1"], "late");
     assert_eq!(broken(&driven(&[(10, &internal), (20, "told ended error internal")])), [""; 0], "with the end");

@@ -222,3 +222,24 @@ fn a_late_end_is_late_whether_anybody_reads_where_a_driver_tells_it() {
     assert_eq!(broken(&driven(&late(2_021, "told ended complete"))), ["END-C3"]);
     assert_eq!(broken(&program(&late(2_021, "exit 0"))), [""; 0], "it may have waited for an answer to its Close");
 }
+
+#[test]
+fn what_an_application_is_told_may_be_noted_before_the_sentinel_that_was_sent_first() {
+    let ends_at = |end: &[(u64, &str)]| {
+        let told = [(10, "audio 3200"), (100, "call 2 end"), (100, "input 100"), (110, "told ended incomplete")];
+        broken(&driven(&joined(&[&told, end])))
+    };
+    assert_eq!(ends_at(&[(112, END), (115, "close 1000")]), ["CLO-C1"]);
+    assert_eq!(ends_at(&[(409, END), (415, "close 1000")]), ["CLO-C1"], "not later than a wait would be");
+    assert_eq!(ends_at(&[(410, END), (415, "close 1000")]), [""; 0], "who has left sends it late");
+    let told = [(10, "audio 3200"), (100, "input 100"), (105, "finished"), (110, "told ended incomplete"), (112, END)];
+    assert_eq!(broken(&driven(&told)), [""; 0], "the server had left");
+    // An input that goes on: it left for another reason, and the sentinel is part of its leaving.
+    let early = [(10, "audio 3200"), (110, "told ended incomplete"), (112, END), (115, "close 1000")];
+    assert_eq!(broken(&driven(&early)), [""; 0]);
+    // All of it came in one go, and was held up on its way for as long as the server may take: it has waited.
+    let audio: Vec<(u64, &str)> = (0..5).map(|at| (16_000 + at, "audio 3200")).collect();
+    let held = [(10, "audio 3200"), (100, "call 2 end"), (100, "input 600"), (15_990, "told ended incomplete")];
+    let late = |sentinel| broken(&driven(&joined(&[&held, &audio, &[(sentinel, END), (16_020, "close 1000")]])));
+    assert_eq!(late(16_010), [""; 0]);
+}

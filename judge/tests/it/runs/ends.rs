@@ -372,17 +372,18 @@ fn a_run_that_never_connected_is_one_of_its_own() {
 }
 
 #[test]
-fn a_credential_is_in_no_url_and_in_nothing_that_is_told() {
+fn a_credential_is_in_no_url_in_no_log_and_in_nothing_that_is_told() {
     let url = format!("open ws://127.0.0.1/?token={SECRET}");
     let found = |events: &[(u64, &str)]| broken(&joined(&[&[(0, "driven")], events]));
     assert_eq!(found(&[(0, &url)]), ["SEC-C1"]);
     assert_eq!(found(&[(0, "open ws://127.0.0.1/?token=x")]), [""; 0]);
     let (told, code, failed) =
         (format!("told final 0 {SECRET}"), format!("told error {SECRET}"), format!("fails 1 start bad {SECRET}"));
-    for leak in [&told, &code, &failed] {
+    let logged = format!("logged debug: Bearer {SECRET}");
+    for leak in [&told, &code, &failed, &logged] {
         assert_eq!(found(&[OPEN, (10, leak)]), ["SEC-C1"], "{leak}");
     }
-    assert_eq!(found(&[OPEN, (10, "told final 0 right"), (10, "fails 1 start bad")]), [""; 0]);
+    assert_eq!(found(&[OPEN, (10, "told final 0 right"), (10, "fails 1 start bad"), (11, "logged bad")]), [""; 0]);
 }
 
 #[test]

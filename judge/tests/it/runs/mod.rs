@@ -84,6 +84,7 @@ fn kind_of(what: &str) -> EventKind {
         "back" => EventKind::Returned(Returned { number: small(1), what: call(2), failed: None }),
         "fails" => EventKind::Returned(Returned { number: small(1), what: call(2), failed: rest(3) }),
         "told" => EventKind::Told(told(&words[1..])),
+        "logged" => EventKind::Logged(rest(1).unwrap_or_default()),
         "exit" => EventKind::Exited(Exited { code: number(1).and_then(|code| i32::try_from(code).ok()), signal: None }),
         "signal" => EventKind::Exited(Exited { code: None, signal: number(1).and_then(|one| i32::try_from(one).ok()) }),
         "gave_up" => EventKind::GaveUp { after_ms: 1, quiescent: None },
@@ -91,7 +92,8 @@ fn kind_of(what: &str) -> EventKind {
     }
 }
 
-/// `final 0 a text`, `final 0@100-900 a text` with its times, `final - a text` without a segment, `error CODE`, `ended OUTCOME`,
+/// `final 0 a text`, `final 0@100-900 a text` with its times, `final - a text` without a segment, `error CODE`,
+/// `error CODE TEXT again` or `never` for whether it may be retried, `ended OUTCOME`,
 /// `left COUNT`, or one word.
 fn told(words: &[&str]) -> Told {
     let names = [
@@ -120,6 +122,7 @@ fn told(words: &[&str]) -> Told {
         ToldWhat::Error => {
             told.code = argument.filter(|code| *code != "-").map(str::to_owned);
             told.text = words.get(2).map(|text| (*text).to_owned());
+            told.retryable = words.get(3).map(|may| *may == "again");
         }
         ToldWhat::Ended => {
             let outcomes =

@@ -127,6 +127,7 @@ fn numbers(kind: &mut EventKind) -> Vec<&mut u64> {
         | EventKind::Stimulus(_)
         | EventKind::Reads { .. }
         | EventKind::Returned(_)
+        | EventKind::Logged(_)
         | EventKind::Exited(_)
         | EventKind::Note(_) => Vec::new(),
     }

@@ -127,6 +127,7 @@ mutants! {
     0 "strict-members" StrictMembers "VER-3" "results/extensions" "takes no message with members that it does not know"
     0 "fatal-is-silence" FatalIsSilence "ERR-C1" "errors/fatal" "takes a fatal error for a good end"
     0 "fatal-never-ends" FatalNeverEnds "ERR-C1" "errors/fatal-and-open" "waits on after a fatal error"
+    1 "always-retryable" AlwaysRetryable "ERR-C1" "errors/not-to-be-retried" "tells every fatal error as one that may be retried"
     1 "error-swallowed" ErrorSwallowed "ERR-C2" "errors/in-band" "does not tell errors to its application"
     // The close, and what follows.
     0 "closes-with-1001" ClosesWith1001 "CLO-C5" "end/no-close" "closes with 1001"
@@ -139,5 +140,6 @@ mutants! {
     0 "budget-restored-by-a-final" BudgetRestoredByFinal "REC-C5" "reconnect/budget-restored" "dials again three times until a final comes, however long its connections lived"
     1 "budget-of-time-for-all" BudgetOfTimeForAll "REC-C5" "reconnect/budget-restored" "dials again for 6 s from its start and no more, however long its connections lived"
     0 "token-in-url" TokenInUrl "SEC-C1" "security/credential" "puts its credential into the URL"
+    0 "token-logged" TokenLogged "SEC-C1" "security/credential" "writes the headers of its upgrade into its log, and its credential with them"
     1 "token-told" TokenTold "SEC-C1" "errors/fatal" "tells its credential in the text of an error"
 }

@@ -77,7 +77,7 @@ async fn run(arguments: Arguments) -> Result<Ending, String> {
         None => None,
     };
     let attempts = mutant.map_or(0, |mutant| mutant.options().attempts).max(arguments.attempts);
-    let options = Options { mutant, token: arguments.token, pace: arguments.pace, attempts, prints: true };
+    let options = Options { mutant, token: arguments.token, pace: arguments.pace, attempts, prints: true, log: None };
     if arguments.driver {
         return Ok(drive(tokio::io::stdin(), tokio::io::stdout(), dialler, options).await);
     }

@@ -372,7 +372,11 @@ impl<'a> Conversation<'a> {
 
     fn error(&mut self, message: &Map<String, Value>) -> Option<Next> {
         if !self.has(Fault::ErrorSwallowed) && !self.has(Fault::FatalIsSilence) {
-            self.session.tell(messages::error(message));
+            let mut told = messages::error(message);
+            if self.has(Fault::AlwaysRetryable) && message.get("fatal") == Some(&Value::Bool(true)) {
+                told["retryable"] = Value::Bool(true);
+            }
+            self.session.tell(told);
         }
         let is_fatal = message.get("fatal") == Some(&Value::Bool(true));
         if is_fatal && self.has(Fault::FatalIsSilence) {

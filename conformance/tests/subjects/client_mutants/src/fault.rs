@@ -82,6 +82,7 @@ pub(crate) enum Fault {
     StrictMembers,
     FatalIsSilence,
     FatalNeverEnds,
+    AlwaysRetryable,
     ErrorSwallowed,
     // The close, and what follows.
     ClosesWith1001,
@@ -95,6 +96,7 @@ pub(crate) enum Fault {
     BudgetOfTimeForAll,
     TokenInUrl,
     TokenTold,
+    TokenLogged,
 }
 
 impl Fault {

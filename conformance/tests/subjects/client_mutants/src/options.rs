@@ -1,5 +1,7 @@
 //! Owns what a client is told at its start, and how its program ends.
 
+use tokio::sync::mpsc;
+
 use crate::catalogue::Mutant;
 use crate::fault::Fault;
 
@@ -16,15 +18,27 @@ pub struct Options {
     pub attempts: u32,
     /// Whether it prints what it is told.
     pub prints: bool,
+    /// Where its log goes, line by line; standard error where this is nobody.
+    pub log: Option<mpsc::UnboundedSender<String>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { mutant: None, token: None, pace: 4.0, attempts: 0, prints: false }
+        Self { mutant: None, token: None, pace: 4.0, attempts: 0, prints: false, log: None }
     }
 }
 
 impl Options {
+    /// Writes a line into its log.
+    pub(crate) fn log(&self, line: &str) {
+        match &self.log {
+            Some(log) => {
+                let _ = log.send(line.to_owned());
+            }
+            None => eprintln!("{line}"),
+        }
+    }
+
     pub(crate) fn has(&self, fault: Fault) -> bool {
         self.mutant.is_some_and(|mutant| mutant.fault == fault)
     }

@@ -176,6 +176,9 @@ impl Session {
             Some(token) => (format!("{url}?token={token}"), None),
             None => (url.to_owned(), token),
         };
+        if let Some(token) = shown.filter(|_| self.has(Fault::TokenLogged)) {
+            self.options.log(&format!("debug: GET {url} Authorization: Bearer {token}"));
+        }
         let opening = Link::open(dial, &url, shown, &self.living, self.reads());
         if self.has(Fault::ConnectsForEver) {
             return opening.await;
