@@ -348,6 +348,7 @@ fn is_act(kind: &EventKind) -> bool {
             | EventKind::Stimulus(_)
             | EventKind::Transport { .. }
             | EventKind::Cpu { .. }
+            | EventKind::LeftAlone { .. }
             | EventKind::Logged(_)
             | EventKind::Ping { .. }
             | EventKind::Pong { .. }

@@ -127,6 +127,8 @@ pub(crate) struct Conn {
     pub(crate) flush: flush::Flushes,
     pub(crate) end: end::End,
     pub(crate) given_up: Option<GivenUp>,
+    /// For how long nobody had had a session with the subject when this connection was opened.
+    pub(crate) left_alone_ms: Option<u64>,
     pub(crate) noted: evidence::Noted,
     /// Present on a release probe, which is evidence about another connection and is not judged for itself.
     pub(crate) probe: Option<release::Record>,
@@ -176,6 +178,7 @@ impl Conn {
             flush: flush::Flushes::default(),
             end: end::End::default(),
             given_up: None,
+            left_alone_ms: None,
             noted: evidence::Noted::default(),
             probe: None,
             visited: Visited::default(),

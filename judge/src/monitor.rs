@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lastword_spec::close::CloseCode;
 use lastword_spec::limits::Limits;
 use lastword_spec::message::Ready;
 use lastword_spec::registry::RequirementId;
@@ -268,6 +269,7 @@ fn on_event(conn: &mut Conn, context: &Context<'_>, at: At, kind: &EventKind) {
             conn.last = at;
             stall::gave_up(conn, at, *quiescent == Some(true));
         }
+        EventKind::LeftAlone { for_ms } => conn.left_alone_ms = Some(*for_ms),
         EventKind::Ping { .. }
         | EventKind::Pong { .. }
         | EventKind::Control { .. }
@@ -300,6 +302,9 @@ fn on_client(conn: &mut Conn, at: At, kind: &EventKind) {
 }
 
 fn closed(conn: &mut Conn, closing: Closing) {
+    if closing.code == Some(CloseCode::TRY_AGAIN_LATER) {
+        con::no_room(conn, closing.at);
+    }
     close::on_server_close(conn, closing);
     settle(conn);
     conn.state = State::Closed;

@@ -69,6 +69,7 @@ fn kind() -> impl Strategy<Value = EventKind> {
         (any::<bool>(), option::of(0..=MAX_INTEGER))
             .prop_map(|(driven, audio_ms)| EventKind::Started(Started { driven, audio_ms })),
         any::<bool>().prop_map(|reads| EventKind::Reads { reads }),
+        (0..=MAX_INTEGER).prop_map(|for_ms| EventKind::LeftAlone { for_ms }),
         client_app(),
         text().prop_map(EventKind::Note),
     ]

@@ -110,6 +110,9 @@ fn line(event: &Event, redactor: &Redactor) -> String {
         EventKind::Cpu { busy_ms, over_ms, .. } => {
             format!("the subject's processes: {busy_ms} ms of CPU in {over_ms} ms")
         }
+        EventKind::LeftAlone { for_ms } => {
+            format!("nobody had had a session with the subject for {for_ms} ms")
+        }
         EventKind::GaveUp { after_ms, .. } => {
             format!("the harness waits no longer (for {after_ms} ms nothing moved the session)")
         }

@@ -39,12 +39,12 @@ pub(super) async fn again(env: &Arc<Env>, case: &'static Case, first: Evidence, 
     }
     let started = Instant::now();
     let mut second = if is_a_matter_of_time(&keys) {
-        match clean_twice(&first, || decided(env, case)).await? {
+        match clean_twice(&first, || decided(env, case, !side_by_side)).await? {
             Late::Again(look) => look,
             Late::NotAgain(second, third) => return Some((second, third)),
         }
     } else {
-        decided(env, case).await?
+        decided(env, case, !side_by_side).await?
     };
     for _ in 0..MORE_TIMES {
         if !is_a_matter_of_time(&seen_in(&second, &first)) {
@@ -91,14 +91,19 @@ where
     Some(Late::NotAgain(clean.or(other)?, None))
 }
 
-/// One more run of the case, which is tried again where nothing comes of it; `None` where the subject had no room for it.
-async fn decided(env: &Arc<Env>, case: &'static Case) -> Option<Box<CaseResult>> {
+/// One more run of the case, which is tried again where nothing comes of it; `None` where the subject had no room for it, for which it
+/// is at fault only where nothing runs beside it.
+async fn decided(env: &Arc<Env>, case: &'static Case, is_alone: bool) -> Option<Box<CaseResult>> {
     let (mut last, mut pauses) = (None, SlotPauses::default());
     for _ in 0..TRIES {
         let look = loop {
             match unit::run(env, case).await {
                 Unit::Done(look) => break look,
                 Unit::Overloaded if pauses.pause().await => {}
+                Unit::Overloaded if is_alone => match unit::run_left_alone(env, case).await {
+                    Unit::Done(look) => break look,
+                    Unit::Overloaded => return last,
+                },
                 Unit::Overloaded => return last,
             }
         };

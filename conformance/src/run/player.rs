@@ -97,12 +97,16 @@ enum Flow {
 }
 
 impl Player {
-    pub(crate) async fn play(env: &Arc<Env>, case: &Case, attempt: u32) -> Played {
+    /// `left_alone_ms`: for how long nobody has had a session with the subject, where that is known.
+    pub(crate) async fn play(env: &Arc<Env>, case: &Case, attempt: u32, left_alone_ms: Option<u64>) -> Played {
         let header = env.header(&case.id, env.controls.current_scale_percent());
         let recorder = Arc::new(Recorder::new(header, &env.options()));
         // Also one that failed: then what goes wrong in the case may go wrong everywhere.
         if let Some(before) = env.controls.last() {
             recorder.note(wait::CONTROL_BEFORE, before.event());
+        }
+        if let Some(for_ms) = left_alone_ms {
+            recorder.note(wait::FIRST_CONN, EventKind::LeftAlone { for_ms });
         }
         let mut player = Self {
             env: Arc::clone(env),

@@ -47,6 +47,7 @@ pub(super) async fn run_all(
     let mut limit = jobs;
     let mut turned_away: BTreeMap<usize, u32> = BTreeMap::new();
     let mut pauses = SlotPauses::default();
+    let mut left_alone = false;
     let mut running = JoinSet::new();
     let mut by_task = BTreeMap::new();
     while !queue.is_empty() || !running.is_empty() {
@@ -94,8 +95,18 @@ pub(super) async fn run_all(
                     queue.push_back(index);
                     continue;
                 }
-                let why = "the subject said that it has no room, also when nothing else ran";
-                (index, skipped(cases[index], Verdict::Inconclusive, why))
+                // Once is enough: who did not get back what a session held does not later either.
+                let unit = match std::mem::replace(&mut left_alone, true) {
+                    false => unit::run_left_alone(env, cases[index]).await,
+                    true => Unit::Overloaded,
+                };
+                match unit {
+                    Unit::Done(result) => (index, *result),
+                    Unit::Overloaded => {
+                        let why = "the subject said that it has no room, also when nothing else ran";
+                        (index, skipped(cases[index], Verdict::Inconclusive, why))
+                    }
+                }
             }
             Err(error) => {
                 let Some(index) = by_task.get(&error.id()).copied() else { continue };

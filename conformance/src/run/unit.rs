@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lastword_judge::Judgement;
 use lastword_spec::finding::Verdict;
+use lastword_spec::requirements::REC_S2;
 use lastword_spec::trace::{Event, Trace};
 use tokio::time::Instant;
 
@@ -58,12 +59,35 @@ pub(super) async fn run_unless_dead(env: &Arc<Env>, case: &'static Case) -> Unit
     run(env, case).await
 }
 
+/// Longer than a subject may keep what a session held. [REC-S2]
+const LEFT_ALONE: Duration = Duration::from_millis(5_500);
+
+/// The same for a subject that says that it has no room although nothing else of the harness runs: it is left alone before, and if it
+/// says so then, it is at fault. Nothing follows where others may have sessions with it, or where it never had room.
+pub(super) async fn run_left_alone(env: &Arc<Env>, case: &'static Case) -> Unit {
+    let is_ours = env.dialler.target().pid.is_some() || env.watch.is_some();
+    if !is_ours || env.controls.broken().is_some() {
+        return Unit::Overloaded;
+    }
+    let began = Instant::now();
+    tokio::time::sleep(env.controls.scaled(LEFT_ALONE)).await;
+    let for_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    run_after(env, case, Some(for_ms)).await
+}
+
 /// Runs a case, with a control session before it and one after it.
 pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
+    run_after(env, case, None).await
+}
+
+/// Runs a case before which the subject was left alone for so long, if it was.
+async fn run_after(env: &Arc<Env>, case: &'static Case, left_alone_ms: Option<u64>) -> Unit {
     let started = Instant::now();
     let knowledge = env.knowledge();
     let before = match env.controls.last() {
         Some(control) if control.ok => None,
+        // No session may come between.
+        _ if left_alone_ms.is_some() => None,
         _ => control_failure(env).await,
     };
     let mut attempt = 0;
@@ -79,15 +103,16 @@ pub(super) async fn run(env: &Arc<Env>, case: &'static Case) -> Unit {
         let patient = Duration::from_millis(env.max_wait_ms).saturating_mul(LONGEST_WAITS);
         let bound = if env.watch.is_some() { VIRTUAL_CASE_BOUND } else { CASE_BOUND.max(patient) };
         let begun_us = u64::try_from(env.started.elapsed().as_micros()).ok();
-        let Ok(played) = tokio::time::timeout(bound, Player::play(env, case, attempt)).await else {
+        let Ok(played) = tokio::time::timeout(bound, Player::play(env, case, attempt, left_alone_ms)).await else {
             let why = format!("the case did not end within {} s", bound.as_secs());
             return Unit::Done(Box::new(skipped(case, Verdict::HarnessError, &why)));
         };
-        if played.overloaded {
-            return Unit::Overloaded;
-        }
         let mut trace = played.trace;
         let judgement = expected::judge(&knowledge, case, &trace);
+        let kept_its_slots = judgement.findings.iter().any(|finding| finding.requirement == REC_S2);
+        if played.overloaded && !kept_its_slots {
+            return Unit::Overloaded;
+        }
         let mut circumstances = Circumstances { unmet: played.unmet, control_failed: before.clone(), begun_us };
         let (first, _) = verdict::of_case(case, &judgement, &circumstances);
         if attempt < case.attempts && may_try_again(first, &judgement) {

@@ -63,6 +63,8 @@ struct Progress<'a> {
 
 /// Control sessions stand in a trace under numbers that no connection of a case has.
 const CONTROL_CONN: u32 = 1_000;
+/// The connection that a case opens first.
+pub(super) const FIRST_CONN: u32 = 0;
 /// The control session before a case.
 pub(crate) const CONTROL_BEFORE: u32 = 998;
 /// The control session after a case.

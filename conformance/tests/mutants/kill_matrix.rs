@@ -83,8 +83,9 @@ const INSTEAD: [(&str, &str); 5] = [
     ),
     (
         "REC-S2",
-        "of a subject nothing but its slots: one that says that it has no room is asked again for a good 5 s, and what it then turns away \
-         stays undecided. The tests of the reference server count its sessions",
+        "of a subject nothing but its slots: one that the harness started, that is left alone for more than 5 s and still says that it \
+         has no room, is named [REC-S2]; one that others may use is asked again for as long, and what it then turns away stays \
+         undecided (`tests/mutants/slots.rs`). The tests of the reference server count its sessions",
     ),
 ];
 

@@ -7,4 +7,5 @@ mod degenerate_table;
 mod falls;
 mod kill_matrix;
 mod right;
+mod slots;
 mod tables;

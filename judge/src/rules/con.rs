@@ -6,6 +6,7 @@ use lastword_spec::requirements as req;
 use lastword_spec::table::State;
 use lastword_spec::trace::{Open, Shown};
 
+use crate::bounds::us;
 use crate::conn::{At, Conn, Control};
 use crate::rules::release::Record;
 
@@ -56,10 +57,29 @@ pub(crate) fn on_refused(conn: &mut Conn, refusal: UpgradeRefusal, retry_after: 
         conn.convict(FindingKind::WrongAnswer, req::CON_1, at, text);
     }
     if status == 503 {
+        no_room(conn, at);
         conn.credit(req::CON_S4);
         if !retry_after {
             conn.convict(FindingKind::WrongAnswer, req::CON_S4, at, "refused with 503 without `Retry-After`");
         }
+    }
+}
+
+/// What an earlier session held is free again so long after its end, in milliseconds. [REC-S2]
+const FREE_AGAIN_MS: u64 = 5_000;
+
+/// The subject says that it has no room for a session. Where there was nobody else for so long, it has not given back what an earlier
+/// session held.
+pub(crate) fn no_room(conn: &mut Conn, at: At) {
+    let Some(for_ms) = conn.left_alone_ms.filter(|_| conn.ready.is_none()) else { return };
+    // [REC-S2]
+    if us(for_ms) > conn.scale.us(FREE_AGAIN_MS) {
+        // It is said once, in whatever ways the subject says it.
+        conn.left_alone_ms = None;
+        let text = format!(
+            "said that it has no room although nobody had had a session with it for {for_ms} ms: what an earlier one held was not given back"
+        );
+        conn.convict(FindingKind::WronglyRefused, req::REC_S2, at, text);
     }
 }
 

@@ -11,6 +11,7 @@ use lastword_spec::table::State;
 use crate::bounds::ms;
 use crate::conn::{At, Conn, Failed};
 use crate::rules::answers::Pending;
+use crate::rules::con;
 
 /// A model of this prefix exists nowhere: by such a name a trace asks for an unknown one.
 pub(crate) const NO_SUCH: &str = "no-such-";
@@ -36,6 +37,9 @@ pub(crate) fn clause_of_fault(fault: &DecodeError) -> RequirementId {
 /// A fatal error before `ready`.
 pub(crate) fn on_fatal(conn: &mut Conn, at: At, error: &ErrorMessage) {
     let code = error.code.as_str();
+    if code == "overloaded" && !conn.is_made_up("code") {
+        con::no_room(conn, at);
+    }
     let mut refusal = Refusal { proves: None, code: code.to_owned(), message: error.message.clone() };
     match conn.config.at {
         None => refusal.proves = unconfigured(conn, at, error),

@@ -30,6 +30,7 @@ mod scene;
 mod several;
 mod shown;
 mod single;
+mod slots;
 mod suspicion;
 mod traces;
 mod visited;

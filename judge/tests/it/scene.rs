@@ -53,6 +53,13 @@ fn kind_of(what: &str) -> EventKind {
     let code = || number.parse().ok().map(CloseCode);
     let number = || number.parse::<u64>().unwrap_or_else(|_| panic!("a number in {what:?}"));
     match word {
+        "alone" => EventKind::LeftAlone { for_ms: number() },
+        "refused" => EventKind::Refused {
+            status: u16::try_from(number()).expect("a status"),
+            retry_after: Some("1".to_owned()),
+            offered: None,
+            authorization: None,
+        },
         "open" => {
             let token = || "lastword.v1".to_owned();
             EventKind::Open(Open { offered: vec![token()], selected: Some(token()), ..Open::default() })

@@ -119,6 +119,7 @@ impl EventLine {
             EventKind::GaveUp { after_ms, quiescent } => {
                 Self { gave_up: Some(GaveUpMember { after_ms, quiescent }), ..line }
             }
+            EventKind::LeftAlone { for_ms } => Self { left_alone_ms: Some(for_ms), ..line },
             EventKind::Reads { reads } => Self { reads: Some(reads), ..line },
             EventKind::Started(started) => Self { started: Some(started), ..line },
             EventKind::InputEnded(ended) => Self { input_ended: Some(ended), ..line },
@@ -204,6 +205,9 @@ impl EventLine {
         }
         if let Some(GaveUpMember { after_ms, quiescent }) = self.gave_up {
             kinds.push(others.then_some(EventKind::GaveUp { after_ms, quiescent }));
+        }
+        if let Some(for_ms) = self.left_alone_ms {
+            kinds.push(others.then_some(EventKind::LeftAlone { for_ms }));
         }
         if let Some(reads) = self.reads {
             kinds.push(others.then_some(EventKind::Reads { reads }));

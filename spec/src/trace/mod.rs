@@ -231,6 +231,12 @@ pub enum EventKind {
         /// Whether it reads from here on.
         reads: bool,
     },
+    /// Before this connection was opened nobody had had a session with the subject for so long: the harness held none, and only the
+    /// harness knows where the subject is.
+    LeftAlone {
+        /// For how long, in milliseconds.
+        for_ms: u64,
+    },
     /// The harness stopped waiting.
     GaveUp {
         /// How long it had waited since the last event on this connection, in milliseconds.
@@ -277,6 +283,7 @@ impl EventKind {
             | Self::Transport { .. }
             | Self::Cpu { .. }
             | Self::Reads { .. }
+            | Self::LeftAlone { .. }
             | Self::GaveUp { .. }
             | Self::Started(_)
             | Self::InputEnded(_)

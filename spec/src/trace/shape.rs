@@ -122,6 +122,10 @@ pub(crate) struct EventLine {
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "bool"))]
     pub(super) reads: Option<bool>,
+    /// For how long nobody had had a session with the subject, in milliseconds.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "u64"))]
+    pub(super) left_alone_ms: Option<u64>,
     /// The harness stopped waiting.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(with = "GaveUpMember"))]

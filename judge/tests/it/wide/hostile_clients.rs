@@ -107,6 +107,7 @@ fn numbers(kind: &mut EventKind) -> Vec<&mut u64> {
         EventKind::Control { took_ms, .. } => vec![took_ms],
         EventKind::Cpu { busy_ms, over_ms, .. } => vec![busy_ms, over_ms],
         EventKind::GaveUp { after_ms, .. } => vec![after_ms],
+        EventKind::LeftAlone { for_ms } => vec![for_ms],
         EventKind::Started(Started { audio_ms, .. })
         | EventKind::InputEnded(InputEnded { audio_ms, .. })
         | EventKind::Called(Called { audio_ms, .. }) => audio_ms.iter_mut().collect(),

@@ -48,6 +48,9 @@ struct Arguments {
     /// Ends its process, and every session with it, when so many sessions have become ready.
     #[arg(long, value_name = "N")]
     falls_at_session: Option<u64>,
+    /// Never frees the slot of a session that was lost or cancelled.
+    #[arg(long)]
+    keeps_slots: bool,
     /// Lists the mutants and the degenerate peers, and ends.
     #[arg(long)]
     list: bool,
@@ -105,6 +108,7 @@ fn subject(arguments: &Arguments) -> Result<Subject, String> {
     };
     options.token = arguments.token.clone();
     options.max_sessions = arguments.max_sessions;
+    options.keeps_slots = arguments.keeps_slots;
     options.falls = arguments.falls_at_session.map(|at_session| Falls { at_session, back_after_ms: None, times: 1 });
     Ok(Subject::Server(Server::new(options)))
 }

@@ -15,6 +15,8 @@ pub struct Options {
     pub limits: Limits,
     /// How many sessions it holds at a time; further ones are answered with 503.
     pub max_sessions: usize,
+    /// Whether it never frees the slot of a session that was lost or cancelled.
+    pub keeps_slots: bool,
     /// Whether the process falls; `None` for one that stands.
     pub falls: Option<Falls>,
 }
@@ -38,6 +40,7 @@ impl Default for Options {
             engine: Engine::default(),
             limits: Limits::default(),
             max_sessions: 500,
+            keeps_slots: false,
             falls: None,
         }
     }

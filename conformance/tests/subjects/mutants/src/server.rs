@@ -254,18 +254,35 @@ async fn refuse_in_words<T: AsyncRead + AsyncWrite + Unpin + Send>(mut link: Lin
 }
 
 /// A place for one session, free again when this is dropped.
-pub(crate) struct Slot(Arc<Server>);
+pub(crate) struct Slot {
+    server: Arc<Server>,
+    /// It is lost if the session ends otherwise than by `session_ended`.
+    is_kept: bool,
+}
 
 impl Slot {
     fn take(server: &Arc<Server>) -> Option<Self> {
-        let slot = Self(Arc::clone(server));
+        let slot = Self { server: Arc::clone(server), is_kept: false };
         let before = server.open.fetch_add(1, Ordering::SeqCst);
         (before < server.options.max_sessions).then_some(slot)
+    }
+
+    /// A session has it from here on.
+    pub(crate) fn of_a_session(mut self) -> Self {
+        self.is_kept = self.server.options.keeps_slots;
+        self
+    }
+
+    /// The session has ended as it should.
+    pub(crate) fn free(mut self) {
+        self.is_kept = false;
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::SeqCst);
+        if !self.is_kept {
+            self.server.open.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 }

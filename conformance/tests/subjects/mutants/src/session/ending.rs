@@ -178,7 +178,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
     }
 
     fn session_ended(&mut self, reason: &str, complete: bool) {
-        self.slot = None;
+        if let Some(slot) = self.slot.take() {
+            slot.free();
+        }
         let processed_ms = self.engine.as_ref().map_or(0, crate::engine::Engine::processed_ms);
         let received_ms = match self.server.fault() {
             Fault::MillisecondsPerFrame => self.memory.per_frame_ms,

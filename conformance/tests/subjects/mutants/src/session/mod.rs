@@ -129,7 +129,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Session<T> {
             limits,
             mouth: Mouth::new(server.fault()),
             server,
-            slot: Some(slot),
+            slot: Some(slot.of_a_session()),
             authorized,
             state: State::AwaitConfig,
             leaving: Leaving::Politely,
