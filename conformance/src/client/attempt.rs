@@ -49,6 +49,10 @@ const LOOK: Duration = Duration::from_millis(50);
 const TAIL_MS: u64 = 60;
 /// So long without audio, with all but the tail received, the input is over.
 const QUIET: Duration = Duration::from_millis(300);
+/// Whoever has read a file at the pace of speech, and has sent none of it for so long although it could, is through with it: with a
+/// part of it that a chunker may hold, or, for twice as long, with any part.
+const SURELY_READ: Duration = Duration::from_secs(5);
+const HELD_MS: u64 = 1_000;
 /// How long a driver has to say hello.
 const HELLO: Duration = Duration::from_secs(20);
 /// How long a driver has for its last words.
@@ -231,12 +235,32 @@ impl Run<'_> {
             heard.audio_ms() + TAIL_MS >= audio_ms && heard.quiet_for().is_some_and(|quiet| quiet >= quiet_for);
         if known_by != InputEnd::Stdin
             && known_by != InputEnd::Driver
-            && (is_all || heard.sentinel.load(Ordering::Acquire))
+            && (is_all || heard.sentinel.load(Ordering::Acquire) || self.is_surely_read(audio_ms))
         {
             self.input_ended = true;
             let ended = InputEnded { known_by, audio_ms: Some(audio_ms) };
             self.shared.recorder.note(self.shared.numbers.latest(), EventKind::InputEnded(ended));
         }
+    }
+
+    /// Whether the input must be over although a part of it never came.
+    fn is_surely_read(&self, audio_ms: u64) -> bool {
+        let heard = &self.shared.heard;
+        let missing_ms = audio_ms.saturating_sub(heard.audio_ms());
+        let quiet = if missing_ms <= HELD_MS { SURELY_READ } else { SURELY_READ * 2 };
+        let paced = Duration::from_millis(audio_ms) + SURELY_READ;
+        if heard.quiet_for().is_none_or(|for_so_long| for_so_long < quiet)
+            || heard.begun_for().is_none_or(|ago| ago < paced)
+        {
+            return false;
+        }
+        // On its last connection, which stands, is ready and is read.
+        let latest = self.shared.numbers.latest();
+        let count = |is: &dyn Fn(&EventKind) -> bool| self.shared.recorder.count(latest, is);
+        let stops = count(&|kind| matches!(kind, EventKind::Reads { reads: false }));
+        let goes_on = count(&|kind| matches!(kind, EventKind::Reads { reads: true }));
+        let had_audio = count(&|kind| matches!(kind, EventKind::Audio { from: Side::Client, .. })) > 0;
+        had_audio && stops == goes_on && self.shared.numbers.open().contains(&latest)
     }
 
     /// The connection on which the client owes something for too long, or on which nothing has happened for too long.

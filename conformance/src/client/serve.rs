@@ -35,7 +35,8 @@ pub(super) type Spoken = (Tongue, Vec<Meant>);
 #[derive(Default)]
 pub(super) struct Heard {
     audio_ms: AtomicU64,
-    last_audio: Mutex<Option<Instant>>,
+    /// When audio came first and last.
+    audio_at: Mutex<Option<(Instant, Instant)>>,
     /// Its sentinel came.
     pub(super) sentinel: AtomicBool,
 }
@@ -43,7 +44,9 @@ pub(super) struct Heard {
 impl Heard {
     fn audio(&self, ms: u64) {
         self.audio_ms.fetch_add(ms, Ordering::AcqRel);
-        *self.last_audio.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        let now = Instant::now();
+        let mut at = self.audio_at.lock().unwrap_or_else(PoisonError::into_inner);
+        *at = Some((at.map_or(now, |(first, _)| first), now));
     }
 
     /// How much audio came, in milliseconds.
@@ -53,7 +56,12 @@ impl Heard {
 
     /// For how long none came; `None` where none ever did.
     pub(super) fn quiet_for(&self) -> Option<Duration> {
-        self.last_audio.lock().unwrap_or_else(PoisonError::into_inner).map(|last| last.elapsed())
+        self.audio_at.lock().unwrap_or_else(PoisonError::into_inner).map(|(_, last)| last.elapsed())
+    }
+
+    /// How long ago the first of it came; `None` where none ever did.
+    pub(super) fn begun_for(&self) -> Option<Duration> {
+        self.audio_at.lock().unwrap_or_else(PoisonError::into_inner).map(|(first, _)| first.elapsed())
     }
 }
 

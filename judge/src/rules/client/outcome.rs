@@ -70,7 +70,7 @@ pub(super) fn observed(run: &Run) -> Option<(At, Observed)> {
 const LONGEST_FRAME_MS: u64 = 1_000;
 
 /// What may be missing of an input at its end: what a resampler holds back.
-const INPUT_TAIL_MS: u64 = 60;
+pub(super) const INPUT_TAIL_MS: u64 = 60;
 
 /// How a client says how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,16 +214,7 @@ fn left_early(run: &Run, scale: Scale) -> Option<Finding> {
         return None;
     }
     let Some(sentinel) = facts.sentinel.filter(|sentinel| is_before(run, *sentinel, left, scale)) else {
-        let odd = facts.odd.iter().rev().find(|odd| odd.event < left.event)?;
-        let soon = left.t_us.saturating_sub(odd.t_us) < scale.us(1_000);
-        // Whose input was over left for that. [END-C1]
-        return (soon && facts.ready.is_some() && missing_sentinel(run).is_none()).then(|| {
-            let message = format!(
-                "ended {} after a message that is none, which ends nothing",
-                seconds(left.t_us.saturating_sub(odd.t_us))
-            );
-            run.finding(FindingKind::WrongAnswer, req::MSG_C1, wire.conn, left, message)
-        });
+        return left_in_the_middle(run, wire, left, scale);
     };
     let waited_us = left.t_us.saturating_sub(sentinel.t_us);
     let drain_us = us(wire.limits.drain_ms);
@@ -248,6 +239,30 @@ fn left_early(run: &Run, scale: Scale) -> Option<Finding> {
         run.finding(FindingKind::SilentTruncation, req::PRG_C1, wire.conn, left, message)
     })
 }
+
+/// [MSG-C1] [END-C1] Left before its sentinel, right behind something that ends nothing.
+fn left_in_the_middle(run: &Run, wire: &Wire, left: At, scale: Scale) -> Option<Finding> {
+    let facts = &wire.facts;
+    // Whose input was over left for that. [END-C1]
+    if facts.ready.is_none() || missing_sentinel(run).is_some() {
+        return None;
+    }
+    let odd = facts.odd.iter().map(|odd| (*odd, req::MSG_C1, "a message that is none"));
+    // Whether there was more to say only a driver knows, or who gave it a file.
+    let has_more = run.is_driven() || run.started.is_some_and(|started| started.audio_ms.is_some());
+    let errors = facts.errors.iter().filter(|_| has_more);
+    let errors = errors.map(|(error, _)| (*error, req::END_C1, "an error that is not fatal"));
+    let (at, requirement, what) =
+        odd.chain(errors).filter(|(at, ..)| at.event < left.event).max_by_key(|(at, ..)| at.event)?;
+    let took_us = left.t_us.saturating_sub(at.t_us);
+    (took_us < scale.us(SOON_MS)).then(|| {
+        let message = format!("ended {} after {what}, which ends nothing", seconds(took_us));
+        run.finding(FindingKind::WrongAnswer, requirement, wire.conn, left, message)
+    })
+}
+
+/// What comes so soon behind a message comes of it.
+const SOON_MS: u64 = 1_000;
 
 /// Leaves no time for anybody's answer.
 const AT_ONCE_MS: u64 = 300;

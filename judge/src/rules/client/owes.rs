@@ -7,12 +7,14 @@ use lastword_spec::requirements as req;
 use lastword_spec::table::State;
 use lastword_spec::trace::{Call, Side};
 
+use super::outcome::INPUT_TAIL_MS;
 use super::wire::Wire;
 use super::{Run, seconds};
 use crate::bounds::{Scale, us};
 use crate::conn::At;
 use crate::ledger::Obligation;
 use crate::report::Finding;
+use crate::rules::aud;
 
 /// How long a client has for its `config` after the upgrade, and for `ready` where nothing else was announced.
 const CONFIG_MS: u64 = 10_000;
@@ -255,6 +257,14 @@ pub(super) fn no_sentinel(run: &Run, debt: &Obligation) -> String {
         1 => ", a keepalive followed".to_owned(),
         _ => ", keepalives went on".to_owned(),
     };
+    let came_ms = wire.and_then(|wire| aud::to_ms(wire.facts.audio_bytes(), wire.facts.audio_format.as_ref()?));
+    let whole_ms = run.input_ended.as_ref().and_then(|(_, ended)| ended.audio_ms);
+    let missing_ms = whole_ms.zip(came_ms).map_or(0, |(whole, came)| whole.saturating_sub(came));
+    let kept = if missing_ms > INPUT_TAIL_MS && !run.is_driven() {
+        format!(", of which {missing_ms} ms never came")
+    } else {
+        String::new()
+    };
     let waits = if wire.is_some_and(|wire| wire.state == State::Streaming) { ": each waits for the other" } else { "" };
-    format!("sent no end_of_stream although {input}{went_on}{waits}")
+    format!("sent no end_of_stream although {input}{kept}{went_on}{waits}")
 }

@@ -1,6 +1,6 @@
 //! Runs of a client at the edges of single rules: the last moment, count or length that is right, and what an end is called in words.
 
-use super::super::scene::ended;
+use super::super::scene::{KEEPALIVE, ended};
 use super::*;
 
 /// Whether a run shows this requirement.
@@ -242,4 +242,44 @@ fn what_an_application_is_told_may_be_noted_before_the_sentinel_that_was_sent_fi
     let held = [(10, "audio 3200"), (100, "call 2 end"), (100, "input 600"), (15_990, "told ended incomplete")];
     let late = |sentinel| broken(&driven(&joined(&[&held, &audio, &[(sentinel, END), (16_020, "close 1000")]])));
     assert_eq!(late(16_010), [""; 0]);
+}
+
+#[test]
+fn an_error_that_is_not_fatal_ends_nothing() {
+    let degraded = super::super::scene::error("x_degraded", false, "");
+    let then = |more: &[(u64, &'static str)]| {
+        let events = joined(&[&[(10, "audio 3200"), (1_000, degraded.as_str())], more]);
+        (broken(&driven(&events)), broken(&program(&events)))
+    };
+    let named = |clause: &str| vec![clause.to_owned()];
+    // A program may have had no more to say, where nobody knows what it was given.
+    let leaves = [(1_999, "close 1000")];
+    assert_eq!(then(&leaves), (named("END-C1"), vec![]));
+    let given = joined(&[&[(0, "program 3000"), (0, "open"), (1, CONFIG), (2, READY)], &[(10, "audio 3200")]]);
+    assert_eq!(broken(&joined(&[&given, &[(1_000, &degraded)], &leaves])), ["END-C1"]);
+    assert_eq!(broken(&joined(&[&given, &[(1_000, "<{}")], &leaves])), ["MSG-C1"]);
+    assert_eq!(broken(&joined(&[&given, &leaves])), [""; 0], "it came to no harm");
+    assert_eq!(then(&[(2_000, "close 1000")]).0, [""; 0], "not for that");
+    assert_eq!(then(&[(1_500, "dropped"), (1_600, "told ended incomplete")]).0, [""; 0], "the server left");
+    assert_eq!(then(&[(1_500, "call 5 close"), (1_600, "close 1000")]).0, [""; 0], "its application cancels");
+}
+
+#[test]
+fn what_never_came_of_an_input_is_told_with_the_end_that_never_came() {
+    let hangs = |last: &str| {
+        let given = [(0, "program 3000"), (0, "open"), (1, CONFIG), (2, READY)];
+        let frames = [(10, "audio 3200"); 28];
+        let rest = [(12, last), (9_000, "input 3000"), (9_500, KEEPALIVE), (12_000, "gave_up")];
+        let judgement = verdict(&joined(&[&given, &frames, &rest]));
+        judgement
+            .findings
+            .iter()
+            .map(|one| format!("{} {}", one.requirement, one.message))
+            .collect::<Vec<_>>()
+            .join("; ")
+    };
+    let always = "END-C1 sent no end_of_stream although its input ended at 3.00 s";
+    let on = ", a keepalive followed: each waits for the other";
+    assert_eq!(hangs("audio 2560"), format!("{always}, of which 120 ms never came{on}"));
+    assert_eq!(hangs("audio 4480"), format!("{always}{on}"), "so much a resampler may hold");
 }

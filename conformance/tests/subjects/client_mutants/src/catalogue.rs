@@ -94,6 +94,7 @@ mutants! {
     // The end.
     0 "never-ends" NeverEnds "END-C1" "end/ideal" "never sends end_of_stream; its keepalives go on"
     0 "never-ends-in-silence" NeverEndsInSilence "END-C1" "end/ideal" "never sends end_of_stream, nor anything else"
+    0 "never-ends-and-keeps-a-tail" NeverEndsAndKeepsTail "END-C1" "end/ideal" "sends whole frames of 160 ms, neither what is left of its input nor end_of_stream; its keepalives go on"
     0 "leaves-without-end" LeavesWithoutEnd "END-C1" "end/ideal" "closes when its input ends, and sends no end_of_stream"
     0 "ends-twice" EndsTwice "END-C2" "end/final-3-s-late" "sends end_of_stream twice"
     0 "late-end" LateEnd "END-C1" "end/ideal" "sends end_of_stream 3 s after the end of its input"
@@ -128,6 +129,10 @@ mutants! {
     0 "fatal-is-silence" FatalIsSilence "ERR-C1" "errors/fatal" "takes a fatal error for a good end"
     0 "fatal-never-ends" FatalNeverEnds "ERR-C1" "errors/fatal-and-open" "waits on after a fatal error"
     1 "always-retryable" AlwaysRetryable "ERR-C1" "errors/not-to-be-retried" "tells every fatal error as one that may be retried"
+    0 "error-ends" ErrorEnds "END-C1" "errors/goes-on" "takes any error for the end of its session"
+    0 "error-stops-audio" ErrorStopsAudio "END-C1" "errors/goes-on" "sends no more audio after an error that is not fatal; its keepalives go on"
+    0 "error-cuts-input" ErrorCutsInput "AUD-C3" "errors/goes-on" "sends end_of_stream at an error that is not fatal, and drops the rest of its input"
+    0 "error-ends-drain" ErrorEndsDrain "CLO-C1" "errors/in-the-drain" "leaves at an error that comes behind its sentinel"
     1 "error-swallowed" ErrorSwallowed "ERR-C2" "errors/in-band" "does not tell errors to its application"
     // The close, and what follows.
     0 "closes-with-1001" ClosesWith1001 "CLO-C5" "end/no-close" "closes with 1001"

@@ -38,6 +38,8 @@ pub(crate) struct Conversation<'a> {
     pub(crate) sent_bytes: u64,
     /// Audio since the last result.
     pub(crate) unanswered_bytes: u64,
+    /// A fault sends nothing more of its input.
+    pub(crate) no_more_audio: bool,
     /// Audio that a chunker holds.
     pub(crate) chunk: Vec<u8>,
     pub(crate) finals: BTreeSet<u64>,
@@ -55,7 +57,6 @@ pub(crate) struct Conversation<'a> {
 
 /// How long a client takes over its config that is not ready for a Close meanwhile.
 const CONFIG_TAKES: Duration = ms(100);
-const FRAME_BYTES: usize = 3_200;
 /// How much a client in lock step sends before it waits for a result: half a second.
 const STEP_BYTES: u64 = 16_000;
 /// The same of a client with a window: three seconds.
@@ -85,6 +86,7 @@ impl<'a> Conversation<'a> {
             probes: 0,
             sent_bytes: 0,
             unanswered_bytes: 0,
+            no_more_audio: false,
             chunk: Vec::new(),
             finals: BTreeSet::new(),
             flushes: VecDeque::new(),
@@ -145,6 +147,9 @@ impl<'a> Conversation<'a> {
     }
 
     fn takes_orders(&self) -> bool {
+        if self.no_more_audio {
+            return false;
+        }
         let is_open = self.is_ready || self.has(Fault::AudioBeforeReady);
         let is_over =
             self.sentinel.is_some() && !self.has(Fault::AudioAfterEnd) || self.fatal.is_some() || self.held.is_some();
@@ -179,44 +184,6 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    fn takes_audio(&mut self, pcm: &[u8]) {
-        self.audio_since_flush = true;
-        let limit = usize::try_from(self.limits.max_frame_bytes).unwrap_or(usize::MAX);
-        let bytes = if self.has(Fault::HugeFrames) {
-            38_400
-        } else if self.has(Fault::FramesAboveLimit) {
-            67_200
-        } else if self.has(Fault::TinyFrames) {
-            160
-        } else {
-            FRAME_BYTES.min(limit)
-        };
-        self.chunk.extend_from_slice(pcm);
-        let is_whole = self.has(Fault::HugeFrames) || self.has(Fault::FramesAboveLimit) || self.has(Fault::TailKept);
-        while self.chunk.len() >= bytes || (!is_whole && !self.chunk.is_empty()) {
-            let rest = self.chunk.split_off(bytes.min(self.chunk.len()));
-            let frame = std::mem::replace(&mut self.chunk, rest);
-            self.frame(frame);
-        }
-    }
-
-    fn frame(&mut self, mut frame: Vec<u8>) {
-        if self.has(Fault::OddBytes) {
-            frame.push(0);
-        }
-        self.sent_bytes += frame.len() as u64;
-        self.unanswered_bytes += frame.len() as u64;
-        self.spoke = Instant::now();
-        self.outbox.push_back(Message::binary(frame));
-    }
-
-    fn empties_chunker(&mut self) {
-        let rest = std::mem::take(&mut self.chunk);
-        if !rest.is_empty() && !self.has(Fault::TailKept) {
-            self.frame(rest);
-        }
-    }
-
     fn flushes(&mut self, number: u64) {
         if self.has(Fault::FlushSwallowed) {
             return;
@@ -240,6 +207,9 @@ impl<'a> Conversation<'a> {
     pub(crate) fn ends(&mut self) {
         self.empties_chunker();
         if self.has(Fault::NeverEnds) || self.has(Fault::NeverEndsInSilence) {
+            return;
+        }
+        if self.has(Fault::NeverEndsAndKeepsTail) || self.no_more_audio {
             return;
         }
         if self.has(Fault::LateEnd) && self.late.is_none() {
@@ -379,6 +349,9 @@ impl<'a> Conversation<'a> {
             self.session.tell(told);
         }
         let is_fatal = message.get("fatal") == Some(&Value::Bool(true));
+        if !is_fatal {
+            return self.goes_on();
+        }
         if is_fatal && self.has(Fault::FatalIsSilence) {
             return Some(Next::End(End::new("complete", "completed", Some(1_000), self.limits.close_ms)));
         }
@@ -392,6 +365,19 @@ impl<'a> Conversation<'a> {
                 _ => code,
             };
             self.fatal = Some((Instant::now(), code, retryable));
+        }
+        None
+    }
+
+    /// What an error brings that ends nothing: nothing, but for a fault.
+    fn goes_on(&mut self) -> Option<Next> {
+        let is_draining = self.sentinel.is_some();
+        if self.has(Fault::ErrorEnds) || is_draining && self.has(Fault::ErrorEndsDrain) {
+            return Some(Next::End(End::new("error", "internal", Some(1_000), self.limits.close_ms)));
+        }
+        self.no_more_audio |= self.has(Fault::ErrorStopsAudio);
+        if !is_draining && self.has(Fault::ErrorCutsInput) {
+            self.sentinel_now();
         }
         None
     }

@@ -49,6 +49,7 @@ pub(crate) enum Fault {
     // The end.
     NeverEnds,
     NeverEndsInSilence,
+    NeverEndsAndKeepsTail,
     LeavesWithoutEnd,
     EndsTwice,
     LateEnd,
@@ -83,6 +84,10 @@ pub(crate) enum Fault {
     FatalIsSilence,
     FatalNeverEnds,
     AlwaysRetryable,
+    ErrorEnds,
+    ErrorStopsAudio,
+    ErrorCutsInput,
+    ErrorEndsDrain,
     ErrorSwallowed,
     // The close, and what follows.
     ClosesWith1001,

@@ -6,6 +6,7 @@
 //! it runs under paused time over in-memory pipes, and nothing in it is random.
 
 mod catalogue;
+mod chunker;
 mod command;
 mod conversation;
 mod degenerate;
