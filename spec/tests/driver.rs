@@ -175,7 +175,7 @@ fn every_line_in_the_manual_is_one() {
         assert_eq!(agree(line), Ok(wanted), "{line}");
     }
     let of = |wanted: &str| shown.iter().filter(|(heading, _)| *heading == wanted).count();
-    assert_eq!((of("To the driver"), of("From the driver")), (8, 11));
+    assert_eq!((of("To the driver"), of("From the driver")), (8, 12));
     let kinds =
         shown.iter().filter_map(|(_, line)| Some(serde_json::from_str::<Value>(line).ok()?["told"]["what"].clone()));
     let kinds: Vec<String> = kinds.filter_map(|kind| Some(kind.as_str()?.to_owned())).collect();

@@ -29,17 +29,19 @@ def main() -> int:
     parser.add_argument("--not-applicable", type=int, default=0, help="how many cases the client's dialect has nothing of")
     parser.add_argument("--dialect", help="what the client speaks, where it is not version 1")
     parser.add_argument("--runs", type=int, default=1, help="how often all cases run")
+    parser.add_argument("--at-once", type=int, default=1, help="how many of those runs stand side by side")
     parser.add_argument("--jobs", type=int, default=4, help="how many clients run side by side")
     parser.add_argument("--broken", action="append", default=[], metavar="NAME:CASE:ID", help="a broken copy")
     parser.add_argument("--breaks-with", default="--mutant {name}", help="what is added to the command for a broken copy")
     parser.add_argument("--broken-runs", type=int, default=1, help="how often each broken copy runs")
+    parser.add_argument("--broken-all", action="store_true", help="broken copies run all cases")
     parser.add_argument("--only", action="append", default=[], help="run only this case, broken copies also theirs")
     parser.add_argument("--certificate", type=Path, metavar="FILE", help="where the certificate of the right one is kept")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
     certified = Certified(options)
     is_right = certified.right()
-    with ThreadPoolExecutor(options.jobs) as pool:
+    with ThreadPoolExecutor(max(options.jobs, options.at_once)) as pool:
         runs = [(broken, pool.submit(certified.broken, *broken)) for broken in certified.copies() * options.broken_runs]
         seen = {broken: [] for broken, _ in runs}
         for broken, run in runs:
@@ -74,8 +76,10 @@ class Certified:
             if verdict not in ("PASS", "NOT_APPLICABLE") and case not in for_drivers:
                 print(f"  {verdict} {case}{': unexpected' * (case not in self.options.open)}")
         if self.options.runs > 1:
-            others = [self.certify(self.options.command, *self.chosen())[1] for _ in range(self.options.runs - 1)]
-            is_right &= are_equal("", [verdicts, *map(vector, others)])
+            with ThreadPoolExecutor(self.options.at_once) as pool:
+                runs = [pool.submit(self.certify, self.options.command, *self.chosen()) for _ in range(self.options.runs - 1)]
+            others = [vector(run.result()[1]) for run in runs]
+            is_right &= are_equal("", [verdicts, *others])
         return is_right and (not certificate or holds(self.options.harness, certificate, report))
 
     def copies(self) -> list[tuple[str, str, str]]:
@@ -83,9 +87,9 @@ class Certified:
         return [tuple(broken.split(":")) for broken in self.options.broken]
 
     def broken(self, name: str, case: str, requirement: str) -> tuple[int, dict]:
-        """One run of a broken copy, in the case that is meant for it and those that were chosen."""
+        """One run of a broken copy: all cases, or the one that is meant for it and those that were chosen."""
         del requirement
-        only = ["--only", case, *self.chosen()]
+        only = [] if self.options.broken_all else ["--only", case, *self.chosen()]
         fault = self.options.breaks_with.replace("{name}", name).split()
         return self.certify([*self.options.command, *fault], *only)
 

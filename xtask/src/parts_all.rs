@@ -69,7 +69,7 @@ pub(crate) fn parts() -> Vec<Part> {
         },
         Part {
             needs_build_tools: true,
-            shows: |line| line.contains(" at level 0: ") || line.contains(" equal verdict vectors"),
+            shows: |line| line.contains(" at level ") || line.contains(" equal verdict vectors"),
             ..part("broken-clients", "broken clients: ten runs over sockets bring the same", 1800, broken_clients)
         },
         Part {
@@ -268,8 +268,13 @@ fn clients(context: &Context<'_>) -> Plan {
     // They do not dial again, so whether they tell a gap never arises, nor when they give up.
     let once = ["--cases", CLIENT_CASES, "--jobs", "16", "--open", REDIALS[0], "--open", REDIALS[1]];
     let ten_times: Vec<&str> = once.into_iter().chain(["--runs", "10"]).collect();
+    // The SDK takes little of the machine: five certifications of it disturb each other no more than one.
+    let at_once: Vec<&str> = ten_times.iter().copied().chain(["--at-once", "5"]).collect();
     let python_client = driver(&python, context.workspace.root.join(PYTHON_CLIENT));
     let node_client = driver(&node, bring::node_client_path(context.workspace));
+    // What is not complete they tell by exceptions.
+    let raising = |client: &[OsString; 3]| client.clone().into_iter().chain(["--raises".into()]);
+    let (python_raises, node_raises) = (raising(&python_client), raising(&node_client));
     let (build_sdk, sdk) = released(context, "lastword-client-driver");
     // At both levels and behind every line. One that stands still for 2 s at a time makes right clients miss bounds of 1 s: there
     // a run may end undecided, and none may fail.
@@ -278,10 +283,12 @@ fn clients(context: &Context<'_>) -> Plan {
         own_step(context, &["tools", "--clients", "--node-client"]).bringing("the clients' packages"),
         certify::build_command(context.workspace, "release").into(),
         build_sdk.into(),
-        certify_client(context, &python, Some("sdk"), &once, [sdk.clone().into()]).into(),
+        certify_client(context, &python, Some("sdk"), &at_once, [sdk.clone().into()]).into(),
         certify_client(context, &python, None, &once, [sdk.into(), "--retry".into()]).into(),
         certify_client(context, &python, Some("python"), &once, python_client).into(),
+        certify_client(context, &python, None, &once, python_raises).into(),
         certify_client(context, &python, Some("node"), &ten_times, node_client).into(),
+        certify_client(context, &python, None, &once, node_raises).into(),
         soak,
     ])
 }
@@ -293,12 +300,18 @@ fn broken_clients(context: &Context<'_>) -> Plan {
     let broken = BROKEN_CLIENTS.iter().flat_map(|copy| ["--broken", *copy]);
     let options = ["--level", "0", "--cases", "1", "--only", SHORT_CASE, "--broken-runs", "10", "--jobs", "15"];
     let options: Vec<&str> = options.into_iter().chain(broken).collect();
-    let program = std::iter::once(client.into()).chain(AT_LEVEL_0.map(OsString::from));
+    let program = std::iter::once(client.clone().into()).chain(AT_LEVEL_0.map(OsString::from));
+    // And one of them over all cases. A run of it only waits, for four minutes, and so do ten.
+    let whole = ["--cases", CLIENT_CASES, "--open", REDIALS[0], "--open", REDIALS[1], "--jobs", "12"];
+    let ten_times = ["--broken", BROKEN_CLIENTS[0], "--broken-all", "--broken-runs", "10", "--at-once", "10"];
+    let whole: Vec<&str> = whole.into_iter().chain(ten_times).collect();
+    let driver = [client.into(), "--driver".into()];
     Plan::Run(vec![
         own_step(context, &["tools", "--clients"]).bringing("the PyPI clients"),
         certify::build_command(context.workspace, "release").into(),
         build_client.into(),
         certify_client(context, &python, None, &options, program).into(),
+        certify_client(context, &python, None, &whole, driver).into(),
     ])
 }
 
@@ -467,7 +480,7 @@ const AT_LEVEL_0: [&str; 3] = ["{url}", "--audio", "{audio}"];
 /// Where certificates are kept, below the target folder.
 const CERTIFICATES: &str = "certificates";
 /// How many cases about clients there are.
-const CLIENT_CASES: &str = "51";
+const CLIENT_CASES: &str = "56";
 /// The cases that say nothing of a client that never dials again.
 const REDIALS: [&str; 2] = ["client/closing/reset-and-again", "client/reconnect/budget-restored"];
 const PYTHON_CLIENT: &str = "conformance/tests/subjects/client_python/client.py";

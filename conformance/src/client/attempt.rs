@@ -57,6 +57,12 @@ const HELD_MS: u64 = 1_000;
 const HELLO: Duration = Duration::from_secs(20);
 /// How long a driver has for its last words.
 const REPORT: Duration = Duration::from_secs(5);
+/// How long what a driver has said may take to be read when its process has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long calls may take to come back when the session is over. What takes a second has not come back in time.
+const RETURN: Duration = Duration::from_secs(3);
+/// A push that takes so long waits for room.
+const FULL: Duration = Duration::from_secs(1);
 /// How much audio one push hands over.
 const PUSH_MS: usize = 100;
 
@@ -202,11 +208,11 @@ impl Run<'_> {
             }
             self.note_end_of_input(QUIET);
             note_leaks(self.shared, self.running.leaked());
-            if self.exited().await {
+            if self.exited(said.as_mut()).await {
                 return;
             }
             if let Some(conn) = self.overdue(deadline) {
-                return self.give_up(conn).await;
+                return self.give_up(conn, said).await;
             }
             tokio::select! {
                 _ = changes.changed() => {}
@@ -216,8 +222,12 @@ impl Run<'_> {
     }
 
     /// Whether the process has ended; its end is noted, and the rest of what its transports hold is waited for.
-    async fn exited(&mut self) -> bool {
+    async fn exited(&mut self, said: Option<&mut watch::Receiver<Said>>) -> bool {
         let Some(exited) = self.running.exited().await else { return false };
+        if let Some(said) = said {
+            // What it said before its end stands before it.
+            let _ = timeout(LAST_WORDS, said.wait_for(|said| said.is_over)).await;
+        }
         self.note_end_of_input(Duration::ZERO);
         self.shared.recorder.note(self.shared.numbers.latest(), EventKind::Exited(exited));
         let end = Instant::now() + Duration::from_secs(1);
@@ -291,7 +301,7 @@ impl Run<'_> {
     }
 
     /// Stops waiting, ends the server's side, and sees whether that is what the client waited for.
-    async fn give_up(&mut self, conn: u32) {
+    async fn give_up(&mut self, conn: u32, mut said: Option<watch::Receiver<Said>>) {
         let recorder = &self.shared.recorder;
         let silent_us = recorder.now_us().saturating_sub(recorder.last_us(conn));
         recorder.note(conn, EventKind::GaveUp { after_ms: silent_us / 1_000, quiescent: None });
@@ -301,7 +311,7 @@ impl Run<'_> {
         self.host = None;
         let released = Instant::now();
         while released.elapsed() < RELEASE {
-            if self.exited().await {
+            if self.exited(said.as_mut()).await {
                 return;
             }
             sleep(LOOK).await;
@@ -349,22 +359,31 @@ async fn ask(
     let mut awaited = 0;
     for one in asks {
         let conn = shared.numbers.latest();
+        // Whoever is gone is asked for nothing; what it was to begin with it was asked for.
+        if said.borrow().is_over && *one != Ask::Start {
+            break;
+        }
         match one {
             Ask::Start => {
                 driver.call(&Calling::Start { url, token: env.token.as_deref() }, conn, recorder).await;
             }
-            Ask::Push(ms) | Ask::Speak(ms) => {
-                let at_pace = matches!(one, Ask::Speak(_));
+            Ask::Push(ms) | Ask::Speak(ms) | Ask::Fill(ms) => {
+                let (at_pace, fills) = (matches!(one, Ask::Speak(_)), matches!(one, Ask::Fill(_)));
                 let length = usize::try_from(*ms).unwrap_or(usize::MAX).saturating_mul(32);
                 let upto = at.saturating_add(length).min(pcm.len());
                 for chunk in pcm[at..upto].chunks(PUSH_MS * 32) {
-                    if at_pace && said.borrow().is_ended() {
+                    if said.borrow().is_over || (at_pace && said.borrow().is_ended()) {
                         break;
                     }
                     let number = driver.call(&Calling::Push(chunk), shared.numbers.latest(), recorder).await;
                     // One push after the other: a client may make its application wait.
-                    let _ = said.wait_for(|said| said.returned.contains(&number) || said.is_ended()).await;
+                    let is_back = |said: &Said| said.returned.contains(&number) || said.is_ended();
+                    let bound = if fills { FULL } else { Duration::MAX };
+                    let waits = timeout(bound, said.wait_for(is_back)).await.is_err();
                     pushed_ms += chunk.len() as u64 / 32;
+                    if waits {
+                        break;
+                    }
                     if at_pace {
                         sleep(Duration::from_millis(PUSH_MS as u64)).await;
                     }
@@ -394,6 +413,9 @@ async fn ask(
         }
     }
     let _ = said.wait_for(Said::is_ended).await;
+    let calls = driver.calls();
+    let is_back = |said: &Said| said.is_over || (1..=calls).all(|number| said.returned.contains(&number));
+    let _ = timeout(RETURN, said.wait_for(is_back)).await;
     driver.report().await;
     let is_told = |said: &Said| said.is_over || said.told.contains(&ToldWhat::Left);
     let _ = timeout(REPORT, said.wait_for(is_told)).await;

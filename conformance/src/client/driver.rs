@@ -85,6 +85,11 @@ impl Driver {
         number
     }
 
+    /// How many calls were made.
+    pub(super) const fn calls(&self) -> u32 {
+        self.number
+    }
+
     /// Asks what is left of the session.
     pub(super) async fn report(&mut self) {
         self.write(&Order::Report {}).await;

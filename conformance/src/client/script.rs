@@ -36,7 +36,7 @@ impl Script {
         let calls = self.calls.iter().filter_map(|call| match call {
             Ask::Flush => Some(Lack::Flush),
             Ask::Close => Some(Lack::Close),
-            Ask::Start | Ask::Push(_) | Ask::Speak(_) | Ask::End | Ask::Await(_) | Ask::Wait(_) => None,
+            Ask::Start | Ask::Push(_) | Ask::Speak(_) | Ask::Fill(_) | Ask::End | Ask::Await(_) | Ask::Wait(_) => None,
         });
         calls.into_iter().find(|call| lacks.contains(call)).map(|lack| lack.call().as_str())
     }
@@ -44,7 +44,8 @@ impl Script {
     /// Whether the server lets a client that is right come to a complete transcript, in each run of it.
     #[must_use]
     pub fn lets_complete(&self) -> bool {
-        !self.calls.contains(&Ask::Close) && self.plays.iter().all(Play::lets_complete)
+        let mut until_over = self.calls.iter().take_while(|call| **call != Ask::Await(ToldWhat::Ended));
+        !until_over.any(|call| *call == Ask::Close) && self.plays.iter().all(Play::lets_complete)
     }
 
     /// The types of the messages without which the case means nothing. A call is none: what a client makes of a flush that its wire
@@ -52,8 +53,8 @@ impl Script {
     pub(crate) fn messages(&self) -> BTreeSet<&'static str> {
         let calls = self.calls.iter().filter_map(|call| match call {
             Ask::Await(ToldWhat::Flushed | ToldWhat::FlushFailed) => Some("flushed"),
-            Ask::Await(_) | Ask::Start | Ask::Push(_) | Ask::Speak(_) | Ask::Flush | Ask::End | Ask::Close => None,
-            Ask::Wait(_) => None,
+            Ask::Await(_) | Ask::Start | Ask::Push(_) | Ask::Speak(_) | Ask::Fill(_) | Ask::Flush => None,
+            Ask::End | Ask::Close | Ask::Wait(_) => None,
         });
         let acts = self.plays.iter().flat_map(|play| {
             let points = play.when.iter().map(|when| &when.acts).chain(play.after.iter().map(|after| &after.acts));
@@ -83,6 +84,8 @@ pub enum Ask {
     Push(u64),
     /// The same at the pace of speech, until the session is over.
     Speak(u64),
+    /// Hand over so many milliseconds of audio, and no more once a push does not come back for a second: the buffer is full.
+    Fill(u64),
     /// Flush.
     Flush,
     /// The input is over.

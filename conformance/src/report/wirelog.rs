@@ -152,6 +152,7 @@ fn line(event: &Event, redactor: &Redactor) -> String {
 fn told_words(told: &Told) -> String {
     let mut words = vec![told.what.as_str().to_owned()];
     words.extend(told.outcome.map(|outcome| outcome.as_str().to_owned()));
+    words.extend(told.raised.filter(|raised| *raised).map(|_| "(raised)".to_owned()));
     words.extend(told.code.clone());
     words.extend(told.number.map(|number| format!("call {number}")));
     words.extend(told.segment_id.map(|id| format!("segment {id}")));

@@ -191,7 +191,7 @@ pub struct Told {
     /// The segment of a partial or a final, where the client passes it on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub segment_id: Option<u64>,
-    /// The text of a partial or a final; the message of an error.
+    /// The text of a partial or a final; the message of an error, also of one that was raised.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// Where it starts, in milliseconds of the audio that the application handed over.
@@ -215,6 +215,9 @@ pub struct Told {
     /// How the session ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<ClientOutcome>,
+    /// Whether the client said that by raising: an exception out of its iterator, or out of the call that begins a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raised: Option<bool>,
     /// How many tasks, threads or sockets are left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
@@ -235,6 +238,7 @@ impl Told {
             fatal: None,
             retryable: None,
             outcome: None,
+            raised: None,
             count: None,
         }
     }

@@ -16,7 +16,8 @@ pub use lastword_spec::trace::{ClientOutcome, Told, ToldWhat};
 pub use obey::drive;
 
 /// What a client's public interface is asked for. The calls come in the harness's order, each when the one before has come back; an
-/// `Err` is the client's refusal in its own words.
+/// `Err` is the client's refusal in its own words. A `close` does not wait for a push, a flush or an end: the future of that call is
+/// dropped first, as an application does that cancels. A panic ends an application, and so the driver.
 pub trait Client: Send {
     /// What the application iterates over.
     type Events: Events;
@@ -46,8 +47,9 @@ pub trait Client: Send {
 
 /// The client's own iterator.
 pub trait Events: Send {
-    /// The next event; `None` at the end of the session.
-    fn next(&mut self) -> impl Future<Output = Option<Told>> + Send;
+    /// The next event, or the client's `Err` in its own words; `None` at the end of the session. An `Err` behind which nothing comes
+    /// is the end that the client raised, and [`ended`](Self::ended) is not asked.
+    fn next(&mut self) -> impl Future<Output = Option<Result<Told, String>>> + Send;
 
     /// After the last event: how the session ended.
     fn ended(&mut self) -> Ended;

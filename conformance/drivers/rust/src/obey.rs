@@ -1,10 +1,13 @@
 //! Owns the order of things: calls one after the other, events meanwhile, every line as it comes. Knows nothing of processes.
 
+use std::collections::VecDeque;
+use std::future::Future;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as STANDARD;
 use lastword_spec::driver::{DRIVER_VERSION, Hello, Lack, Line, Order};
-use lastword_spec::trace::{Call, Returned, Told, ToldWhat};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use lastword_spec::trace::{Call, ClientOutcome, Returned, Told, ToldWhat};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, Lines};
 use tokio::sync::mpsc;
 
 use crate::{Client, DriveError, Ended, Events};
@@ -40,6 +43,70 @@ pub async fn drive<C: Client>(
     obeyed.and(written)
 }
 
+/// What waits to be carried out.
+struct Orders<R> {
+    lines: Lines<BufReader<R>>,
+    /// What came while a call was under way.
+    queue: VecDeque<Order>,
+    is_over: bool,
+}
+
+impl<R: AsyncRead + Unpin> Orders<R> {
+    async fn next(&mut self) -> Result<Option<Order>, DriveError> {
+        match self.queue.pop_front() {
+            Some(order) => Ok(Some(order)),
+            None if self.is_over => Ok(None),
+            None => self.read().await,
+        }
+    }
+
+    async fn read(&mut self) -> Result<Option<Order>, DriveError> {
+        let Some(text) = self.lines.next_line().await? else {
+            self.is_over = true;
+            return Ok(None);
+        };
+        Ok(Some(Order::read(&text)?))
+    }
+
+    /// Waits for a call, and reads on meanwhile. The call is dropped for an order that cannot wait for it, which is the next one then.
+    async fn unless<T>(
+        &mut self,
+        gives_way: impl Fn(&Order) -> bool,
+        call: impl Future<Output = Result<T, String>>,
+    ) -> Result<Result<T, String>, DriveError> {
+        tokio::pin!(call);
+        loop {
+            let order = tokio::select! {
+                biased;
+                result = &mut call => return Ok(result),
+                order = self.read(), if !self.is_over => order?,
+            };
+            match order {
+                Some(order) if gives_way(&order) => {
+                    self.queue.push_front(order);
+                    return Ok(Err(DROPPED.to_owned()));
+                }
+                Some(order) => self.queue.push_back(order),
+                // The harness has gone.
+                None => return Ok(Err(DROPPED.to_owned())),
+            }
+        }
+    }
+}
+
+/// How a call failed for which nobody waits any more.
+const DROPPED: &str = "dropped: its application did not wait for it any more";
+
+/// An application cancels from wherever it likes, and leaves when it likes.
+const fn cancels(order: &Order) -> bool {
+    matches!(order, Order::Close { .. } | Order::Report {} | Order::Quit {})
+}
+
+/// Before there is a session nothing can be cancelled but the process.
+const fn leaves(order: &Order) -> bool {
+    matches!(order, Order::Quit {})
+}
+
 async fn obey<C: Client>(
     mut client: C,
     hello: Hello,
@@ -47,9 +114,8 @@ async fn obey<C: Client>(
     beginning: mpsc::UnboundedSender<C::Events>,
     saying: Saying,
 ) -> Result<(), DriveError> {
-    let mut orders = BufReader::new(orders).lines();
-    while let Some(text) = orders.next_line().await? {
-        let order = Order::read(&text)?;
+    let mut orders = Orders { lines: BufReader::new(orders).lines(), queue: VecDeque::new(), is_over: false };
+    while let Some(order) = orders.next().await? {
         let call = order.call();
         let mut ended = None;
         let result = match order {
@@ -63,24 +129,28 @@ async fn obey<C: Client>(
                 say(&saying, Line::Told(Told { count, ..Told::new(ToldWhat::Left) }));
                 continue;
             }
-            Order::Start { url, token, .. } => match client.start(&url, token.as_deref()).await {
-                Ok(events) => {
-                    // The other end stands as long as this one.
-                    let _ = beginning.send(events);
-                    Ok(())
+            Order::Start { url, token, .. } => {
+                let starting = async { Ok(client.start(&url, token.as_deref()).await) };
+                match orders.unless(leaves, starting).await? {
+                    Ok(Ok(events)) => {
+                        // The other end stands as long as this one.
+                        let _ = beginning.send(events);
+                        Ok(())
+                    }
+                    Ok(Err(not)) => {
+                        ended = Some(not.ended);
+                        Err(not.failed)
+                    }
+                    Err(dropped) => Err(dropped),
                 }
-                Err(not) => {
-                    ended = Some(not.ended);
-                    Err(not.failed)
-                }
-            },
+            }
             Order::Push { pcm_s16le_base64, .. } => match STANDARD.decode(pcm_s16le_base64) {
-                Ok(pcm) => client.push(pcm).await,
+                Ok(pcm) => orders.unless(cancels, client.push(pcm)).await?,
                 Err(error) => Err(format!("this is no base64: {error}")),
             },
-            Order::Flush { number } => client.flush(number).await,
-            Order::End { .. } => client.end().await,
-            Order::Close { .. } => client.close().await,
+            Order::Flush { number } => orders.unless(cancels, client.flush(number)).await?,
+            Order::End { .. } => orders.unless(cancels, client.end()).await?,
+            Order::Close { .. } => orders.unless(leaves, client.close()).await?,
         };
         if let Some((number, what)) = call {
             say(&saying, returned(number, what, result));
@@ -95,10 +165,22 @@ async fn obey<C: Client>(
 /// Passes on what the sessions tell, one session after the other.
 async fn tell<C: Client>(mut begun: mpsc::UnboundedReceiver<C::Events>, saying: Saying) {
     while let Some(mut events) = begun.recv().await {
-        while let Some(told) = events.next().await {
+        // The `Err` behind which nothing has come yet.
+        let mut raised = None;
+        while let Some(next) = events.next().await {
+            let told = match next {
+                Ok(told) => {
+                    raised = None;
+                    told
+                }
+                Err(text) => {
+                    raised = Some(text.clone());
+                    Told { text: Some(text), ..Told::new(ToldWhat::Error) }
+                }
+            };
             say(&saying, Line::Told(told));
         }
-        say(&saying, last_word(events.ended()));
+        say(&saying, raised.map_or_else(|| last_word(events.ended()), raised_end));
     }
 }
 
@@ -117,6 +199,11 @@ fn returned(number: u32, what: Call, result: Result<(), String>) -> Line {
 fn last_word(ended: Ended) -> Line {
     let Ended { outcome, code, retryable } = ended;
     Line::Told(Told { outcome: Some(outcome), code, retryable, ..Told::new(ToldWhat::Ended) })
+}
+
+fn raised_end(text: String) -> Line {
+    let (outcome, raised) = (Some(ClientOutcome::Error), Some(true));
+    Line::Told(Told { outcome, raised, text: Some(text), ..Told::new(ToldWhat::Ended) })
 }
 
 fn say(saying: &Saying, line: Line) {

@@ -1,5 +1,5 @@
 // A small client of Lastword v1 in Node on `ws`. Level 0: `node client.js URL --audio FILE` exits with 0 if, and only if, the session
-// was complete. Level 1: `node client.js --driver` obeys the harness.
+// was complete. Level 1: `node client.js --driver` obeys the harness; with `--raises` it throws what others tell.
 
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
@@ -38,10 +38,10 @@ async function stream(url, audio, pace, token) {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { audio: { type: "string" }, driver: { type: "boolean" }, pace: { type: "string", default: "4" }, token: { type: "string" } },
+  options: { audio: { type: "string" }, driver: { type: "boolean" }, raises: { type: "boolean" }, pace: { type: "string", default: "4" }, token: { type: "string" } },
 });
 if (values.driver) {
-  await run(new Session(), "client_node on ws");
+  await run(new Session({ raises: values.raises }), "client_node on ws");
 } else if (positionals.length === 1 && values.audio !== undefined) {
   await stream(positionals[0], values.audio, Number(values.pace), values.token ?? null);
 } else {

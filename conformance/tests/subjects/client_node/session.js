@@ -12,6 +12,14 @@ const USUAL = {
   idle_timeout_ms: 30_000, keepalive_interval_ms: 10_000, flush_ms: 5_000, drain_ms: 15_000, close_ms: 2_000, max_frame_bytes: 64_000,
 };
 
+/** What a session throws that does not end complete. */
+class SessionFailed extends Error {
+  constructor({ outcome, code }) {
+    super(`the session is ${outcome}`);
+    this.code = code;
+  }
+}
+
 export class Session {
   #limits = { ...USUAL };
   #orders = [];
@@ -34,7 +42,14 @@ export class Session {
   #probedAt = null;
   #probes = 0;
   #outcome = null;
+  #raises;
+  #opening = Promise.withResolvers?.() ?? deferred();
   #gone = Promise.withResolvers?.() ?? deferred();
+
+  /** With `raises` an application is told by what is thrown, and not by outcomes: of what did not come about, and of any end but a complete one. */
+  constructor({ raises = false } = {}) {
+    this.#raises = raises;
+  }
 
   async start(url, token) {
     const headers = token === null ? {} : { Authorization: `Bearer ${token}` };
@@ -46,6 +61,9 @@ export class Session {
     socket.on("pong", () => this.#alive());
     socket.on("error", () => {});
     socket.on("close", () => this.#closed());
+    if (!this.#raises) return;
+    await this.#opening.promise;
+    if (this.#outcome !== null) throw new SessionFailed(this.#outcome);
   }
 
   async push(pcm) {
@@ -76,7 +94,10 @@ export class Session {
   async *events() {
     for (;;) {
       while (this.#told.length > 0) yield this.#told.shift();
-      if (this.#outcome !== null) return;
+      if (this.#outcome !== null) {
+        if (this.#raises && this.#outcome.outcome !== "complete") throw new SessionFailed(this.#outcome);
+        return;
+      }
       await new Promise((wake) => { this.#listener = wake; });
     }
   }
@@ -102,6 +123,7 @@ export class Session {
   }
 
   #opened() {
+    this.#opening.resolve();
     const now = performance.now();
     this.#configuredAt = this.#spokeAt = this.#heardAt = this.#extendedAt = now;
     const audio = { encoding: "pcm_s16le", sample_rate_hz: 16_000, channels: 1 };
@@ -184,7 +206,8 @@ export class Session {
         break;
       case "error": {
         const { code, fatal, retryable } = message;
-        this.#tell({ what: "error", code, text: message.message, fatal, retryable });
+        // A fatal one is thrown in the end, by those who throw.
+        if (!(this.#raises && fatal === true)) this.#tell({ what: "error", code, text: message.message, fatal, retryable });
         if (fatal === true) this.#fatal = { at: now, code };
         break;
       }
@@ -215,6 +238,7 @@ export class Session {
   #finish(outcome, code, closes) {
     if (this.#outcome !== null) return;
     this.#outcome = { outcome, code };
+    this.#opening.resolve();
     this.#inputEnded = true;
     clearInterval(this.#timer);
     this.#timer = null;

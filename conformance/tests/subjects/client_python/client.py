@@ -1,7 +1,8 @@
 """A small client of Lastword v1 in Python, on `websockets`, written from the prose of the specification alone.
 
 Level 0: `python client.py URL --audio FILE` streams a WAV file, prints the finals and exits with 0 if, and only if, the
-session was complete. Level 1: `python client.py --driver` obeys the harness.
+session was complete. Level 1: `python client.py --driver` obeys the harness; with `--raises` it tells its application by
+exceptions what others tell by outcomes: a connection that does not come about, a fatal error, and any end but a complete one.
 """
 
 import argparse
@@ -47,10 +48,16 @@ class Ended(Exception):
         self.closes = closes
 
 
+class SessionFailed(Exception):
+    """What a session raises that does not end complete."""
+
+
 class Session:
     """One session: calls in, events out. Every message leaves through one sender, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, raises: bool = False) -> None:
+        self._raises = raises
+        self._opened = asyncio.Event()
         self._orders: asyncio.Queue[Any] = asyncio.Queue(BUFFERED_FRAMES)
         self._events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._cancelled = asyncio.Event()
@@ -66,12 +73,19 @@ class Session:
         self._spoke = self._heard = self._extended = time.monotonic()
         self._probed: float | None = None
         self._probes = 0
-        self._outcome = {"outcome": "incomplete", "code": "internal"}
+        self._outcome = {"outcome": "open", "code": "open"}
 
     # The public interface.
 
     async def start(self, url: str, token: str | None) -> None:
         self._task = asyncio.create_task(self._run(url, token))
+        if self._raises:
+            await self._opened.wait()
+            self._raise_unless("open")
+
+    def _raise_unless(self, *outcomes: str) -> None:
+        if self._outcome["outcome"] not in outcomes:
+            raise SessionFailed(f"the session is {self._outcome['outcome']}: {self._outcome['code']}")
 
     async def push(self, pcm: bytes) -> None:
         if self._input_ended:
@@ -95,6 +109,8 @@ class Session:
     async def events(self) -> AsyncIterator[dict[str, Any]]:
         while (event := await self._events.get()) is not None:
             yield event
+        if self._raises:
+            self._raise_unless("complete")
 
     def ended(self) -> dict[str, Any]:
         return self._outcome
@@ -118,6 +134,7 @@ class Session:
         except Exception as error:  # whatever kept it from connecting
             self._finish(Ended("error", f"connection_failed: {type(error).__name__}"))
             return
+        self._opened.set()
         ended = await self._converse(socket)
         # The application learns it now; the handshake is the client's own business.
         self._finish(ended)
@@ -130,6 +147,7 @@ class Session:
 
     def _finish(self, ended: Ended) -> None:
         self._outcome = {"outcome": ended.outcome, "code": ended.code}
+        self._opened.set()
         self._input_ended = True
         self._events.put_nowait(None)
         # Nobody waits for a buffer that nobody empties.
@@ -219,7 +237,9 @@ class Session:
             case "error":
                 told = {"code": message.get("code"), "text": message.get("message")}
                 told |= {"fatal": message.get("fatal"), "retryable": message.get("retryable")}
-                self._events.put_nowait({"what": "error"} | told)
+                # A fatal one is raised in the end, by those who raise.
+                if not (self._raises and message.get("fatal") is True):
+                    self._events.put_nowait({"what": "error"} | told)
                 if message.get("fatal") is True:
                     self._fatal = (now, str(message.get("code")))
             case "session_ended":
@@ -322,6 +342,7 @@ def main() -> int:
     parser.add_argument("url", nargs="?")
     parser.add_argument("--audio", type=Path)
     parser.add_argument("--driver", action="store_true")
+    parser.add_argument("--raises", action="store_true", help="with --driver: what is not complete is raised")
     parser.add_argument("--pace", type=float, default=4.0)
     parser.add_argument("--token")
     arguments = parser.parse_args()
@@ -329,7 +350,7 @@ def main() -> int:
         sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "drivers" / "python"))
         from lastword_driver import run
 
-        run(Session(), f"client_python on websockets {websockets.__version__}")
+        run(Session(raises=arguments.raises), f"client_python on websockets {websockets.__version__}")
         return 0
     if arguments.url is None or arguments.audio is None:
         parser.error("a URL and --audio, or --driver")

@@ -13,6 +13,9 @@ use crate::bounds::Scale;
 use crate::conn::At;
 use crate::report::Finding;
 
+/// How long after the end of the session a call may take to come back.
+const RETURN_MS: u64 = 1_000;
+
 pub(super) fn settle(run: &Run, scale: Scale) -> Vec<Finding> {
     if !run.is_driven() {
         return Vec::new();
@@ -20,6 +23,7 @@ pub(super) fn settle(run: &Run, scale: Scale) -> Vec<Finding> {
     let mut found = Vec::new();
     found.extend(push_after_end(run));
     found.extend(second_end(run));
+    found.extend(never_returned(run, scale));
     found.extend(flush_not_sent(run, scale));
     found.extend(flush_as_end(run));
     found.extend(flush_failure(run, scale));
@@ -53,16 +57,21 @@ fn push_after_end(run: &Run) -> Option<Finding> {
     })
 }
 
-/// [CLO-C3] A second end or close raises nothing, and nobody is told twice.
+/// [CLO-C3] A second end or close raises nothing, nor does a close of what is over, and nobody is told twice.
 fn second_end(run: &Run) -> Option<Finding> {
     let mut seen = BTreeMap::new();
-    for (_, called) in run.calls.iter().filter(|(_, called)| matches!(called.what, Call::End | Call::Close)) {
+    for (called_at, called) in run.calls.iter().filter(|(_, called)| matches!(called.what, Call::End | Call::Close)) {
         let count: &mut u32 = seen.entry(called.what).or_default();
         *count += 1;
-        if *count > 1
+        let is_over = run.told_end().is_some_and(|(over, _)| over.event < called_at.event);
+        let closes_again = called.what == Call::Close && is_over;
+        if (*count > 1 || closes_again)
             && let Some(at) = failure(run, called.number)
         {
-            let message = format!("a second {} failed", called.what.as_str());
+            let message = match *count {
+                1 => "a close after the end of the session failed".to_owned(),
+                _ => format!("a second {} failed", called.what.as_str()),
+            };
             return Some(run.finding(FindingKind::WronglyRefused, req::CLO_C3, run.conn(), at, message));
         }
     }
@@ -70,6 +79,28 @@ fn second_end(run: &Run) -> Option<Finding> {
     let (at, _) = ends.nth(1)?;
     let message = "told its application twice that the session ended";
     Some(run.finding(FindingKind::DuplicateAnswer, req::CLO_C3, run.conn(), *at, message))
+}
+
+/// [END-C3] A call that comes back neither with the session nor after it waits for ever, and so does its caller.
+fn never_returned(run: &Run, scale: Scale) -> Option<Finding> {
+    let (over, _) = run.told_end()?;
+    // What is left is asked when the rest has had its time.
+    let left = run.told.iter().find(|(_, told)| told.what == ToldWhat::Left).map(|(at, _)| *at);
+    let watched = left.or(run.gave_up.map(|(at, _)| at)).or(run.exited.as_ref().map(|(at, _)| *at))?;
+    // Of a session whose start has not come back no end is told.
+    run.calls.iter().filter(|(_, called)| called.what != Call::Start).find_map(|(at, called)| {
+        let since = if at.event > over.event { at } else { over };
+        let waits_us = watched.t_us.saturating_sub(since.t_us);
+        let came_back = run.returns.iter().any(|(_, one)| one.number == called.number);
+        (!came_back && waits_us > scale.patience_us(RETURN_MS)).then(|| {
+            let (what, waits) = (called.what.as_str(), seconds(waits_us));
+            let message =
+                format!("its application still waits for {what}, call {}, {waits} after the end", called.number);
+            let mut finding = run.finding(FindingKind::UnboundedWait, req::END_C3, run.conn(), watched, message);
+            finding.frames.insert(0, at.event);
+            finding
+        })
+    })
 }
 
 /// The flushes that had to reach the wire: those before the end, of a session that became ready and stood.
@@ -242,6 +273,16 @@ fn tellings(run: &Run) -> impl Iterator<Item = &(At, Told)> {
     run.told.iter().filter(|(_, told)| matches!(told.what, ToldWhat::Error | ToldWhat::Ended))
 }
 
+/// Whether a client tells this error by raising: in what it raises stands the message of the error or its code. That libraries call
+/// the close code 1011 an internal error is no code of an error.
+fn raises(told: &Told, error: &ErrorMessage) -> bool {
+    let is_raised = told.what == ToldWhat::Ended && told.raised == Some(true);
+    let Some(text) = told.text.as_deref().filter(|_| is_raised) else { return false };
+    let code = error.code.as_str();
+    let names = text.match_indices(code).any(|(at, _)| !text[at + code.len()..].starts_with(" error)"));
+    names || (!error.message.is_empty() && text.contains(&error.message))
+}
+
 /// Whether the client owes its application nothing of what the server sent here: it may not have read it, or its application cancels.
 fn need_not_be_told(run: &Run, wire: &Wire, at: At, scale: Scale) -> bool {
     let due_us = at.t_us.saturating_add(scale.patience_us(READ_MS));
@@ -259,7 +300,9 @@ fn swallowed_fatal(run: &Run, ended: At, scale: Scale) -> Option<Finding> {
     owed.sort_by_key(|(_, _, at, _)| at.event);
     owed.into_iter().find_map(|(conn, is_foreign, at, error)| {
         let code = error.code.as_str();
-        let names = |(told, one): &&(At, Told)| told.event > at.event && one.code.as_deref() == Some(code);
+        let names = |(told, one): &&(At, Told)| {
+            told.event > at.event && (one.code.as_deref() == Some(code) || raises(one, error))
+        };
         let Some(index) = told.iter().position(names) else {
             let message = format!("never told its application the fatal error `{code}`");
             return Some(run.finding(FindingKind::SwallowedError, req::ERR_C1, conn, ended, message));
@@ -288,7 +331,8 @@ fn swallowed_error(run: &Run, ended: At, scale: Scale) -> Option<Finding> {
     // Where a wire has no codes, its text is what an application can be told.
     let repeats = |one: &Told, error: &ErrorMessage| {
         let text = one.text.as_deref().filter(|text| !text.is_empty());
-        one.what == ToldWhat::Error && one.code.is_none() && text == Some(error.message.as_str())
+        let is_told = one.what == ToldWhat::Error && one.code.is_none() && text == Some(error.message.as_str());
+        is_told || raises(one, error)
     };
     let is_told = |at: At, error: &ErrorMessage| {
         tellings(run).any(|(told, one)| told.event > at.event && (names(one, error) || repeats(one, error)))

@@ -100,7 +100,9 @@ pub(super) fn exercised(run: &Run, scale: Scale, has_secrets: bool) -> BTreeSet<
         credit(flushes > 1 && facts.flushes.len() >= flushes && sentinel.is_some(), &[req::FLU_C1, req::FLU_C2]);
         credit(run.told.iter().any(|(_, told)| told.what == ToldWhat::FlushFailed), &[req::FLU_C3]);
         let ends = run.calls.iter().filter(|(_, called)| called.what == Call::End).count();
-        credit(ends > 1 && judged, &[req::CLO_C3]);
+        let closes = || run.calls.iter().filter(|(_, called)| called.what == Call::Close);
+        let closed_when_over = || run.told_end().is_some_and(|(over, _)| closes().any(|(at, _)| at.event > over.event));
+        credit(judged && (ends > 1 || closes().count() > 1 || closed_when_over()), &[req::CLO_C3]);
         credit(run.call(Call::Close).is_some() && judged, &[req::CLO_C2, req::END_C7]);
     }
     for (lost, next) in run.wires.values().zip(run.wires.values().skip(1)) {

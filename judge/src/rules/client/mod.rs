@@ -1,16 +1,18 @@
 //! A client as the subject: its runs, each a process or a session with its connections, and what is known of it apart from them.
 //! Owns the collecting and the order of the rules; what is forbidden on the wire is in `wire`, what is owed in `owes`, how a
-//! session ended in `outcome`, when it may give up in `budget`, what waits for what in `both_ways`, what a message that is none did
+//! session ended in `outcome`, and its process in `crash`, how it dials again in `redials`, when it may give up in `budget`, what waits for what in `both_ways`, what a message that is none did
 //! in `odd`, what only a driver can see in `calls`, and what was exercised in `credit`.
 
 mod both_ways;
 mod budget;
 mod calls;
+mod crash;
 mod credit;
 mod held;
 mod odd;
 mod outcome;
 mod owes;
+mod redials;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -118,7 +120,8 @@ impl Client {
             let mut found: Vec<Finding> = run.wires.values_mut().flat_map(Wire::take_findings).collect();
             found.append(&mut run.findings);
             came_to_its_end |= odd::came_to_its_end(run, &found, self.scale);
-            verdict.findings.extend(if came_to_its_end { odd::explain(run, found) } else { found });
+            let found = if came_to_its_end { odd::explain(run, found) } else { found };
+            verdict.findings.extend(crash::alone(run, found));
         }
         if let Some((requirement, found)) = outcome::two_times(&self.runs) {
             verdict.exercised.insert(requirement);
@@ -164,6 +167,22 @@ impl Run {
     /// The first call of this sort.
     fn call(&self, what: Call) -> Option<&(At, Called)> {
         self.calls.iter().find(|(_, called)| called.what == what)
+    }
+
+    /// When the application cancelled: a `close` that the client did not refuse. It is made when the call that begins the session has
+    /// come back, which some clients have wait for `ready`.
+    fn cancelled(&self) -> Option<At> {
+        let (called, close) = self.call(Call::Close)?;
+        let back = |number: u32| self.returns.iter().find(|(_, one)| one.number == number);
+        if back(close.number).is_some_and(|(_, one)| one.failed.is_some()) {
+            return None;
+        }
+        let begun = match self.call(Call::Start).and_then(|(_, start)| back(start.number)) {
+            Some((_, start)) if start.failed.is_some() => return None,
+            Some((begun, _)) => *begun,
+            None => self.last()?.facts.ready?,
+        };
+        Some(if begun.event > called.event { begun } else { *called })
     }
 
     /// The transport ended while the application handed over nothing: only a keepalive that cannot be sent, and the end of the

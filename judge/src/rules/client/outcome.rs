@@ -7,7 +7,7 @@ use lastword_spec::requirements as req;
 use lastword_spec::trace::{Call, ClientOutcome};
 
 use super::wire::{Wire, Written};
-use super::{Run, held, seconds};
+use super::{Run, crash, held, redials, seconds};
 use crate::bounds::{Scale, total, us};
 use crate::conn::At;
 use crate::report::Finding;
@@ -20,7 +20,7 @@ const GRACE_MS: u64 = 1_000;
 pub(super) fn expected(run: &Run, scale: Scale) -> Option<(ClientOutcome, RequirementId)> {
     let wire = run.last()?;
     let facts = &wire.facts;
-    if let Some((close, _)) = run.call(Call::Close)
+    if let Some(close) = run.cancelled()
         && facts.ended.as_ref().is_none_or(|(ended, _)| close.event < ended.event)
         && run.told_end().is_none_or(|(told, _)| close.event < told.event)
     {
@@ -57,6 +57,9 @@ pub(super) fn expected(run: &Run, scale: Scale) -> Option<(ClientOutcome, Requir
 pub(super) fn observed(run: &Run) -> Option<(At, Observed)> {
     let ended = run.ended_itself()?;
     match run.told_end() {
+        Some((at, told)) if told.raised == Some(true) && told.outcome == Some(ClientOutcome::Error) => {
+            Some((*at, Observed::Raised))
+        }
         Some((at, told)) => told.outcome.map(|outcome| (*at, Observed::Told(outcome))),
         None if run.is_driven() => None,
         None => {
@@ -77,6 +80,8 @@ pub(super) const INPUT_TAIL_MS: u64 = 60;
 pub(super) enum Observed {
     /// By its public interface.
     Told(ClientOutcome),
+    /// By raising, which says that it is not complete and leaves open which of the others it is.
+    Raised,
     /// By its exit code: whether it was 0.
     Exit(bool),
 }
@@ -89,6 +94,7 @@ impl Observed {
     pub(super) fn fits(self, expected: ClientOutcome) -> bool {
         match self {
             Self::Told(outcome) => outcome == expected,
+            Self::Raised => expected != ClientOutcome::Complete,
             Self::Exit(zero) => zero == (expected == ClientOutcome::Complete),
         }
     }
@@ -96,6 +102,7 @@ impl Observed {
     fn words(self) -> String {
         match self {
             Self::Told(outcome) => format!("told its application `{}`", outcome.as_str()),
+            Self::Raised => "raised out of its iterator".to_owned(),
             Self::Exit(true) => "exited with 0, which says complete".to_owned(),
             Self::Exit(false) => "exited with a code other than 0".to_owned(),
         }
@@ -104,33 +111,23 @@ impl Observed {
 
 pub(super) fn settle(run: &Run, scale: Scale) -> Vec<Finding> {
     let mut found = Vec::new();
-    found.extend(crashed(run));
+    found.extend(crash::crashed(run));
     found.extend(wrong_outcome(run, scale));
     found.extend(left_early(run, scale));
     found.extend(redialled(run, scale));
     found.extend(no_config(run));
-    found.extend(floods_dials(run));
+    found.extend(redials::settle(run));
     found.extend(late_sentinel(run, scale));
     found.extend(cut_input(run));
     found.extend(missing_sentinel(run));
     for wire in run.wires.values() {
         found.extend(wrong_code(run, wire));
         found.extend(late_end(run, wire, scale));
+        found.extend(late_cancel(run, wire, scale));
         found.extend(frames(run, wire));
         found.extend(held::keepalives(run, wire, scale));
     }
     found
-}
-
-/// [SEC-C2]
-fn crashed(run: &Run) -> Option<Finding> {
-    let (at, exited) = run.exited.as_ref()?;
-    let signal = exited.signal?;
-    let by_itself = run.gave_up.is_none_or(|(gave_up, _)| at.event < gave_up.event);
-    by_itself.then(|| {
-        let message = format!("died of signal {signal}");
-        run.finding(FindingKind::Crash, req::SEC_C2, run.conn(), *at, message)
-    })
 }
 
 /// [END-C5] [END-C7] [END-C8] [ERR-C1] [CON-C1] [CON-C2] [CON-C3] [REC-C4]
@@ -280,7 +277,7 @@ fn redialled(run: &Run, scale: Scale) -> Option<Finding> {
     let mut wires = run.wires.values();
     let mut before = wires.next()?;
     for wire in wires {
-        let at = wire.facts.opened.as_ref().map(|(at, _)| *at).or(wire.facts.failed)?;
+        let at = wire.facts.upgraded_or_failed()?;
         let is_fatal = before.facts.fatal_and_read(scale).is_some_and(|(_, error)| !error.retryable);
         let is_cancelled = run.call(Call::Close).is_some_and(|(close, _)| close.event < at.event);
         let (requirement, message) = if before.facts.sentinel.is_some() || is_cancelled {
@@ -312,27 +309,6 @@ fn no_config(run: &Run) -> Option<Finding> {
         format!("left {} after its upgrade and sent no config", seconds(left.t_us.saturating_sub(opened.t_us)));
     Some(run.finding(FindingKind::Unanswered, req::CFG_C1, wire.conn, left, message))
 }
-
-/// [REC-C1] Attempts without a pause between them.
-fn floods_dials(run: &Run) -> Option<Finding> {
-    let dials: Vec<(At, u32)> = run
-        .wires
-        .values()
-        .filter_map(|wire| Some((wire.facts.opened.as_ref().map(|(at, _)| *at).or(wire.facts.failed)?, wire.conn)))
-        .collect();
-    dials.windows(DIALS).find_map(|some| {
-        let ((first, _), (last, conn)) = (some.first()?, some.last()?);
-        let took_us = last.t_us.saturating_sub(first.t_us);
-        (took_us < DIALS_WITHIN_MS * 1_000).then(|| {
-            let message = format!("dialled {DIALS} times within {}: it does not back off", seconds(took_us));
-            run.finding(FindingKind::ReconnectAfterEnd, req::REC_C1, *conn, *last, message)
-        })
-    })
-}
-
-/// More attempts in less time than any exponential backoff makes.
-const DIALS: usize = 16;
-const DIALS_WITHIN_MS: u64 = 5_000;
 
 /// [END-C1] [STA-C1], where the sentinel did come.
 fn late_sentinel(run: &Run, scale: Scale) -> Option<Finding> {
@@ -428,6 +404,17 @@ fn late_end(run: &Run, wire: &Wire, scale: Scale) -> Option<Finding> {
     (took_us > scale.us(1_000 + GRACE_MS)).then(|| {
         let message = format!("ended {} after session_ended", seconds(took_us));
         run.finding(FindingKind::Late, req::END_C3, wire.conn, end, message)
+    })
+}
+
+/// [CLO-C4], where a client that was cancelled did end.
+fn late_cancel(run: &Run, wire: &Wire, scale: Scale) -> Option<Finding> {
+    let close = run.cancelled().filter(|_| run.last().is_some_and(|last| last.conn == wire.conn))?;
+    let end = run.ended_itself().filter(|end| end.event > close.event)?;
+    let took_us = end.t_us.saturating_sub(close.t_us);
+    (took_us > scale.us(wire.close_ms().saturating_add(1_000 + GRACE_MS))).then(|| {
+        let message = format!("ended {} after its application cancelled", seconds(took_us));
+        run.finding(FindingKind::Late, req::CLO_C4, wire.conn, end, message)
     })
 }
 

@@ -73,6 +73,10 @@ fn debt(run: &Run, wire: &Wire, scale: Scale) -> Option<Debt> {
         let what = if run.is_driven() { "the end of its iterator" } else { "its end" };
         Some(Debt { what, at, within_ms: extra_ms.saturating_add(ending_ms), requirement })
     };
+    // Nothing else is owed once the application cancels, wherever the session is.
+    if let Some(close) = run.cancelled() {
+        return ending(close, wire.close_ms(), req::CLO_C4);
+    }
     // Whoever may dial again backs off first.
     let pause_ms = if may_dial(run, wire, scale) { pause_ms(run) } else { 0 };
     let lost = |at: At, extra_ms: u64, requirement| {
@@ -210,6 +214,10 @@ pub(super) fn breach(run: &Run, debt: &Obligation, at: At) -> Finding {
         id if id == req::END_C5 => (
             FindingKind::UnboundedWait,
             format!("still waits {} after its bound for an end that did not come", seconds(late_us(debt, at))),
+        ),
+        id if id == req::CLO_C4 && run.cancelled().is_some_and(|close| close.event == debt.event) => (
+            FindingKind::UnboundedWait,
+            format!("did not end although its application cancelled at {}", seconds(debt.since_us)),
         ),
         id if id == req::CON_C2
             || id == req::CON_C3

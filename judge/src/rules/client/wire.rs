@@ -110,6 +110,11 @@ impl Facts {
         self.opened.as_ref().map(|(at, _)| *at).or(self.failed).or(asked)
     }
 
+    /// When its upgrade came to something, whether to a connection or not.
+    pub(super) fn upgraded_or_failed(&self) -> Option<At> {
+        self.opened.as_ref().map(|(at, _)| *at).or(self.failed)
+    }
+
     /// When it was over, whoever ended it.
     pub(super) fn over(&self) -> Option<At> {
         let ends = self.server_left().into_iter().chain(self.client_left()).chain(self.failed);

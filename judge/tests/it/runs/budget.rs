@@ -126,7 +126,7 @@ fn nobody_is_blamed_who_had_another_reason_to_end() {
     assert_eq!(driven_two(&[(3_510, "@1 leaves"), ENDED]), none, "it left by itself");
     assert_eq!(driven_two(&[(3_300, "@1 deaf"), (3_400, "@1 reads"), ENDED]), none, "nobody read");
     assert_eq!(driven_two(&[(3_560, "@2 failed"), (3_600, "@2 told ended error")]), none, "it tried");
-    assert_eq!(driven_two(&[(3_600, "@1 exit 1")]), none, "its driver ended and said nothing");
+    assert_eq!(driven_two(&[(3_600, "@1 exit 1")]), ["SEC-C2"], "its driver ended and said nothing");
     assert_eq!(driven_two(&[(3_590, "@1 gave_up"), ENDED]), none, "the harness ended it");
     assert_eq!(driven_two(&[(3_500, "@1 told ended incomplete")]), none, "it ended before");
 }
@@ -224,4 +224,24 @@ fn twelve_losses_behind_each_of_which_it_dialled_again_show_a_budget_that_is_res
     assert!(shows(13, 1_250));
     assert!(!shows(11, 1_500));
     assert!(!shows(12, 1_249));
+}
+
+#[test]
+fn who_dials_again_with_the_same_pause_each_time_does_not_back_off() {
+    let dials = |pauses: &[u64]| {
+        let mut at = 100;
+        let mut events = vec![(0, "driven".to_owned()), (0, "call 1 start".to_owned()), (at, "refused".to_owned())];
+        for (index, pause) in pauses.iter().enumerate() {
+            at += pause;
+            events.push((at, format!("@{} refused", index + 1)));
+        }
+        events.push((at + 10, "told ended error".to_owned()));
+        broken(&events.iter().map(|(ms, what)| (*ms, what.as_str())).collect::<Vec<_>>())
+    };
+    assert_eq!(dials(&[1_000; 10]), ["REC-C1"]);
+    assert_eq!(dials(&[1_000; 9]), [""; 0], "too few to tell");
+    assert_eq!(dials(&[1_000, 1_050, 1_000, 1_250, 1_000, 1_000, 1_000, 1_000, 1_000, 1_100]), ["REC-C1"]);
+    assert_eq!(dials(&[1_000, 1_050, 1_000, 1_251, 1_000, 1_000, 1_000, 1_000, 1_000, 1_100]), [""; 0], "it jitters");
+    let grown = [200, 400, 800, 1_600, 2_000, 2_000, 2_000, 2_000, 2_000, 2_000, 2_000, 2_000, 2_000, 2_000, 2_000];
+    assert_eq!(dials(&grown), [""; 0], "it has grown to its most");
 }

@@ -325,3 +325,35 @@ fn times_go_on_where_they_were_on_every_connection_that_follows() {
     }
     assert_eq!(told_over(1, &[first, back]), [""; 0], "nothing was dialled again: the times are the server's");
 }
+
+#[test]
+fn a_close_of_what_is_over_fails_nobody() {
+    let told = [(20, "told ended incomplete")];
+    let closes = |events: &[(u64, &str)]| broken(&driven(&joined(&[&[(10, "dropped")], &told, events])));
+    assert_eq!(closes(&[(30, "call 2 close"), (31, "back 2 close")]), [""; 0]);
+    assert_eq!(closes(&[(30, "call 2 close"), (31, "fails 2 close why")]), ["CLO-C3"]);
+    // One that is refused while the session stands cancels nothing.
+    let refused = [(10, "call 2 close"), (11, "fails 2 close why"), (12, "dropped"), (20, "told ended incomplete")];
+    assert_eq!(broken(&driven(&refused)), [""; 0]);
+    let shown = verdict(&driven(&joined(&[&[(10, "dropped")], &told, &[(30, "call 2 close"), (31, "back 2 close")]])));
+    assert!(shown.exercised.iter().any(|id| id.as_str() == "CLO-C3"));
+}
+
+#[test]
+fn a_call_that_does_not_come_back_with_the_session_outlives_it() {
+    let waits = |call: &str, left_ms: u64, more: &[(u64, &str)]| {
+        let events = [(5, call), (10, "dropped"), (20, "told ended incomplete"), (left_ms, "told left 0")];
+        let mut events = joined(&[&events, more]);
+        events.sort_by_key(|(ms, _)| *ms);
+        broken(&driven(&joined(&[&[(3, "back 1 start")], &events])))
+    };
+    for call in ["call 2 push", "call 2 flush", "call 2 end"] {
+        assert_eq!(waits(call, 1_520, &[]), [""; 0], "{call}");
+        assert_eq!(waits(call, 1_521, &[]), ["END-C3"], "{call}");
+        let back = format!("fails 2 {} why", &call[7..]);
+        assert_eq!(waits(call, 3_000, &[(2_900, &back)]), [""; 0], "{call}: it came back, however late");
+    }
+    // One that was made later has its time from there.
+    assert_eq!(waits("call 2 push", 3_020, &[(6, "back 2 push"), (1_520, "call 3 close")]), [""; 0]);
+    assert_eq!(waits("call 2 push", 3_021, &[(6, "back 2 push"), (1_520, "call 3 close")]), ["END-C3"]);
+}

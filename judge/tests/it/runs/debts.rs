@@ -66,12 +66,12 @@ fn whoever_was_told_the_end_ends() {
     };
     // After its sentinel and after a cancel nobody dials again, nor after an error that says so.
     lost(3_500, 7_700, "ERR-C1", &[(10, &fatal("auth_failed"))]);
-    lost(3_500, 7_700, "CLO-C4", &[(4, "call 1 close"), (10, "close 1000")]);
-    lost(3_500, 7_700, "CLO-C4", &[(4, "call 1 close"), (10, "leaves")]);
+    lost(3_500, 7_700, "CLO-C4", &[(10, "call 1 close"), (11, "close 1000")]);
+    lost(3_500, 7_700, "CLO-C4", &[(10, "call 1 close"), (11, "leaves")]);
     lost(1_500, 5_500, "END-C5", &[(4, END), (10, "closed 1001")]);
     lost(1_500, 5_500, "END-C5", &[(4, END), (10, "dropped")]);
     // The first of the two that ended it counts.
-    lost(3_500, 7_700, "CLO-C4", &[(4, "call 1 close"), (10, "close 1000"), (1_000, "leaves")]);
+    lost(3_500, 7_700, "CLO-C4", &[(10, "call 1 close"), (11, "close 1000"), (1_000, "leaves")]);
     lost(1_500, 5_500, "END-C5", &[(4, END), (10, "closed 1001"), (1_000, "dropped")]);
 }
 
@@ -174,7 +174,34 @@ fn a_silent_client_owes_a_keepalive_and_a_deaf_session_its_end() {
     owes(71_500, "KA-C4", &program(&joined(&[&[(10, PROGRESS)], &speaks])));
     // When it leaves nobody sees, nor whether it backs off.
     owes(78_100, "KA-C4", &driven(&[(10, PROGRESS), (20, "deaf")]));
-    owes(67_100, "KA-C4", &driven(&[(5, "call 1 close"), (10, PROGRESS), (20, "deaf")]));
+    // Whoever is cancelled ends, whether its Close is read or not.
+    owes(3_500, "CLO-C4", &driven(&[(10, "call 2 close"), (11, PROGRESS), (20, "deaf")]));
+}
+
+#[test]
+fn who_is_cancelled_owes_its_end_wherever_the_session_is() {
+    let cancelled = |before: &[(u64, &str)]| owes(3_500, "CLO-C4", &joined(&[before, &[(10, "call 2 close")]]));
+    let begun = [(0, "driven"), (0, "call 1 start"), (0, "back 1 start")];
+    cancelled(&joined(&[&begun, &[(1, "deaf")]]));
+    cancelled(&joined(&[&begun, &[OPEN]]));
+    cancelled(&joined(&[&begun, &[OPEN, ASKED]]));
+    cancelled(&joined(&[&begun, &[OPEN, ASKED, ACCEPTED]]));
+    cancelled(&joined(&[&begun, &[OPEN, ASKED, ACCEPTED, (3, "audio 640"), (4, END)]]));
+    // Where the session begins later, the close is made later; where it never does, or the close is refused, nothing is cancelled.
+    let waits = [(0, "driven"), (0, "call 1 start"), OPEN, ASKED];
+    owes(3_500, "CLO-C4", &joined(&[&waits, &[(5, "call 2 close"), (10, "back 1 start")]]));
+    owes(3_500, "CLO-C4", &joined(&[&waits, &[(5, "call 2 close"), (10, READY)]]));
+    owes(12_091, "CON-C2", &joined(&[&waits, &[(5, "call 2 close")]]));
+    owes(12_091, "CON-C2", &joined(&[&begun, &[OPEN, ASKED, (5, "call 2 close"), (6, "fails 2 close why")]]));
+    let told = verdict(&joined(&[&begun, &[OPEN, ASKED, (10, "call 2 close"), (9_000, "gave_up")]]));
+    assert_eq!(told.findings[0].message, "did not end although its application cancelled at 0.01 s");
+}
+
+#[test]
+fn who_is_cancelled_ends_within_the_closing_bound() {
+    let ends = |ms| broken(&driven(&[(10, "call 2 close"), (11, "close 1000"), (ms, "told ended cancelled")]));
+    assert_eq!(ends(4_010), [""; 0]);
+    assert_eq!(ends(4_011), ["CLO-C4"]);
 }
 
 #[test]
@@ -207,8 +234,8 @@ fn where_only_the_wire_is_known_little_is_owed() {
 
 #[test]
 fn who_has_ended_owes_nothing_and_who_was_given_up_is_not_asked_again() {
-    for over in ["exit 1", "told ended incomplete"] {
-        assert_eq!(broken(&driven(&[(10, "input"), (100, over), (90_000, "gave_up")])), ["END-C1"], "{over}");
+    for (over, id) in [("exit 1", "SEC-C2"), ("told ended incomplete", "END-C1")] {
+        assert_eq!(broken(&driven(&[(10, "input"), (100, over), (90_000, "gave_up")])), [id], "{over}");
         let found = verdict(&driven(&[(10, "input"), (100, over), (90_000, "gave_up")])).findings;
         assert_eq!(found[0].t_us, 100_000, "not when the harness gave up: {over}");
     }

@@ -90,7 +90,9 @@ fn who_leaves_by_itself_after_the_upgrade_had_to_send_a_config_first() {
 fn sixteen_dials_within_five_seconds_are_no_backoff() {
     let dials = |count: u64, took_ms: u64| {
         let mut events = vec![(0, "driven".to_owned())];
-        events.extend((0..count).map(|conn| (took_ms * conn / (count - 1), format!("@{conn} failed"))));
+        // Each pause is longer than the one before.
+        let upto = |conn: u64| conn * (conn + 1);
+        events.extend((0..count).map(|conn| (took_ms * upto(conn) / upto(count - 1), format!("@{conn} failed"))));
         broken(&events.iter().map(|(ms, what)| (*ms, what.as_str())).collect::<Vec<_>>())
     };
     assert_eq!(dials(16, 4_999), ["REC-C1"]);
@@ -266,9 +268,9 @@ fn an_error_that_is_not_fatal_ends_nothing() {
 
 #[test]
 fn what_never_came_of_an_input_is_told_with_the_end_that_never_came() {
-    let hangs = |last: &str| {
+    let hangs = |whole_frames: usize, last: &str| {
         let given = [(0, "program 3000"), (0, "open"), (1, CONFIG), (2, READY)];
-        let frames = [(10, "audio 3200"); 28];
+        let frames = vec![(10, "audio 3200"); whole_frames];
         let rest = [(12, last), (9_000, "input 3000"), (9_500, KEEPALIVE), (12_000, "gave_up")];
         let judgement = verdict(&joined(&[&given, &frames, &rest]));
         judgement
@@ -280,6 +282,6 @@ fn what_never_came_of_an_input_is_told_with_the_end_that_never_came() {
     };
     let always = "END-C1 sent no end_of_stream although its input ended at 3.00 s";
     let on = ", a keepalive followed: each waits for the other";
-    assert_eq!(hangs("audio 2560"), format!("{always}, of which 120 ms never came{on}"));
-    assert_eq!(hangs("audio 4480"), format!("{always}{on}"), "so much a resampler may hold");
+    assert_eq!(hangs(28, "audio 2560"), format!("{always}, of which 120 ms never came{on}"));
+    assert_eq!(hangs(29, "audio 1280"), format!("{always}{on}"), "so much a resampler may hold");
 }

@@ -1,6 +1,6 @@
 //! How a client's session ended, what it made of that, and how long it waited before.
 
-use super::super::scene::{FLUSH, KEEPALIVE, ended, heard};
+use super::super::scene::{FLUSH, KEEPALIVE, ended, error, heard};
 use super::*;
 
 const OUTCOMES: [&str; 4] = ["complete", "incomplete", "error", "cancelled"];
@@ -90,11 +90,102 @@ fn who_is_closed_by_its_application_was_cancelled_unless_the_end_had_come() {
         events.sort_by_key(|(ms, _)| *ms);
         events
     };
-    check(vec![
-        ("while it streamed", vec![OPEN, ASKED, ACCEPTED, TAKEN, (20, "call 2 close"), (30, "close 1000")], cancelled),
-        ("before the end came", with(38_999), cancelled),
-        ("after the end came", with(39_001), IS_COMPLETE),
-    ]);
+    check(vec![("before the end came", with(38_999), cancelled), ("after the end came", with(39_001), IS_COMPLETE)]);
+    let streaming = |outcome: &str| {
+        broken(&driven(&[(10, "call 2 close"), (11, "close 1000"), (20, &format!("told ended {outcome}"))])).join(" ")
+    };
+    assert_eq!(OUTCOMES.map(streaming), cancelled, "while it streamed");
+}
+
+#[test]
+fn whoever_raises_says_that_it_is_not_complete_and_leaves_open_what_it_is() {
+    let raises = |events: &[(u64, &str)], text: &str| {
+        broken(&joined(&[&[(0, "driven")], events, &[(40_000, &format!("told raised {text}"))]])).join(" ")
+    };
+    let (whole, partly) = (ended(100, 0, 0), ended(100, 1, 0));
+    let then = |last| [OPEN, ASKED, ACCEPTED, TAKEN, (20, END), (39_000, last)];
+    assert_eq!(raises(&then(&whole), "the socket is closed"), "END-C7");
+    for incomplete in [partly.as_str(), "closed 1000", "closed 1011", "dropped", "finished"] {
+        assert_eq!(raises(&then(incomplete), "the socket is closed"), "", "{incomplete}");
+    }
+    assert_eq!(raises(&[(39_000, "failed")], "nobody is there"), "", "an error");
+    let cancelled = [OPEN, ASKED, ACCEPTED, TAKEN, (20, END), (39_000, "call 2 close")];
+    assert_eq!(raises(&cancelled, "CancelledError"), "", "cancelled");
+}
+
+#[test]
+fn what_is_raised_tells_an_error_if_its_code_or_its_words_stand_in_it() {
+    let error = error("internal", true, "").replace(r#""message":"m""#, r#""message":"the engine is gone""#);
+    let raises = |text: &str| broken(&driven(&[(10, &error), (20, &format!("told raised {text}"))]));
+    for told in ["internal", "ServerError: internal", "Failed: the engine is gone", "1011 (internal error): internal"] {
+        assert_eq!(raises(told), [""; 0], "{told}");
+    }
+    for other in ["overloaded", "received 1011 (internal error)", "Failed"] {
+        assert_eq!(raises(other), ["ERR-C1"], "{other}");
+    }
+    // An outcome is not raised, and words alone tell no code then. [ERR-C1]
+    assert_eq!(broken(&driven(&[(10, &error), (20, "told ended error")])), ["ERR-C1"]);
+    let mild = error.replace(r#""fatal":true"#, r#""fatal":false"#);
+    let cut =
+        |text: &str| broken(&driven(&[(10, &mild), (3_000, "closed 1011"), (3_010, &format!("told raised {text}"))]));
+    assert_eq!(cut("closed after the engine is gone"), [""; 0]);
+    assert_eq!(cut("closed"), ["ERR-C2"]);
+}
+
+#[test]
+fn a_driver_that_ends_before_its_session_has_died_and_is_told_what_it_met() {
+    let dies = |events: &[(u64, &str)]| {
+        let found = verdict(&driven(events)).findings;
+        found.into_iter().map(|one| format!("{} {}", one.requirement, one.message)).collect::<Vec<_>>()
+    };
+    let never = "and its application was never told the end of the session";
+    let met = |what: &str| format!("{never}; the last unusual thing that it met, 1.00 s before, was {what}");
+    for code in [0, 1, 134] {
+        let exit = format!("exit {code}");
+        assert_eq!(dies(&[(1_010, &exit)]), [format!("SEC-C2 exited with {code}, {never}")]);
+    }
+    let mild = error("internal", false, "");
+    for (event, what) in [
+        ("<no {json", "a message that is none"),
+        (mild.as_str(), "the error `internal`"),
+        ("closed 1011", "a Close with 1011"),
+        ("closed", "a Close without a code"),
+        ("dropped", "a reset"),
+        ("call 4 push", "call 4, push"),
+    ] {
+        // Whatever else follows from it is not told.
+        let found = dies(&[
+            (5, "call 3 end"),
+            (5, "back 3 end"),
+            (6, "input 100"),
+            (10, event),
+            (1_005, "leaves"),
+            (1_010, "exit 1"),
+        ]);
+        assert_eq!(found, [format!("SEC-C2 exited with 1, {}", met(what))], "{event}");
+    }
+    // What was wrong before stays.
+    assert_eq!(broken(&driven(&[(5, "audio 1"), (1_000, "leaves"), (1_010, "exit 1")])), ["AUD-1", "SEC-C2"]);
+    // Right after hello, before there is a connection.
+    assert_eq!(broken(&[(0, "driven"), (0, "call 1 start"), (5, "exit 0")]), ["SEC-C2"]);
+    // A program says by its code how its session ended, and a driver that was never asked for anything is none.
+    assert_eq!(broken(&[(0, "driven"), (5, "exit 1")]), [""; 0]);
+    assert_eq!(broken(&program(&[(10, "dropped"), (20, "exit 1")])), [""; 0]);
+}
+
+#[test]
+fn a_driver_that_was_told_the_end_may_go_but_does_not_die() {
+    let last = ended(100, 0, 0);
+    let ends = |after: &[(u64, &str)]| {
+        let session =
+            [(11, "audio 3200"), (70, "input 100"), (71, END), (110, last.as_str()), (111, "told ended complete")];
+        broken(&driven(&joined(&[&session, &[(112, "close 1000"), (113, "closed 1000")], after])))
+    };
+    assert_eq!(ends(&[(114, "told left 0"), (120, "exit 0")]), [""; 0]);
+    assert_eq!(ends(&[(114, "told left 0"), (120, "exit 1")]), [""; 0], "it had nothing to say any more");
+    assert_eq!(ends(&[(6_000, "exit 0")]), [""; 0], "slow to say what is left");
+    assert_eq!(ends(&[(120, "exit 1")]), ["SEC-C2"]);
+    assert_eq!(ends(&[(120, "gave_up"), (130, "exit 1")]), [""; 0], "the harness ended it");
 }
 
 #[test]

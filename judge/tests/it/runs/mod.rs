@@ -94,8 +94,13 @@ fn kind_of(what: &str) -> EventKind {
 
 /// `final 0 a text`, `final 0@100-900 a text` with its times, `final - a text` without a segment, `error CODE`,
 /// `error CODE TEXT again` or `never` for whether it may be retried, `ended OUTCOME`,
-/// `left COUNT`, or one word.
+/// `raised TEXT`, `left COUNT`, or one word.
 fn told(words: &[&str]) -> Told {
+    if words[0] == "raised" {
+        let text = Some(words[1..].join(" "));
+        let outcome = Some(ClientOutcome::Error);
+        return Told { outcome, raised: Some(true), text, ..Told::new(ToldWhat::Ended) };
+    }
     let names = [
         ToldWhat::Ready,
         ToldWhat::Partial,

@@ -125,10 +125,15 @@ impl<'a> Conversation<'a> {
         }
         loop {
             let takes_orders = self.takes_orders();
+            let takes_cancel = match () {
+                () if self.has(Fault::CancelWaitsForReady) => self.is_ready,
+                () if self.has(Fault::CancelWaitsForTheDrain) => self.sentinel.is_none(),
+                () => true,
+            };
             let deadline = self.deadline();
             let next = tokio::select! {
                 biased;
-                _ = cancelled.wait_for(|is| *is) => {
+                _ = cancelled.wait_for(|is| *is), if takes_cancel => {
                     let outcome = if self.has(Fault::CancelIsComplete) { "complete" } else { "cancelled" };
                     Some(Next::End(End::new(outcome, "cancelled", Some(1_000), self.limits.close_ms)))
                 }
@@ -263,7 +268,7 @@ impl<'a> Conversation<'a> {
     }
 
     fn garbage(&mut self) -> Option<Next> {
-        if self.has(Fault::GarbageCrashes) {
+        if self.has(Fault::GarbageCrashes) || self.has(Fault::GarbageExits) {
             return Some(Next::Crash);
         }
         if self.has(Fault::GarbageEnds) {
@@ -400,6 +405,9 @@ impl<'a> Conversation<'a> {
             ("incomplete", message.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned())
         };
         let end = End::new(outcome, &code, close, self.limits.close_ms);
+        if self.has(Fault::ExitsAtTheEnd) {
+            return Some(Next::Crash);
+        }
         if self.is_reopened {
             return None;
         }

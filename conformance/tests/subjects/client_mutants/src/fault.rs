@@ -11,6 +11,7 @@ pub(crate) enum Fault {
     RefusedIsComplete,
     CutUpgradeHangs,
     RedialsWithoutEnd,
+    RedialsEverySecond,
     ConfigMissing,
     ConfigTwice,
     ConfigMalformed,
@@ -74,10 +75,18 @@ pub(crate) enum Fault {
     SecondEndRaises,
     CancelIsComplete,
     CancelEndsAgain,
+    CancelWaitsForReady,
+    CancelWaitsForTheDrain,
+    CancelWhenOverRaises,
+    SecondCancelRaises,
+    PushOutlivesTheSession,
+    RaisesWhenComplete,
+    ExitsAtTheEnd,
     // Messages and errors.
     GarbageEnds,
     GarbageDeafens,
     GarbageCrashes,
+    GarbageExits,
     NotAnObject,
     MatchesByBytes,
     StrictMembers,
@@ -110,6 +119,12 @@ impl Fault {
         let by_number = [Self::BudgetNeverRestored, Self::BudgetRestoredByFinal].contains(&self);
         // Where it counts the time, that is over long before the number.
         let by_time = self == Self::BudgetOfTimeForAll;
-        if by_number { 3 } else { 50 * u32::from(by_time) }
+        let steadily = self == Self::RedialsEverySecond;
+        match (by_number, by_time, steadily) {
+            (true, ..) => 3,
+            (_, true, _) => 50,
+            (_, _, true) => 14,
+            (false, false, false) => 0,
+        }
     }
 }

@@ -30,10 +30,32 @@ pub(crate) struct Handle {
     last_pcm: Vec<u8>,
 }
 
+/// Cancels a session. Doing so twice is no fault, nor is doing so when it is over.
+pub(crate) struct Canceller {
+    cancel: watch::Sender<bool>,
+    shared: Arc<Shared>,
+    options: Options,
+}
+
+impl Canceller {
+    pub(crate) fn cancel(&self) -> Result<(), String> {
+        let again = self.cancel.send_replace(true);
+        if again && self.options.has(Fault::SecondCancelRaises) {
+            return Err("the session is cancelled already".to_owned());
+        }
+        if self.shared.is_over.load(Ordering::SeqCst) && self.options.has(Fault::CancelWhenOverRaises) {
+            return Err("there is nothing to be cancelled".to_owned());
+        }
+        Ok(())
+    }
+}
+
 /// What the handle and the session both know.
 #[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) is_ready: AtomicBool,
+    /// The application was told the end.
+    pub(crate) is_over: AtomicBool,
     /// Audio that a faulty client holds before `ready`, in bytes.
     pub(crate) held_bytes: AtomicUsize,
 }
@@ -74,7 +96,11 @@ impl Handle {
             }
         }
         self.last_pcm.clone_from(&pcm);
-        self.orders.send(Order::Audio(pcm)).await.map_err(|_| "the session is over".to_owned())
+        let taken = self.orders.send(Order::Audio(pcm)).await;
+        if taken.is_err() && self.options.has(Fault::PushOutlivesTheSession) {
+            return std::future::pending().await;
+        }
+        taken.map_err(|_| "the session is over".to_owned())
     }
 
     pub(crate) async fn flush(&mut self, number: u64) -> Result<(), String> {
@@ -103,10 +129,14 @@ impl Handle {
         Ok(())
     }
 
-    /// Cancels.
-    pub(crate) fn close(&mut self) {
+    /// What cancels, also while a call has not come back.
+    pub(crate) fn canceller(&self) -> Canceller {
+        Canceller { cancel: self.cancel.clone(), shared: Arc::clone(&self.shared), options: self.options.clone() }
+    }
+
+    /// The application hands over no more.
+    pub(crate) fn closes(&mut self) {
         self.is_ended = true;
-        self.cancel.send_replace(true);
     }
 
     /// Something that tells how many tasks of the session are alive.

@@ -2,7 +2,7 @@
 //! end. What happens on one connection is in `conversation`.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -60,6 +60,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const FRAME: Duration = Duration::from_millis(100);
 /// How soon a client without patience dials again.
 const REDIAL: Duration = Duration::from_millis(100);
+/// The pause of a client that does not back off.
+const STEADY: Duration = Duration::from_secs(1);
 /// The first pause of a client that backs off; each doubles it.
 const PAUSE: Duration = Duration::from_millis(200);
 /// All attempts of one outage together.
@@ -164,6 +166,9 @@ impl Session {
     }
 
     fn pause(&self) -> Duration {
+        if self.has(Fault::RedialsEverySecond) {
+            return STEADY;
+        }
         match self.budget.failures {
             0 => REDIAL,
             failures => PAUSE * 2_u32.pow(failures.min(6) - 1),
@@ -205,6 +210,11 @@ impl Session {
                 let _alive = alive;
                 std::future::pending::<()>().await;
             });
+        }
+        self.shared.is_over.store(true, Ordering::SeqCst);
+        if self.has(Fault::RaisesWhenComplete) && end.outcome == "complete" {
+            return self
+                .tell(json!({"what": "ended", "outcome": "error", "raised": true, "text": "the socket is closed"}));
         }
         self.tell(json!({"what": "ended", "outcome": end.outcome, "code": end.code}));
     }

@@ -33,6 +33,8 @@ pub async fn stream(dial: Dial, url: String, audio: &Path, options: Options) -> 
     let (handle, ended) = tokio::join!(sending, hear(&mut told, options.prints));
     match ended {
         None if options.has(Fault::GarbageCrashes) => Ending::Abort,
+        None if options.has(Fault::ExitsAtTheEnd) => Ending::Code(0),
+        None if options.has(Fault::GarbageExits) => Ending::Code(1),
         None => complain("the session ended without a word"),
         Some(ended) => {
             handle.closed().await;

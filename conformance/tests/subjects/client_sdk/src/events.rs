@@ -62,19 +62,19 @@ impl SdkEvents {
 }
 
 impl lastword_driver::Events for SdkEvents {
-    async fn next(&mut self) -> Option<Told> {
+    async fn next(&mut self) -> Option<Result<Told, String>> {
         loop {
             match self.news().await {
-                None => return self.rest().await,
+                None => return self.rest().await.map(Ok),
                 Some(News::Left) => {
                     self.events = None;
                     self.outcome = Some(Outcome::Cancelled);
                 }
                 Some(News::Event(Some(Event::Ended(outcome)))) => self.outcome = Some(outcome),
                 Some(News::Event(None)) => self.events = None,
-                Some(News::Event(Some(event))) => return Some(told(event)),
+                Some(News::Event(Some(event))) => return Some(Ok(told(event))),
                 Some(News::Asked(asked)) => self.answers.push(answered(asked)),
-                Some(News::Answer(told)) => return Some(told),
+                Some(News::Answer(told)) => return Some(Ok(told)),
             }
         }
     }
