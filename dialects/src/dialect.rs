@@ -8,6 +8,7 @@ use lastword_spec::limits::Limits;
 use lastword_spec::registry::RequirementId;
 use serde_json::{Value, json};
 
+use crate::batch::Batch;
 use crate::builtin;
 use crate::capability::{self, Capability, Told};
 use crate::compile;
@@ -36,6 +37,7 @@ pub struct Dialect {
     /// Whether one of the bounds that the file gives is that of the end.
     pub(crate) documents_drain: bool,
     pub(crate) values: Values,
+    pub(crate) batch: Option<Batch>,
     pub(crate) client: Vec<Rule>,
     pub(crate) server: Vec<Rule>,
 }
@@ -174,6 +176,12 @@ impl Dialect {
     fn constant(&self, text: &Text) -> String {
         let (message, session) = (Value::Null, Session::new(Seed::default(), self.sample_rate_hz));
         text.fill(&Scope { message: &message, session: &session, values: &self.values }).unwrap_or_default()
+    }
+
+    /// How the service is asked for the transcript of a whole recording, if it can be.
+    #[must_use]
+    pub fn batch(&self) -> Option<&Batch> {
+        self.batch.as_ref()
     }
 
     /// The sample rate that the service means where the wire does not tell it, in Hz; `None`: 16,000, as in v1.

@@ -274,6 +274,17 @@ pub(crate) const WORD: &[Field] = &[
 /// The fields of one token of a `tokens` rule and of one segment of a `window` rule.
 pub(crate) const PIECE: &[Field] = RESULT;
 
+/// The fields of the transcript of a whole recording.
+pub(crate) const BATCH: &[Field] = &[
+    field("text", "/text", Unit::Text),
+    field("language", "/language", Unit::Text),
+    field("duration_ms", "/duration_ms", Unit::Milliseconds),
+    field("duration_s", "/duration_ms", Unit::Seconds),
+    field("segments", "/segments", Unit::Plain),
+];
+/// The fields of a refusal to transcribe one.
+pub(crate) const BATCH_REFUSAL: &[Field] = &[field("message", "/message", Unit::Text)];
+
 /// What a session knows, in every template: `member` is empty.
 pub(crate) const SESSION: &[Field] = &[
     field("uuid", "", Unit::Key),

@@ -47,6 +47,9 @@ pub(crate) struct DialectFile {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(with = "BTreeMap<String, BTreeMap<String, Words>>"))]
     pub(crate) values: BTreeMap<String, BTreeMap<String, Value>>,
+    /// How the service is asked for the transcript of a whole recording, by HTTP. Only a server that speaks this dialect uses it.
+    #[serde(default)]
+    pub(crate) batch: Option<Batch>,
     /// What clients send. The first rule that applies to a frame is taken.
     #[serde(default)]
     pub(crate) client: Vec<Rule>,
@@ -69,6 +72,28 @@ pub(crate) enum Finals {
     Restating,
     /// There are no finals: each message is the state of the whole transcript or of a window of it. Needs a `window` rule.
     Snapshot,
+}
+
+/// How the service is asked for the transcript of a whole recording: a POST of a form (`multipart/form-data`) with a WAV file in it.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Batch {
+    /// The path of the request.
+    pub(crate) path: String,
+    /// The field of the form that holds the file; `file` unless said otherwise.
+    #[serde(default = "file_field")]
+    pub(crate) file: String,
+    /// The answer, as a JSON template with `${text}`, `${language}`, `${duration_ms}`, `${duration_s}` and `${segments}`.
+    pub(crate) json: Value,
+    /// One of the segments, as a JSON template with the fields of a `final`.
+    pub(crate) segment: Value,
+    /// The answer that refuses, as a JSON template with `${message}`.
+    pub(crate) refusal: Value,
+}
+
+fn file_field() -> String {
+    "file".to_owned()
 }
 
 /// How a client gets in. All values are templates with the fields of `config` and `${token}`, `${uuid}`.

@@ -35,6 +35,7 @@
 //! # Ok::<(), lastword_dialects::ConnectError>(())
 //! ```
 
+mod batch;
 mod build;
 mod builtin;
 mod capability;
@@ -56,6 +57,7 @@ mod server_side;
 mod session;
 mod template;
 
+pub use batch::{Batch, BatchSegment, BatchTranscript};
 pub use capability::{ALWAYS, Capability, Told, requirements_of};
 pub use client_side::ClientSide;
 pub use connect::{ConnectError, HttpRequest, HttpResponse, Upgrade};

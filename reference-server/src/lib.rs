@@ -5,7 +5,7 @@ pub mod audio;
 pub mod cli;
 pub mod recognizer;
 mod rest;
-mod rest_fastapi;
+mod rest_dialect;
 pub mod server;
 pub mod settings;
 mod ws;

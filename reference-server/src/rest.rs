@@ -22,6 +22,8 @@ use crate::recognizer::{BatchOptions, EngineError, Transcript};
 use crate::server::App;
 use crate::ws::upgrade::{Credentials, credentials};
 
+/// The field of the form that holds the recording.
+const FILE: &str = "file";
 /// The name by which clients of OpenAI's interface ask for whatever transcribes.
 const USUAL_MODEL: &str = "whisper-1";
 pub(crate) const RETRY_AFTER_S: u64 = 2;
@@ -89,7 +91,7 @@ pub(crate) async fn transcribe(State(app): State<Arc<App>>, request: Request) ->
 }
 
 async fn answer(app: &App, request: Request) -> Result<Response, Refusal> {
-    let (form, transcript) = hear(app, request).await?;
+    let (form, transcript) = hear(app, request, FILE).await?;
     Ok(match form.format()? {
         Format::Json => Json(json!({ "text": transcript.text })).into_response(),
         Format::Text => format!("{}\n", transcript.text).into_response(),
@@ -97,17 +99,21 @@ async fn answer(app: &App, request: Request) -> Result<Response, Refusal> {
     })
 }
 
-/// Reads a request and has its recording transcribed. Everything that can be refused is refused before the work begins.
-pub(crate) async fn hear(app: &App, request: Request) -> Result<(Form, Transcript), Refusal> {
+/// Reads a request whose recording is in this field, and has it transcribed. Everything that can be refused is refused before the work
+/// begins.
+pub(crate) async fn hear(app: &App, request: Request, field: &str) -> Result<(Form, Transcript), Refusal> {
     if credentials(request.headers(), app.token.as_ref()) != Credentials::Good {
         let message = "no valid credentials: send them as `Authorization: Bearer TOKEN`".to_owned();
         return Err(Refusal { status: StatusCode::UNAUTHORIZED, message, param: None, code: Some("invalid_api_key") });
     }
     let _place = app.transcriptions.try_acquire().map_err(|_| Refusal::busy("too many transcriptions at once"))?;
-    let mut form = read_form(request).await?;
+    let mut form = read_form(request, field).await?;
     form.format()?;
     let options = form.options(app)?;
-    let file = form.file.take().ok_or_else(|| Refusal::bad("file", "the field `file` is missing: send a WAV file"))?;
+    let file = form
+        .file
+        .take()
+        .ok_or_else(|| Refusal::bad("file", format!("the field `{field}` is missing: send a WAV file")))?;
     // Resampling an hour of audio takes long enough to hold others up.
     let samples = tokio::task::spawn_blocking(move || read_wav(&file)).await;
     let samples = samples
@@ -117,16 +123,16 @@ pub(crate) async fn hear(app: &App, request: Request) -> Result<(Form, Transcrip
     Ok((form, transcript))
 }
 
-async fn read_form(request: Request) -> Result<Form, Refusal> {
+async fn read_form(request: Request, file_field: &str) -> Result<Form, Refusal> {
     let not_a_form = |rejection: MultipartRejection| {
-        let message = format!("send multipart/form-data with a field `file`: {rejection}");
+        let message = format!("send multipart/form-data with a field `{file_field}`: {rejection}");
         Refusal { status: StatusCode::BAD_REQUEST, message, param: None, code: None }
     };
     let mut multipart = Multipart::from_request(request, &()).await.map_err(not_a_form)?;
     let mut form = Form::default();
     while let Some(field) = multipart.next_field().await.map_err(|error| unreadable(&error))? {
         let name = field.name().unwrap_or_default().to_owned();
-        if name == "file" {
+        if name == file_field {
             form.file = Some(field.bytes().await.map_err(|error| unreadable(&error))?.to_vec());
             continue;
         }

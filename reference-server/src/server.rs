@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::recognizer::Recognizer;
 use crate::settings::{MAX_TRANSCRIPTIONS, Settings, SettingsError};
 use crate::ws::upgrade::{listen, listen_in};
-use crate::{rest, rest_fastapi};
+use crate::{rest, rest_dialect};
 
 /// Output that may wait for a client, unless the limits say otherwise.
 const MAX_OUTGOING_BYTES: u64 = 1_048_576;
@@ -162,8 +162,11 @@ fn router(dialects: &[&'static Dialect], max_upload_bytes: usize) -> Router<Arc<
         let dialect: &'static Dialect = dialect;
         let socket = get(move |State(app): State<Arc<App>>, request: Request| listen_in(dialect, app, request));
         router = router.route(&dialect.socket_path(), socket);
-        if dialect.name() == rest_fastapi::DIALECT {
-            router = router.route("/transcribe", post(rest_fastapi::transcribe).layer(largest()));
+        if let Some(batch) = dialect.batch() {
+            let answer = async move |State(app): State<Arc<App>>, request: Request| {
+                rest_dialect::transcribe(batch, &app, request).await
+            };
+            router = router.route(batch.path(), post(answer).layer(largest()));
         }
     }
     router

@@ -132,6 +132,12 @@ impl Settings {
                 )));
             }
             paths.push(path);
+            let Some(batch) = dialect.batch() else { continue };
+            if batch.path().contains(['{', '}', '*']) || paths.iter().any(|path| path == batch.path()) {
+                let why = format!("has the path {} in its [batch], which is taken or not fixed", batch.path());
+                return Err(refuse(&why));
+            }
+            paths.push(batch.path().to_owned());
         }
         Ok(())
     }

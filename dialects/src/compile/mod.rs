@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use lastword_spec::limits::{LIMITS, Limits};
 use serde_json::Value;
 
+use crate::batch::Batch;
 use crate::capability::{Capability, Told};
 use crate::dialect::{Connect, Dialect, End, PreRequest};
 use crate::error::{DialectError, DialectErrors, Path, Source};
-use crate::field::{Kind, names};
+use crate::field::{self, Field, Kind, names};
 use crate::file::{self, ClosedBy, DialectFile, Direction, EndedBy, Finals};
 use crate::pointer::Pointer;
 use crate::rule::{FrameTemplate, Rule, TokensRule, WindowRule, field_of, what};
@@ -78,6 +79,7 @@ impl Compiler<'_> {
             },
             limits: self.limits(file, &root.key("limits")),
             documents_drain: file.limits.contains_key("drain_ms"),
+            batch: self.batch(file, &values, &root.key("batch")),
             values,
             client,
             server,
@@ -151,6 +153,30 @@ impl Compiler<'_> {
             members.insert(name.clone(), Value::from(*value));
         }
         Limits::from_partial(&members).0
+    }
+
+    fn batch(&mut self, file: &DialectFile, values: &Values, path: &Path) -> Option<Batch> {
+        let batch = file.batch.as_ref()?;
+        if !batch.path.starts_with('/') {
+            self.fault(&path.key("path"), "a path begins with `/`");
+        }
+        if batch.path == file.connect.path {
+            self.fault(&path.key("path"), "this is the path of the socket: a request has one of its own");
+        }
+        let mut json = |value: &Value, fields: &[Field], what: &str, name: &str| {
+            self.noted(Json::parse(value, fields, what, &path.key(name)))
+        };
+        let answer = json(&batch.json, field::BATCH, "the transcript of a recording", "json");
+        let segment = json(&batch.segment, Kind::Final.fields(), "a segment", "segment");
+        let refusal = json(&batch.refusal, field::BATCH_REFUSAL, "a refusal", "refusal");
+        Some(Batch {
+            path: batch.path.clone(),
+            file: batch.file.clone(),
+            json: answer?,
+            segment: segment?,
+            refusal: refusal?,
+            values: values.clone(),
+        })
     }
 
     fn connect(&mut self, file: &file::Connect, path: &Path) -> Connect {

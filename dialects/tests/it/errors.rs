@@ -54,6 +54,15 @@ fn every_fault_has_its_file_line_and_remedy() {
         ("path = \"/x\"", "query = { a = \"${colour}\" }"),
         ("path = \"/x\"", "headers = { a = \"${token\" }"),
         ("path = \"/x\"", "http = { path = \"/y\" }"),
+        (
+            "path = \"/x\"",
+            "path = \"/x\"\n\n[batch]\npath = \"y\"\njson = { t = \"${texts}\" }\nsegment = { t = \"${text}\" }\nrefusal = {}",
+        ),
+        (
+            "path = \"/x\"",
+            "path = \"/x\"\n\n[batch]\npath = \"/x\"\njson = {}\nsegment = {}\nrefusal = { d = \"${text}\" }",
+        ),
+        ("path = \"/x\"", "path = \"/x\"\n\n[batch]\njson = {}\nsegment = {}\nrefusal = {}"),
         ("[connect]", "[limits]\nidle_ms = 5\n\n[connect]"),
         ("[connect]", "[audio]\nsample_rate_hz = 0\n\n[connect]"),
         ("[connect]", "[audio]\nsample_rate_hz = 4294967295\n\n[connect]"),

@@ -1,5 +1,6 @@
 //! Everything about dialects that can be shown from outside: documented exchanges, round trips, errors, and how far the grammar reaches.
 
+mod batch;
 mod binds;
 mod errors;
 mod exchange;
