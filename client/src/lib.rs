@@ -34,7 +34,16 @@
 //! # How it comes back
 //! A session is one connection, and one that was lost is not begun again by itself: its outcome says whether another try makes sense
 //! ([`Outcome::is_retryable`]), and only the application knows what of the lost audio it can say once more. An attempt to connect may
-//! be repeated, within bounds: [`ConnectOptions::retry`].
+//! be repeated, within bounds: [`ConnectOptions::retry`]. In the certificate of this crate what only a client shows that goes on with a
+//! lost session is therefore NOT_TESTED (REC-C4, REC-C5, TIM-C1).
+//!
+//! An application that goes on by itself keeps to the specification if it
+//! - begins another session only after [`Outcome::is_retryable`], and never after [`AudioSender::finish`] or a cancel (REC-C2, REC-C3);
+//! - backs off in between, with pauses that grow and vary, and bounds its attempts in number and in time, as [`Retry`] does within one
+//!   `connect` (REC-C1);
+//! - counts them anew once a connection was ready and lived for `idle_timeout_ms` of its [`Event::Ready`] (REC-C5);
+//! - adds to the times of the new session how much audio it had pushed before (TIM-C1);
+//! - calls the whole incomplete, whatever the last session says, unless it pushed again what the lost one had taken (REC-C4).
 
 mod connect;
 mod driver;

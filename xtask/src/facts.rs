@@ -142,6 +142,18 @@ fn counted_cases(root: &Path) -> Result<BTreeMap<String, Vec<String>>> {
     Ok(counted)
 }
 
+/// How many cases about clients there are, as its programs take a number; none where they cannot be read.
+pub(crate) fn client_cases(root: &Path) -> String {
+    let folder = root.join(CASES).join("client");
+    let names = names_in(&folder, ".toml").unwrap_or_default();
+    let texts = names.iter().filter_map(|name| fs::read_to_string(folder.join(name)).ok());
+    texts
+        .filter_map(|text| toml::from_str::<CaseFile>(&text).ok())
+        .map(|file| file.case.len())
+        .sum::<usize>()
+        .to_string()
+}
+
 /// What the registry needs of a case file; the rest is the runner's.
 #[derive(serde::Deserialize)]
 struct CaseFile {

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::bring;
 use crate::certify::{self, Programs};
+use crate::facts;
 use crate::parts::{Context, FUZZ_MANIFEST, MATRIX_HELD, Part, Plan, Step, Tier, has_fuzz, matrix, own_step};
 use crate::tools::Host;
 
@@ -151,12 +152,13 @@ fn openai_client(context: &Context<'_>) -> Plan {
 }
 
 fn fastapi_client(context: &Context<'_>) -> Plan {
+    let all = facts::client_cases(&context.workspace.root);
     let folder = context.workspace.root.join(FASTAPI_SERVICE);
     let client = folder.join("client.py");
     let mut steps = python_client(context, "fastapi_client.py", &["--client".into(), client.into()]);
     let python = bring::python_clients_path(context.workspace);
     let driver = [python.clone().into_os_string(), folder.join("driver.py").into_os_string()];
-    let judged = ["--dialect", "whisper-fastapi", "--cases", CLIENT_CASES, "--not-applicable", "10", "--jobs", "12"];
+    let judged = ["--dialect", "whisper-fastapi", "--cases", all.as_str(), "--not-applicable", "10", "--jobs", "12"];
     // The wire announces no interval, and the usual one is longer than any case drains; this client does not dial again.
     let open = ["client/end/final-3-s-late", "client/keepalive/none-after-the-end", REDIALS[0], REDIALS[1]];
     let open: Vec<&str> = open.iter().flat_map(|case| ["--open", *case]).collect();
@@ -208,6 +210,7 @@ fn python_client(context: &Context<'_>, check: &str, more: &[OsString]) -> Vec<S
 }
 
 fn livekit(context: &Context<'_>) -> Plan {
+    let all = facts::client_cases(&context.workspace.root);
     let plugin = Path::new(LIVEKIT_PLUGIN);
     if !context.workspace.root.join(plugin).join("pyproject.toml").is_file() {
         return Plan::NotRun(format!("there is no {LIVEKIT_PLUGIN}/pyproject.toml"));
@@ -241,9 +244,9 @@ fn livekit(context: &Context<'_>) -> Plan {
         certify_client(context, &interpreter, Some(name), &options, driver)
     };
     // Without dialling again, what a loss means for the application shows at once.
-    let whole = ["--cases", CLIENT_CASES, "--open", REDIALS[0], "--open", REDIALS[1]];
+    let whole = ["--cases", all.as_str(), "--open", REDIALS[0], "--open", REDIALS[1]];
     let whole = certified("livekit", "0", &whole, &LIVEKIT_BROKEN);
-    let redialling = certified("livekit-redialling", "3", &["--cases", CLIENT_CASES], &LIVEKIT_BROKEN_REDIALLING);
+    let redialling = certified("livekit-redialling", "3", &["--cases", all.as_str()], &LIVEKIT_BROKEN_REDIALLING);
     Plan::Run(vec![
         own_step(context, &["tools", "--livekit"]).bringing("livekit-agents from PyPI"),
         install.into(),
@@ -260,13 +263,14 @@ fn livekit(context: &Context<'_>) -> Plan {
 
 /// Our SDK, and the clients of the tests in Python and Node, which share nothing with it.
 fn clients(context: &Context<'_>) -> Plan {
+    let all = facts::client_cases(&context.workspace.root);
     let Some(node) = Host::from_env().find("node") else {
         return Plan::NotRun("no node on PATH; install Node.js".to_owned());
     };
     let python = bring::python_clients_path(context.workspace);
     let driver = |program: &Path, client: PathBuf| [program.into(), client.into(), "--driver".into()];
     // They do not dial again, so whether they tell a gap never arises, nor when they give up.
-    let once = ["--cases", CLIENT_CASES, "--jobs", "16", "--open", REDIALS[0], "--open", REDIALS[1]];
+    let once = ["--cases", all.as_str(), "--jobs", "16", "--open", REDIALS[0], "--open", REDIALS[1]];
     let ten_times: Vec<&str> = once.into_iter().chain(["--runs", "10"]).collect();
     // The SDK takes little of the machine: five certifications of it disturb each other no more than one.
     let at_once: Vec<&str> = ten_times.iter().copied().chain(["--at-once", "5"]).collect();
@@ -295,6 +299,7 @@ fn clients(context: &Context<'_>) -> Plan {
 
 /// The clients with one fault each over real sockets: the same verdicts in each of ten runs.
 fn broken_clients(context: &Context<'_>) -> Plan {
+    let all = facts::client_cases(&context.workspace.root);
     let python = bring::python_clients_path(context.workspace);
     let (build_client, client) = released(context, "lastword-client-mutants");
     let broken = BROKEN_CLIENTS.iter().flat_map(|copy| ["--broken", *copy]);
@@ -302,7 +307,7 @@ fn broken_clients(context: &Context<'_>) -> Plan {
     let options: Vec<&str> = options.into_iter().chain(broken).collect();
     let program = std::iter::once(client.clone().into()).chain(AT_LEVEL_0.map(OsString::from));
     // And one of them over all cases. A run of it only waits, for four minutes, and so do ten.
-    let whole = ["--cases", CLIENT_CASES, "--open", REDIALS[0], "--open", REDIALS[1], "--jobs", "12"];
+    let whole = ["--cases", all.as_str(), "--open", REDIALS[0], "--open", REDIALS[1], "--jobs", "12"];
     let ten_times = ["--broken", BROKEN_CLIENTS[0], "--broken-all", "--broken-runs", "10", "--at-once", "10"];
     let whole: Vec<&str> = whole.into_iter().chain(ten_times).collect();
     let driver = [client.into(), "--driver".into()];
@@ -479,8 +484,6 @@ const SHORT_CASE: &str = "client/errors/fatal";
 const AT_LEVEL_0: [&str; 3] = ["{url}", "--audio", "{audio}"];
 /// Where certificates are kept, below the target folder.
 const CERTIFICATES: &str = "certificates";
-/// How many cases about clients there are.
-const CLIENT_CASES: &str = "56";
 /// The cases that say nothing of a client that never dials again.
 const REDIALS: [&str; 2] = ["client/closing/reset-and-again", "client/reconnect/budget-restored"];
 const PYTHON_CLIENT: &str = "conformance/tests/subjects/client_python/client.py";

@@ -10,7 +10,7 @@ use lastword_dialects::Dialect;
 use lastword_judge::{Options, judge};
 use lastword_spec::finding::{FindingKind, Verdict};
 use lastword_spec::registry::RequirementId;
-use lastword_spec::requirements::{KA_C2, REC_C5, SEC_C1};
+use lastword_spec::requirements::{KA_C2, REC_C4, REC_C5, SEC_C1, TIM_C1};
 use lastword_spec::trace::{EventKind, InputEnd, Trace};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -317,6 +317,13 @@ fn decide(env: &Env, case: &'static Case, attempted: Attempted, began: Instant) 
     {
         why.push_str(": give the client its credential, and say with --token which it is");
     }
+    if let Some(why) = &mut reason
+        && verdict == Verdict::NotTested
+        && case.covers.iter().any(|id| [REC_C4, REC_C5, TIM_C1].contains(id))
+        && !has_dialled_again(&attempted.trace)
+    {
+        why.push_str(": it did not go on with a lost session on a new connection, which it need not");
+    }
     let evidence = Evidence { trace: Arc::new(attempted.trace), judgement: Arc::new(judgement) };
     let result = CaseResult {
         case,
@@ -332,6 +339,19 @@ fn decide(env: &Env, case: &'static Case, attempted: Attempted, began: Instant) 
         took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
     (result, Some(evidence))
+}
+
+/// Whether any run of the client opened a second connection.
+fn has_dialled_again(trace: &Trace) -> bool {
+    let mut opened = 0;
+    trace.events.iter().any(|event| {
+        match &event.kind {
+            EventKind::Started(_) => opened = 0,
+            EventKind::Open(_) | EventKind::ConnectFailed { .. } | EventKind::Refused { .. } => opened += 1,
+            _ => {}
+        }
+        opened > 1
+    })
 }
 
 /// Where more cases than this stayed open it is the client's doing, and no race that it lost on a busy machine.

@@ -26,6 +26,7 @@ pub(super) fn settle(run: &Run, scale: Scale) -> Vec<Finding> {
     found.extend(never_returned(run, scale));
     found.extend(flush_not_sent(run, scale));
     found.extend(flush_as_end(run));
+    found.extend(answered_by_itself(run));
     found.extend(flush_failure(run, scale));
     found.extend(finals(run));
     found.extend(times(run));
@@ -171,6 +172,20 @@ fn flush_as_end(run: &Run) -> Option<Finding> {
     })
 }
 
+/// [FLU-C3] Whoever is told that a flush was answered was told so by the server. One that was never sent is another matter. [FLU-C1]
+fn answered_by_itself(run: &Run) -> Option<Finding> {
+    let answers = || run.wires.values().flat_map(|wire| &wire.facts.flushed);
+    let answered_by = |at: &At| answers().filter(|one| one.event < at.event).count();
+    let told = run.told.iter().filter(|(_, told)| told.what == ToldWhat::Flushed);
+    (1..).zip(told).find_map(|(count, (at, _))| {
+        let was_sent = run.wires.values().map(|wire| wire.facts.flushes.len()).sum::<usize>() >= count;
+        (was_sent && answered_by(at) < count).then(|| {
+            let message = "told its caller that a flush was answered before the answer came";
+            run.finding(FindingKind::WrongValue, req::FLU_C3, run.conn(), *at, message)
+        })
+    })
+}
+
 /// [FLU-C3]
 fn flush_failure(run: &Run, scale: Scale) -> Option<Finding> {
     let wire = run.last()?;
@@ -310,11 +325,16 @@ fn swallowed_fatal(run: &Run, ended: At, scale: Scale) -> Option<Finding> {
         let (told, one) = told.remove(index);
         let took_us = told.t_us.saturating_sub(at.t_us);
         // Where the wire does not say it, the harness has made it up.
-        let otherwise = !is_foreign && one.retryable.is_some_and(|retryable| retryable != error.retryable);
-        if otherwise {
-            let may =
-                if error.retryable { "may not be retried, which it may" } else { "may be retried, which it may not" };
-            let message = format!("told the fatal error `{code}` as one that {may}");
+        let says_other = |said: Option<bool>, is: bool| !is_foreign && said.is_some_and(|said| said != is);
+        let wrong = if says_other(one.fatal, error.fatal) {
+            Some("ends nothing, and it ends the session")
+        } else if says_other(one.retryable, error.retryable) {
+            Some(if error.retryable { "may not be retried, which it may" } else { "may be retried, which it may not" })
+        } else {
+            None
+        };
+        if let Some(wrong) = wrong {
+            let message = format!("told the fatal error `{code}` as one that {wrong}");
             return Some(run.finding(FindingKind::WrongValue, req::ERR_C1, conn, *told, message));
         }
         (took_us > scale.patience_us(READ_MS)).then(|| {

@@ -36,7 +36,11 @@ pub(super) fn expected(run: &Run, scale: Scale) -> Option<(ClientOutcome, Requir
         let requirement = if facts.server_left().is_some() { req::CON_C3 } else { req::CON_C2 };
         return Some((ClientOutcome::Error, requirement));
     }
-    let Some((ended, said)) = &facts.ended else { return Some((ClientOutcome::Incomplete, req::END_C5)) };
+    // Whoever was told before it came was told without it.
+    let had_come = |ended: &At| run.told_end().is_none_or(|(told, _)| ended.event < told.event);
+    let Some((ended, said)) = facts.ended.as_ref().filter(|(ended, _)| had_come(ended)) else {
+        return Some((ClientOutcome::Incomplete, req::END_C5));
+    };
     let early = facts.sentinel.is_none_or(|sentinel| ended.event < sentinel.event);
     // A sentinel that crossed it is not what it answers: then its counters contradict what the client sent.
     let sent_ms = facts.audio_format.as_ref().and_then(|format| aud::to_ms(facts.audio_bytes(), format));
@@ -145,7 +149,7 @@ fn wrong_outcome(run: &Run, scale: Scale) -> Option<Finding> {
     if expected == ClientOutcome::Complete && held::has_waited(wire, at) {
         return None;
     }
-    let requirement = clause_of_ending(wire, requirement);
+    let requirement = clause_of_ending(wire, at, requirement);
     let truncated = observed.is_complete()
         && [req::END_C5, req::END_C7, req::END_C8, req::REC_C4, req::CLO_C2, req::ERR_C3].contains(&requirement);
     let kind = match requirement {
@@ -157,6 +161,7 @@ fn wrong_outcome(run: &Run, scale: Scale) -> Option<Finding> {
     };
     let why = match requirement {
         id if id == req::END_C5 && has_left_first(wire) => "it left before session_ended came",
+        id if id == req::END_C5 && wire.facts.ended.is_some() => "session_ended had not come",
         id if id == req::END_C5 => "no session_ended came",
         id if id == req::CLO_C2 => "a Close came without session_ended, and 1000 proves nothing",
         id if id == req::ERR_C3 => "its transport failed while it sent",
@@ -187,10 +192,11 @@ fn has_left_first(wire: &Wire) -> bool {
     left.is_some_and(|left| wire.facts.server_left().is_none_or(|server| left.event < server.event))
 }
 
-/// Which clause an ending without session_ended is about.
-fn clause_of_ending(wire: &Wire, requirement: RequirementId) -> RequirementId {
+/// Which clause an ending without session_ended is about, of which the application learned here.
+fn clause_of_ending(wire: &Wire, learned: At, requirement: RequirementId) -> RequirementId {
     let facts = &wire.facts;
-    let normal = facts.server_close.is_some_and(|(_, code)| code == Some(CloseCode::NORMAL));
+    let normal =
+        facts.server_close.is_some_and(|(close, code)| code == Some(CloseCode::NORMAL) && close.event < learned.event);
     match requirement {
         id if id == req::END_C5 && normal => req::CLO_C2,
         // It learns of it where it sends, if nowhere else.

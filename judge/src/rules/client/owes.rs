@@ -24,6 +24,8 @@ const READY_AT_MOST_MS: u64 = 60_000;
 const END_MS: u64 = 1_000;
 /// A process has more to do at its end than an iterator.
 const EXIT_MS: u64 = 4_000;
+/// How long a push may wait while all that was handed over before has arrived.
+const PUSH_MS: u64 = 5_000;
 /// How long a client may wait before it dials for the second time. [REC-C1]
 const FIRST_PAUSE_MS: u64 = 10_000;
 /// A backoff that doubles grows by this much at most, with its jitter.
@@ -35,6 +37,12 @@ struct Debt {
     at: At,
     within_ms: u64,
     requirement: RequirementId,
+}
+
+impl Debt {
+    fn due_us(&self) -> u64 {
+        self.at.t_us.saturating_add(us(self.within_ms))
+    }
 }
 
 /// What the client owes on a connection now.
@@ -159,9 +167,21 @@ fn debt(run: &Run, wire: &Wire, scale: Scale) -> Option<Debt> {
     let speaks_by_us = spoke.t_us.saturating_add(us(limits.keepalive_interval_ms));
     if !deaf && speaks_by_us < heard.t_us.saturating_add(us(half_open_ms)) {
         let within_ms = limits.keepalive_interval_ms;
-        return Some(Debt { what: "audio, keepalive or end_of_stream", at: spoke, within_ms, requirement: req::KA_C1 });
+        let speaks = Debt { what: "audio, keepalive or end_of_stream", at: spoke, within_ms, requirement: req::KA_C1 };
+        let takes = waiting_push(run, wire, ready, again).filter(|takes| takes.due_us() <= speaks.due_us());
+        return takes.or(Some(speaks));
     }
     ending(heard, half_open_ms.saturating_add(unseen_ms), req::KA_C4)
+}
+
+/// [BP-C1] A push waits while the buffer is full: not where the server reads, and nothing of what was handed over comes.
+fn waiting_push(run: &Run, wire: &Wire, ready: At, again: Option<At>) -> Option<Debt> {
+    let is_back = |number: u32| run.returns.iter().any(|(_, one)| one.number == number);
+    let mut waiting = run.calls.iter().filter(|(_, called)| called.what == Call::Push && !is_back(called.number));
+    let (called, _) = waiting.next()?;
+    let audio = wire.facts.audio.last().map(|(at, _)| *at);
+    let at = [*called, ready].into_iter().chain(audio).chain(again).max_by_key(|at| at.event)?;
+    Some(Debt { what: "to take the audio of a push", at, within_ms: PUSH_MS, requirement: req::BP_C1 })
 }
 
 /// Whether the client may dial again once this connection is lost. [REC-C2] [REC-C3]
@@ -208,6 +228,13 @@ pub(super) fn breach(run: &Run, debt: &Obligation, at: At) -> Finding {
             FindingKind::UnboundedWait,
             format!(
                 "did not end although session_ended came at {}: it waits for something that nobody owes it",
+                seconds(debt.since_us)
+            ),
+        ),
+        id if id == req::BP_C1 => (
+            FindingKind::UnboundedWait,
+            format!(
+                "its application has waited for a push since t={}, although the server reads and no audio is on its way",
                 seconds(debt.since_us)
             ),
         ),

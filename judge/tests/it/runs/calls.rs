@@ -357,3 +357,40 @@ fn a_call_that_does_not_come_back_with_the_session_outlives_it() {
     assert_eq!(waits("call 2 push", 3_020, &[(6, "back 2 push"), (1_520, "call 3 close")]), [""; 0]);
     assert_eq!(waits("call 2 push", 3_021, &[(6, "back 2 push"), (1_520, "call 3 close")]), ["END-C3"]);
 }
+
+#[test]
+fn a_flush_is_answered_by_the_server_and_not_by_the_client() {
+    let asked = [(10, "call 2 flush"), (11, FLUSH)];
+    let told = |told_ms: u64, answered_ms: u64| {
+        let mut events =
+            vec![(answered_ms, FLUSHED), (told_ms, "told flushed 2"), (90, "dropped"), (91, "told ended incomplete")];
+        events.sort_by_key(|(ms, _)| *ms);
+        broken(&driven(&joined(&[&asked, &events])))
+    };
+    assert_eq!(told(21, 20), [""; 0]);
+    assert_eq!(told(20, 21), ["FLU-C3"]);
+    assert_eq!(
+        broken(&driven(&joined(&[&asked, &[(12, "told flushed 2"), (90, "dropped"), (91, "told ended incomplete")]]))),
+        ["FLU-C3"]
+    );
+}
+
+#[test]
+fn a_fatal_error_is_told_as_it_came() {
+    let error = error("internal", true, "");
+    let tells = |fatal: Option<bool>, retryable: Option<bool>| {
+        let mut trace =
+            run(&driven(&[(10, error.as_str()), (20, "told error internal"), (30, "told ended error internal")]));
+        let mut told = Told::new(ToldWhat::Error);
+        (told.code, told.fatal, told.retryable) = (Some("internal".to_owned()), fatal, retryable);
+        let at = trace.events.len() - 2;
+        trace.events[at].kind = EventKind::Told(told);
+        let found = judge(&trace, &Options::default()).findings;
+        found.iter().map(|finding| finding.requirement.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    let is_retryable = error.contains(r#""retryable":true"#);
+    assert_eq!(tells(None, None), [""; 0], "what is not passed on is not wrong");
+    assert_eq!(tells(Some(true), Some(is_retryable)), [""; 0]);
+    assert_eq!(tells(Some(false), Some(is_retryable)), ["ERR-C1"]);
+    assert_eq!(tells(Some(true), Some(!is_retryable)), ["ERR-C1"]);
+}

@@ -205,6 +205,24 @@ fn who_is_cancelled_ends_within_the_closing_bound() {
 }
 
 #[test]
+fn a_push_waits_for_room_and_not_for_nothing() {
+    let waits = |since: &[(u64, &str)]| owes(5_500, "BP-C1", &driven(since));
+    waits(&[(10, "call 2 push")]);
+    waits(&[(3, "call 2 push"), (10, "audio 640")]);
+    waits(&[(3, "call 2 push"), (4, "deaf"), (10, "reads")]);
+    let gave_up = |events: &[(u64, &str)]| broken(&driven(&joined(&[events, &[(8_500, "gave_up")]])));
+    assert_eq!(gave_up(&[(3, "call 2 push"), (4, "back 2 push")]), [""; 0]);
+    assert_eq!(gave_up(&[(3, "call 2 push"), (4, "deaf")]), [""; 0], "nobody reads");
+    // One that says nothing at all owes the keepalive first, and one that was lost its end.
+    assert_eq!(broken(&driven(&[(10, "call 2 push"), (90_000, "gave_up")])), ["BP-C1"], "an interval of 10 s");
+    assert_eq!(broken(&driven(&[(3, "call 2 push"), (10, "dropped"), (90_000, "gave_up")])), ["END-C5"]);
+    let told = verdict(&driven(&[(10, "call 2 push"), (8_500, "gave_up")]));
+    let words =
+        "its application has waited for a push since t=0.01 s, although the server reads and no audio is on its way";
+    assert_eq!(told.findings[0].message, words);
+}
+
+#[test]
 fn who_is_silent_and_hears_nothing_owes_the_keepalive_first() {
     // Both would be due at the same moment where the last word lies two idle timeouts less one interval behind the last heard.
     let at = |spoke_ms: u64| {

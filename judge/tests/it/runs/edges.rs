@@ -285,3 +285,22 @@ fn what_never_came_of_an_input_is_told_with_the_end_that_never_came() {
     assert_eq!(hangs(28, "audio 2560"), format!("{always}, of which 120 ms never came{on}"));
     assert_eq!(hangs(29, "audio 1280"), format!("{always}{on}"), "so much a resampler may hold");
 }
+
+#[test]
+fn who_tells_complete_before_session_ended_came_was_told_without_it() {
+    let last = ended(100, 0, 0);
+    let with = |told_ms: u64| {
+        let mut events = vec![
+            (11, "audio 3200"),
+            (70, "input 100"),
+            (71, END),
+            (110, last.as_str()),
+            (112, "close 1000"),
+            (told_ms, "told ended complete"),
+        ];
+        events.sort_by_key(|(ms, _)| *ms);
+        broken(&driven(&events))
+    };
+    assert_eq!(with(111), [""; 0]);
+    assert!(with(90).contains(&"END-C5".to_owned()), "{:?}", with(90));
+}

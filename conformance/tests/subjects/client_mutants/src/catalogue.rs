@@ -125,6 +125,10 @@ mutants! {
     1 "second-cancel-raises" SecondCancelRaises "CLO-C3" "calls/second-cancel" "fails at a second cancel"
     1 "cancel-when-over-raises" CancelWhenOverRaises "CLO-C3" "calls/cancel-when-over" "fails at a cancel when its session is over"
     1 "push-outlives-the-session" PushOutlivesTheSession "END-C3" "calls/cancel-while-a-push-waits" "a push that waits for room never comes back when the session ends"
+    1 "push-waits-for-ever" PushWaitsForEver "BP-C1" "audio/all-of-it" "its fifth push never comes back; its keepalives go on"
+    1 "complete-too-early" CompleteTooEarly "END-C5" "end/final-3-s-late" "tells its application complete when its sentinel is sent"
+    1 "flushed-at-once" FlushedAtOnce "FLU-C3" "calls/flush-unanswered" "tells its caller that a flush is answered when it is sent"
+    1 "fatal-told-as-passing" FatalToldAsPassing "ERR-C1" "errors/fatal" "tells every error as one that is not fatal"
     1 "raises-when-complete" RaisesWhenComplete "END-C7" "end/ideal" "raises at the Close of every session, also of a complete one"
     1 "exits-at-the-end" ExitsAtTheEnd "SEC-C2" "end/ideal" "exits with 0 when session_ended comes, and its application with it"
     // Messages and errors.

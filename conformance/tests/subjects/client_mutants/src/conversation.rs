@@ -206,6 +206,9 @@ impl<'a> Conversation<'a> {
         }
         self.audio_since_flush = false;
         self.outbox.push_back(Message::text(json!({"type": "flush", "id": number.to_string()}).to_string()));
+        if self.has(Fault::FlushedAtOnce) {
+            return self.session.tell(json!({"what": "flushed", "number": number}));
+        }
         self.flushes.push_back((number, Instant::now()));
     }
 
@@ -240,6 +243,9 @@ impl<'a> Conversation<'a> {
         self.sentinel = Some(now);
         self.extended = now;
         self.spoke = now;
+        if self.has(Fault::CompleteTooEarly) {
+            self.session.tell(json!({"what": "ended", "outcome": "complete"}));
+        }
     }
 
     // What the server says.
@@ -350,6 +356,9 @@ impl<'a> Conversation<'a> {
             let mut told = messages::error(message);
             if self.has(Fault::AlwaysRetryable) && message.get("fatal") == Some(&Value::Bool(true)) {
                 told["retryable"] = Value::Bool(true);
+            }
+            if self.has(Fault::FatalToldAsPassing) {
+                told["fatal"] = Value::Bool(false);
             }
             self.session.tell(told);
         }

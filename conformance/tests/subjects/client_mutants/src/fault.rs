@@ -80,6 +80,10 @@ pub(crate) enum Fault {
     CancelWhenOverRaises,
     SecondCancelRaises,
     PushOutlivesTheSession,
+    PushWaitsForEver,
+    CompleteTooEarly,
+    FlushedAtOnce,
+    FatalToldAsPassing,
     RaisesWhenComplete,
     ExitsAtTheEnd,
     // Messages and errors.

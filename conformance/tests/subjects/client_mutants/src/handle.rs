@@ -28,6 +28,7 @@ pub(crate) struct Handle {
     shared: Arc<Shared>,
     living: Arc<AtomicUsize>,
     last_pcm: Vec<u8>,
+    pushed: u64,
 }
 
 /// Cancels a session. Doing so twice is no fault, nor is doing so when it is over.
@@ -79,7 +80,7 @@ impl Handle {
             let _alive = alive;
             session.run(dial, url, ordered, cancelled).await;
         });
-        (Self { orders, cancel, options, is_ended: false, shared, living, last_pcm: Vec::new() }, told)
+        (Self { orders, cancel, options, is_ended: false, shared, living, last_pcm: Vec::new(), pushed: 0 }, told)
     }
 
     /// Hands over audio, and waits while the client holds as much as it may.
@@ -96,6 +97,10 @@ impl Handle {
             }
         }
         self.last_pcm.clone_from(&pcm);
+        self.pushed += 1;
+        if self.pushed > 4 && self.options.has(Fault::PushWaitsForEver) {
+            return std::future::pending().await;
+        }
         let taken = self.orders.send(Order::Audio(pcm)).await;
         if taken.is_err() && self.options.has(Fault::PushOutlivesTheSession) {
             return std::future::pending().await;

@@ -212,6 +212,9 @@ impl Session {
             });
         }
         self.shared.is_over.store(true, Ordering::SeqCst);
+        if self.has(Fault::CompleteTooEarly) && end.outcome == "complete" {
+            return;
+        }
         if self.has(Fault::RaisesWhenComplete) && end.outcome == "complete" {
             return self
                 .tell(json!({"what": "ended", "outcome": "error", "raised": true, "text": "the socket is closed"}));
