@@ -53,7 +53,8 @@ pub fn spoken(dialect: &Dialect) -> Option<Spoken> {
     let not_binding = dialect.not_applicable().iter().map(ToString::to_string).collect();
     let messages = MESSAGES.iter().filter(|(_, capability)| dialect.lacks(*capability)).map(|(message, _)| *message);
     let tells_complete = dialect.carried("session_ended").is_some_and(|members| members.contains("/complete"));
-    let tells = [dialect.tells_error(true), dialect.tells_error(false), tells_complete, !dialect.ends_by_close()];
+    let errors = [dialect.tells_error(true), dialect.tells_error(false), !dialect.tells_errors_by_close()];
+    let tells = errors.into_iter().chain([tells_complete, !dialect.ends_by_close()]);
     let members = MEMBERS.iter().zip(tells).filter(|(_, tells)| !tells).map(|(name, _)| *name);
     let lacks = messages.chain(members).map(str::to_owned).collect();
     Some(Spoken { name: dialect.name().to_owned(), not_binding, lacks })
@@ -70,7 +71,10 @@ pub(crate) fn message_types() -> impl Iterator<Item = &'static str> {
 }
 
 /// What a message may not tell on a wire that has the message, by which everything changes.
-const MEMBERS: [&str; 4] = ["error.fatal", "error.not_fatal", "session_ended.complete", ENDED_APART];
+const MEMBERS: [&str; 5] = ["error.fatal", "error.not_fatal", ERROR_APART, "session_ended.complete", ENDED_APART];
+
+/// A fatal error that is told apart from the Close.
+pub(crate) const ERROR_APART: &str = "error.apart";
 
 /// A `session_ended` that is told apart from the Close: there is none where the server's Close is all that says it.
 pub(crate) const ENDED_APART: &str = "session_ended.apart";

@@ -207,6 +207,13 @@ impl Dialect {
         }
     }
 
+    /// Whether a fatal error is told by the Close itself, so that none can come without one.
+    #[must_use]
+    pub fn tells_errors_by_close(&self) -> bool {
+        let rule = self.writer(Kind::Error, false, &json!({ "fatal": true }));
+        rule.is_some_and(|rule| rule.send.iter().any(|frame| matches!(frame, FrameTemplate::Close(_))))
+    }
+
     /// Who closes the connection after an ending in order.
     #[must_use]
     pub fn closer(&self) -> Closer {

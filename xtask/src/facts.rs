@@ -20,8 +20,10 @@ const SETS_HEAD: &str = "\
 # `cargo xtask gen` adds a draft where their text changed; nothing here is ever changed or taken away. A release is added by hand.
 ";
 const CASES: &str = "conformance/cases";
+const CLIENT_CASES: &str = "conformance/cases/client";
 const MANUAL: &str = "docs/dialects.md";
 const TRACES: &str = "judge/traces";
+const CLIENT_TRACES: &str = "judge/traces/client";
 
 /// The typed constants of the requirements.
 pub(crate) fn requirement_constants(root: &Path) -> Result<Files> {
@@ -121,15 +123,12 @@ fn pages(root: &Path) -> Result<Vec<(String, String)>> {
 /// For each requirement the cases that count for it: a case counts only where a trace that breaks the requirement is kept,
 /// which the judge's tests hold to be answered with exactly that requirement.
 fn counted_cases(root: &Path) -> Result<BTreeMap<String, Vec<String>>> {
-    let traces = names_in(&root.join(TRACES), ".jsonl")?;
-    let has_trace =
-        |id: &str| traces.iter().any(|name| name.strip_prefix(id).is_some_and(|rest| rest.starts_with("--")));
     let mut counted: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for name in names_in(&root.join(CASES), ".toml")? {
-        let path = root.join(CASES).join(&name);
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {CASES}/{name}"))?;
-        let file: CaseFile = toml::from_str(&text).with_context(|| format!("{CASES}/{name}"))?;
-        for case in file.case {
+    for (cases, traces) in [(CASES, TRACES), (CLIENT_CASES, CLIENT_TRACES)] {
+        let traces = names_in(&root.join(traces), ".jsonl")?;
+        let has_trace =
+            |id: &str| traces.iter().any(|name| name.strip_prefix(id).is_some_and(|rest| rest.starts_with("--")));
+        for case in cases_in(root, cases)? {
             for id in case.covers.into_iter().filter(|id| has_trace(id)) {
                 counted.entry(id).or_default().push(case.id.clone());
             }
@@ -142,16 +141,21 @@ fn counted_cases(root: &Path) -> Result<BTreeMap<String, Vec<String>>> {
     Ok(counted)
 }
 
-/// How many cases about clients there are, as its programs take a number; none where they cannot be read.
+/// What the files of a folder of cases say, file by file.
+fn cases_in(root: &Path, folder: &str) -> Result<Vec<CaseHead>> {
+    let mut cases = Vec::new();
+    for name in names_in(&root.join(folder), ".toml")? {
+        let text = fs::read_to_string(root.join(folder).join(&name))
+            .with_context(|| format!("cannot read {folder}/{name}"))?;
+        let file: CaseFile = toml::from_str(&text).with_context(|| format!("{folder}/{name}"))?;
+        cases.extend(file.case);
+    }
+    Ok(cases)
+}
+
+/// How many cases about clients there are, as the programs of the tests take a number; 0 where they cannot be read.
 pub(crate) fn client_cases(root: &Path) -> String {
-    let folder = root.join(CASES).join("client");
-    let names = names_in(&folder, ".toml").unwrap_or_default();
-    let texts = names.iter().filter_map(|name| fs::read_to_string(folder.join(name)).ok());
-    texts
-        .filter_map(|text| toml::from_str::<CaseFile>(&text).ok())
-        .map(|file| file.case.len())
-        .sum::<usize>()
-        .to_string()
+    cases_in(root, CLIENT_CASES).map_or(0, |cases| cases.len()).to_string()
 }
 
 /// What the registry needs of a case file; the rest is the runner's.

@@ -98,9 +98,10 @@ pub(crate) fn parts() -> Vec<Part> {
         Part {
             needs_build_tools: true,
             shows: |line| !line.is_empty(),
-            ..part("soak-all", "each correct server under each profile once", 3600, |context| {
+            ..part("soak-all", "each correct server and client under each profile once", 3600, |context| {
                 // The slow ones, of which there are five, take a quarter of an hour each and only wait.
-                Plan::Run(vec![own_step(context, &["soak", "--seed", "1", "--parallel", "5"])])
+                let servers = own_step(context, &["soak", "--seed", "1", "--parallel", "5"]);
+                Plan::Run(vec![servers, own_step(context, &["soak-clients", "--seed", "1", "--parallel", "6"])])
             })
         },
         Part {

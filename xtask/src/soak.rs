@@ -103,7 +103,7 @@ pub(crate) fn run(workspace: &Workspace, args: &SoakArgs) -> Result<ExitCode> {
     let results = soak.results.into_inner().unwrap_or_else(PoisonError::into_inner);
     print!("{}", results.table("server", &rows(&stacks, &profiles)));
     println!("this run took {} s", started.elapsed().as_secs());
-    Ok(match results.verdict_of_this_run() {
+    Ok(match results.verdict_of_this_run(|record| Some(record.stack.clone())) {
         Verdict::Passed => ExitCode::SUCCESS,
         Verdict::Failed | Verdict::Broken => ExitCode::FAILURE,
         Verdict::Undecided => ExitCode::from(3),

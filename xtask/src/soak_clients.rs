@@ -66,8 +66,8 @@ pub(crate) struct SoakClientsArgs {
 
 /// Certifies each client as often as was asked for, and prints the table.
 ///
-/// The exit code is 0 if there was no failure and every client passed at least once; 1 after a failure; 3 if a client never
-/// passed.
+/// The exit code is 0 if there was no failure and every client passed at least once under each condition but `stalls`; 1 after a
+/// failure; 3 if a client never passed under one of them.
 ///
 /// # Errors
 /// Something cannot be built, brought or written.
@@ -107,7 +107,7 @@ pub(crate) fn run(workspace: &Workspace, args: &SoakClientsArgs) -> Result<ExitC
     let results = soak.results.into_inner().unwrap_or_else(PoisonError::into_inner);
     print!("{}", results.table("client", &rows));
     println!("this run took {} s", started.elapsed().as_secs());
-    Ok(match results.verdict_of_this_run() {
+    Ok(match results.verdict_of_this_run(must_pass) {
         Verdict::Passed => ExitCode::SUCCESS,
         Verdict::Failed | Verdict::Broken => ExitCode::FAILURE,
         Verdict::Undecided => ExitCode::from(3),
@@ -143,9 +143,22 @@ impl Client {
 }
 
 /// Under which conditions. There is none that is slow: how late a scripted server answers is the business of its cases, which
-/// take up to 8 s with progress, and a client has no work of its own that could take longer.
-const PROFILES: [Profile; 6] =
-    [Profile::Plain, Profile::Jitter, Profile::Stalls, Profile::Bytes, Profile::Coalesced, Profile::Busy];
+/// take up to 8 s with progress, and a client has no work of its own that could take longer. Behind a line that stands still for 2 s
+/// a clause that gives a client 1 s shows nothing, and a case may end undecided; behind all others each is decided.
+const PROFILES: [Profile; 7] = [
+    Profile::Plain,
+    Profile::Jitter,
+    Profile::Pauses,
+    Profile::Stalls,
+    Profile::Bytes,
+    Profile::Coalesced,
+    Profile::Busy,
+];
+
+/// What one certification of must pass at least.
+fn must_pass(record: &Record) -> Option<String> {
+    (record.profile != Profile::Stalls.name()).then(|| format!("{} {}", record.stack, record.profile))
+}
 
 /// One client at one level under one profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -394,7 +407,7 @@ mod tests {
         let all = cells(&typed(&[]));
         let names: std::collections::BTreeSet<(&str, &str)> =
             all.iter().map(|cell| (cell.name(), cell.profile.name())).collect();
-        assert_eq!((all.len(), names.len()), (36, 36));
+        assert_eq!((all.len(), names.len()), (42, 42));
         let few = cells(&typed(&["--client", "node", "--profile", "stalls", "--level", "1"]));
         assert_eq!(few, [Cell { client: Client::Node, level: 1, profile: Profile::Stalls }]);
     }

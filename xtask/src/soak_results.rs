@@ -30,8 +30,8 @@ pub(crate) enum Verdict {
 /// One certification.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Record {
-    stack: String,
-    profile: String,
+    pub(crate) stack: String,
+    pub(crate) profile: String,
     seed: u64,
     /// Which harness.
     #[serde(default)]
@@ -216,12 +216,14 @@ impl Results {
         file.write_all(line.as_bytes()).context("cannot write the results")
     }
 
-    /// The worst of what this run found; undecided only where a server never passed, under no profile.
-    pub(crate) fn verdict_of_this_run(&self) -> Verdict {
+    /// The worst of what this run found; undecided only where none of a sort passed. `sort`: what a certification is one of; `None`
+    /// where it need not pass.
+    pub(crate) fn verdict_of_this_run(&self, sort: impl Fn(&Record) -> Option<String>) -> Verdict {
         let run = &self.records[self.earlier..];
-        let mut passed: BTreeMap<&str, bool> = BTreeMap::new();
-        for record in run {
-            *passed.entry(&record.stack).or_default() |= record.verdict == Verdict::Passed;
+        let has_passed = |record: &Record| record.verdict == Verdict::Passed;
+        let mut passed: BTreeMap<String, bool> = BTreeMap::new();
+        for (sort, record) in run.iter().filter_map(|record| Some((sort(record)?, record))) {
+            *passed.entry(sort).or_default() |= has_passed(record);
         }
         match run
             .iter()
@@ -229,7 +231,7 @@ impl Results {
             .find(|verdict| matches!(verdict, Verdict::Failed | Verdict::Broken))
         {
             Some(verdict) => verdict,
-            None if !passed.is_empty() && passed.values().all(|passed| *passed) => Verdict::Passed,
+            None if run.iter().any(has_passed) && passed.values().all(|passed| *passed) => Verdict::Passed,
             None => Verdict::Undecided,
         }
     }

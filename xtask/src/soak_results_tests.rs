@@ -65,16 +65,38 @@ fn results_are_read_back_and_the_next_seed_goes_on() {
     assert!(table.contains("nothing known") && table.contains("n/a"), "{table}");
 }
 
+fn by_stack(record: &Record) -> Option<String> {
+    Some(record.stack.clone())
+}
+
+#[test]
+fn where_one_need_not_pass_it_must_not_fail_either() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut results = Results::load(dir.path(), None).unwrap();
+    let sort = |record: &Record| (record.profile != "stalls").then(|| format!("{} {}", record.stack, record.profile));
+    let mut add = |profile, verdict| {
+        let mut record = Record::new("node", profile, 1);
+        record.verdict = verdict;
+        results.add(record).unwrap();
+        results.verdict_of_this_run(sort)
+    };
+    assert_eq!(add("stalls", Verdict::Undecided), Verdict::Undecided, "nothing passed");
+    assert_eq!(add("plain", Verdict::Passed), Verdict::Passed);
+    assert_eq!(add("bytes", Verdict::Undecided), Verdict::Undecided);
+    assert_eq!(add("bytes", Verdict::Passed), Verdict::Passed);
+    assert_eq!(add("stalls", Verdict::Failed), Verdict::Failed);
+}
+
 #[test]
 fn a_run_is_good_only_if_each_server_passed_and_none_failed() {
     let dir = tempfile::tempdir().unwrap();
     let mut results = Results::load(dir.path(), None).unwrap();
-    assert_eq!(results.verdict_of_this_run(), Verdict::Undecided);
+    assert_eq!(results.verdict_of_this_run(by_stack), Verdict::Undecided);
     let mut add = |stack, verdict| {
         let mut record = Record::new(stack, "plain", 1);
         record.verdict = verdict;
         results.add(record).unwrap();
-        results.verdict_of_this_run()
+        results.verdict_of_this_run(by_stack)
     };
     assert_eq!(add("node", Verdict::Passed), Verdict::Passed);
     assert_eq!(add("python", Verdict::Undecided), Verdict::Undecided);

@@ -42,6 +42,8 @@ pub(crate) enum Line {
     Jitter,
     /// Every 3 to 8 s nothing passes for 2 s, on each connection by itself, both ways.
     Stalls,
+    /// The same for 0.7 s: less than the second that clauses about clients give them.
+    Pauses,
     /// What is small goes as segments of one byte, and so do the first and last 64 bytes of what is larger. The upgrade goes
     /// whole: tungstenite, for one, takes a request in tiny pieces for an attack.
     Bytes,
@@ -136,7 +138,7 @@ fn connect(client: TcpStream, server: TcpStream, line: Line, seed: u64, under_wa
         // The segments are what this is about.
         let _ = socket.set_nodelay(true);
     }
-    let stalls = Stalls::new(seed);
+    let stalls = Stalls::new(seed, if line == Line::Pauses { PAUSE } else { STALL });
     let there = thread::spawn({
         let (stalls, under_way) = (stalls.clone(), Arc::clone(under_way));
         move || {
@@ -183,7 +185,7 @@ fn read_all(source: &mut TcpStream, sender: &SyncSender<Chunk>, line: Line, mut 
         let now = Instant::now();
         let wanted = match line {
             Line::Jitter => now + Duration::from_millis(random.below(501)),
-            Line::Stalls => stalls.passes(now),
+            Line::Stalls | Line::Pauses => stalls.passes(now),
             Line::Bytes | Line::Coalesced => now,
         };
         due = due.max(wanted);
@@ -243,21 +245,22 @@ fn write_bytes(target: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
 struct Stalls {
     random: Random,
     begins: Instant,
+    length: Duration,
 }
 
 impl Stalls {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, length: Duration) -> Self {
         let mut random = Random::new(seed);
         let begins = Instant::now() + Duration::from_millis(random.below(4_000));
-        Self { random, begins }
+        Self { random, begins, length }
     }
 
     /// When a byte that is sent now passes.
     fn passes(&mut self, now: Instant) -> Instant {
-        while now >= self.begins + STALL {
-            self.begins += STALL + Duration::from_millis(3_000 + self.random.below(5_001));
+        while now >= self.begins + self.length {
+            self.begins += self.length + Duration::from_millis(3_000 + self.random.below(5_001));
         }
-        if now >= self.begins { self.begins + STALL } else { now }
+        if now >= self.begins { self.begins + self.length } else { now }
     }
 }
 
@@ -285,6 +288,7 @@ impl Random {
 }
 
 const STALL: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(700);
 const QUIET: Duration = Duration::from_millis(50);
 const GATHER: Duration = Duration::from_millis(300);
 const GATHER_BYTES: usize = 1 << 20;
@@ -326,7 +330,7 @@ mod tests {
     fn every_line_keeps_every_byte_and_their_order_and_passes_the_end_on() {
         let large: Vec<u8> = (0..100_000_u32).map(|number| number.to_le_bytes()[0]).collect();
         let parts: [&[u8]; 3] = [b"first", &large, b"last"];
-        for line in [Line::Jitter, Line::Stalls, Line::Bytes, Line::Coalesced] {
+        for line in [Line::Jitter, Line::Stalls, Line::Pauses, Line::Bytes, Line::Coalesced] {
             let (back, _) = through(line, &parts);
             assert_eq!(back, parts.concat(), "{line:?}");
         }
@@ -336,7 +340,7 @@ mod tests {
     fn the_same_seed_stands_still_at_the_same_times() {
         let start = Instant::now();
         let times = |seed| {
-            let mut stalls = Stalls { begins: start, ..Stalls::new(seed) };
+            let mut stalls = Stalls { begins: start, ..Stalls::new(seed, STALL) };
             (0..60_u64).map(|second| stalls.passes(start + Duration::from_secs(second)) - start).collect::<Vec<_>>()
         };
         assert_eq!(times(3), times(3));
@@ -347,8 +351,10 @@ mod tests {
     #[test]
     fn a_stall_lets_nothing_pass_and_ends() {
         let start = Instant::now();
-        let mut stalls = Stalls { random: Random::new(1), begins: start };
-        assert_eq!(stalls.passes(start), start + STALL);
-        assert_eq!(stalls.passes(start + STALL), start + STALL);
+        for length in [STALL, PAUSE] {
+            let mut stalls = Stalls { random: Random::new(1), begins: start, length };
+            assert_eq!(stalls.passes(start), start + length);
+            assert_eq!(stalls.passes(start + length), start + length);
+        }
     }
 }

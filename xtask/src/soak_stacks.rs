@@ -64,6 +64,8 @@ pub(crate) enum Profile {
     Plain,
     Jitter,
     Stalls,
+    /// For clients only: servers announce how long they may take.
+    Pauses,
     Slow,
     Bytes,
     Coalesced,
@@ -71,6 +73,7 @@ pub(crate) enum Profile {
 }
 
 impl Profile {
+    /// Those for servers.
     pub(crate) const ALL: [Self; 7] =
         [Self::Plain, Self::Jitter, Self::Stalls, Self::Slow, Self::Bytes, Self::Coalesced, Self::Busy];
 
@@ -79,6 +82,7 @@ impl Profile {
             Self::Plain => "plain",
             Self::Jitter => "jitter",
             Self::Stalls => "stalls",
+            Self::Pauses => "pauses",
             Self::Slow => "slow",
             Self::Bytes => "bytes",
             Self::Coalesced => "coalesced",
@@ -91,6 +95,7 @@ impl Profile {
             Self::Plain => "nothing in the way",
             Self::Jitter => "what is sent arrives up to 500 ms later, both ways",
             Self::Stalls => "every 3 to 8 s nothing passes for 2 s, on each connection by itself, both ways",
+            Self::Pauses => "every 3 to 8 s nothing passes for 0.7 s, on each connection by itself, both ways",
             Self::Slow => "each segment is decoded for 50 s, with progress (python: each end of a stream)",
             Self::Bytes => {
                 "after the upgrade segments of one byte (of what is larger than 512 bytes the first and the last 64)"
@@ -104,6 +109,7 @@ impl Profile {
         match self {
             Self::Jitter => Some(Line::Jitter),
             Self::Stalls => Some(Line::Stalls),
+            Self::Pauses => Some(Line::Pauses),
             Self::Bytes => Some(Line::Bytes),
             Self::Coalesced => Some(Line::Coalesced),
             Self::Plain | Self::Slow | Self::Busy => None,

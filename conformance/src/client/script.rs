@@ -56,11 +56,7 @@ impl Script {
             Ask::Await(_) | Ask::Start | Ask::Push(_) | Ask::Speak(_) | Ask::Fill(_) | Ask::Flush => None,
             Ask::End | Ask::Close | Ask::Wait(_) => None,
         });
-        let acts = self.plays.iter().flat_map(|play| {
-            let points = play.when.iter().map(|when| &when.acts).chain(play.after.iter().map(|after| &after.acts));
-            play.opened.iter().chain(&play.config).chain(&play.end).chain(points.flatten())
-        });
-        let acts = acts.filter_map(|act| match act {
+        let acts = self.plays.iter().flat_map(|play| play.points().flatten()).filter_map(|act| match act {
             Act::Partial => Some("partial"),
             Act::Error(error) if error.fatal => Some("error.fatal"),
             Act::Error(_) => Some("error.not_fatal"),
@@ -70,7 +66,8 @@ impl Script {
         });
         let about_ready = self.plays.iter().any(Play::is_about_ready).then_some("ready");
         let ended_alone = self.plays.iter().any(Play::ends_apart_from_close).then_some(dialect::ENDED_APART);
-        calls.chain(acts).chain(about_ready).chain(ended_alone).collect()
+        let error_alone = self.plays.iter().any(Play::fails_apart_from_close).then_some(dialect::ERROR_APART);
+        calls.chain(acts).chain(about_ready).chain(ended_alone).chain(error_alone).collect()
     }
 }
 
@@ -153,6 +150,21 @@ impl Play {
         (0..=self.end.len()).any(|at| {
             let (before, here) = (at.checked_sub(1).and_then(|before| self.end.get(before)), self.end.get(at));
             ended(before) != closes(here)
+        })
+    }
+
+    /// What it does at each point of a session.
+    fn points(&self) -> impl Iterator<Item = &Vec<Act>> {
+        let points = self.when.iter().map(|when| &when.acts).chain(self.after.iter().map(|after| &after.acts));
+        [&self.opened, &self.config, &self.end].into_iter().chain(points)
+    }
+
+    /// Whether it says a fatal error and does not close after it.
+    fn fails_apart_from_close(&self) -> bool {
+        self.points().any(|acts| {
+            let fails = |act: &Act| matches!(act, Act::Error(error) if error.fatal);
+            let failed = acts.iter().position(fails);
+            failed.is_some_and(|at| !acts[at..].iter().any(|act| matches!(act, Act::Close(_))))
         })
     }
 

@@ -25,6 +25,8 @@ pub(super) struct Tongue {
     side: Arc<Mutex<ServerSide<'static>>>,
     /// What the upgrade said and nobody has noted yet.
     told: Vec<Output<FromClient>>,
+    /// The code of the Close that says an error which was said and is to be told yet.
+    failing: Arc<Mutex<Option<CloseCode>>>,
 }
 
 /// What a frame of the client comes to, in order.
@@ -39,12 +41,12 @@ impl Tongue {
     /// The connection of this number.
     pub(super) fn new(dialect: &'static Dialect, conn: u32) -> Self {
         let seed = Seed { uuid: format!("00000000-0000-4000-8000-{conn:012x}"), token: None };
-        Self { dialect, side: Arc::new(Mutex::new(ServerSide::new(dialect, seed))), told: Vec::new() }
+        Self::after(dialect, ServerSide::new(dialect, seed))
     }
 
     /// The same, of a client that asked for its socket before.
     pub(super) fn after(dialect: &'static Dialect, side: ServerSide<'static>) -> Self {
-        Self { dialect, side: Arc::new(Mutex::new(side)), told: Vec::new() }
+        Self { dialect, side: Arc::new(Mutex::new(side)), told: Vec::new(), failing: Arc::default() }
     }
 
     /// The bounds that the service documents.
@@ -127,6 +129,11 @@ impl Tongue {
         let frames = outputs.into_iter().filter_map(|output| match output {
             Output::Send(Frame::Text(text)) => Some(Message::text(text)),
             Output::Send(Frame::Binary(bytes)) => Some(Message::Binary(bytes.into())),
+            // The play closes behind it; a case whose play does not is not played on such a wire.
+            Output::Send(Frame::Close { code, .. }) => {
+                *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = code;
+                None
+            }
             _ => None,
         });
         frames.collect()
@@ -134,6 +141,9 @@ impl Tongue {
 
     /// The code with which a server of this wire closes; `None` for a Close without one.
     pub(super) fn close_code(&self, code: u16) -> Option<u16> {
+        if let Some(failing) = self.failing.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Some(failing.0);
+        }
         match self.lock().close(CloseCode(code)) {
             Frame::Close { code, .. } => code.map(|code| code.0),
             Frame::Text(_) | Frame::Binary(_) => Some(code),

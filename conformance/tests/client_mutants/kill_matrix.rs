@@ -60,7 +60,8 @@ fn every_mutant_is_killed_by_the_case_meant_for_it_with_its_requirement() {
 fn every_must_of_a_client_has_a_mutant_or_says_why_not() {
     let broken: BTreeSet<&str> = mutants().iter().map(|mutant| mutant.breaks).collect();
     let musts = requirements::ALL.iter().filter(|requirement| {
-        requirement.role == Role::Client && requirement.level.is_absolute() && requirement.untestable.is_none()
+        let binds_clients = matches!(requirement.role, Role::Client | Role::Both);
+        binds_clients && requirement.level.is_absolute() && requirement.untestable.is_none()
     });
     let without: Vec<&str> = musts.map(|must| must.id.as_str()).filter(|id| !broken.contains(id)).collect();
     assert!(without.is_empty(), "no mutant breaks {without:?}");

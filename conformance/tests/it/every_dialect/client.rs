@@ -1,8 +1,9 @@
 //! A client of any dialect, by the translator of the dialect: it says its configuration, streams, ends, waits for what says that it has
-//! everything, and exits with 0 only if that came.
+//! everything, and exits with 0 only if that came. It reads whatever it does, and each of its waits has a bound.
 
 use std::time::Duration;
 
+use futures_util::stream::SplitSink;
 use futures_util::{SinkExt as _, StreamExt as _};
 use lastword::client::Surroundings;
 use lastword::memory::{self, Pipe};
@@ -10,7 +11,8 @@ use lastword_dialects::{Capability, ClientSide, Dialect, Frame, HttpRequest, Out
 use lastword_spec::close::CloseCode;
 use lastword_spec::message::{ClientMessage, Config, ServerMessage};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::{sleep, timeout};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -19,6 +21,8 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 /// So long each wait takes at most: nothing announces a bound on most wires.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// So long the upgrade.
+const CONNECTING: Duration = Duration::from_secs(10);
 /// So long the answer to a Close.
 const CLOSING: Duration = Duration::from_secs(2);
 const FRAMES: u32 = 30;
@@ -53,9 +57,20 @@ pub(super) async fn session(around: Surroundings, dialect: &'static Dialect, wit
         let name = HeaderName::try_from(name).ok()?;
         request.headers_mut().insert(name, HeaderValue::try_from(value).ok()?);
     }
-    let (socket, _) = client_async(request, dial(&around)?).await.ok()?;
-    let mut session = Session { socket, side, heard: Heard::default() };
-    Some(session.run(dialect, without).await.unwrap_or(false))
+    let (socket, _) = timeout(CONNECTING, client_async(request, dial(&around)?)).await.ok()?.ok()?;
+    let (socket, mut messages) = socket.split();
+    let (come, coming) = unbounded_channel();
+    let reader = tokio::spawn(async move {
+        while let Some(Ok(message)) = messages.next().await {
+            if come.send(message).is_err() {
+                break;
+            }
+        }
+    });
+    let mut session = Session { socket, coming, side, heard: Heard::default() };
+    let complete = session.run(dialect, without).await.unwrap_or(false);
+    reader.abort();
+    Some(complete)
 }
 
 fn dial(around: &Surroundings) -> Option<Pipe> {
@@ -90,10 +105,14 @@ struct Heard {
     /// Whether the session ended, and with everything.
     ended: Option<bool>,
     failed: bool,
+    /// Whether the client had said its end by then.
+    said_end: bool,
 }
 
 struct Session {
-    socket: WebSocketStream<Pipe>,
+    socket: SplitSink<WebSocketStream<Pipe>, Message>,
+    /// What the server sends, as long as it does.
+    coming: UnboundedReceiver<Message>,
     side: ClientSide<'static>,
     heard: Heard,
 }
@@ -102,65 +121,66 @@ impl Session {
     async fn run(&mut self, dialect: &Dialect, without: Without) -> Result<bool, Error> {
         let configured = self.side.send(&ClientMessage::Config(Box::default()));
         self.take(configured).await?;
-        self.listen(|heard| heard.ready).await?;
+        self.listen(PATIENCE, |heard| heard.ready).await?;
+        self.heard.failed |= !self.heard.ready;
         let rate_hz = dialect.sample_rate_hz().unwrap_or(16_000);
         let samples = usize::try_from(rate_hz / 10).expect("a rate");
         for _ in 0..FRAMES {
-            if !self.heard.ready || self.heard.is_over() || without == Without::Audio {
+            if self.heard.is_over() || without == Without::Audio {
                 break;
             }
             let audio = self.side.send_audio(&vec![1; 2 * samples]);
             self.take(audio).await?;
-            sleep(FRAME / 10).await;
+            self.listen(FRAME / 10, |_| false).await?;
         }
         let has_end = !dialect.lacks(Capability::EndOfStream);
-        if self.heard.ready && without != Without::End && has_end && !self.heard.is_over() {
+        if without == Without::End {
+            std::future::pending::<()>().await;
+        }
+        if has_end && !self.heard.is_over() {
+            self.heard.said_end = true;
             let end = self.side.send(&ClientMessage::EndOfStream);
             self.take(end).await?;
-            self.listen(|_| false).await?;
-        } else if without == Without::End {
-            std::future::pending::<()>().await;
+            self.listen(PATIENCE, |_| false).await?;
         }
         let complete = if has_end { self.heard.ended == Some(true) } else { !self.heard.failed && self.heard.ready };
         // A server that closes by itself gets the time for it; any other is closed.
         if self.heard.ended.is_some() && !dialect.lacks(Capability::ServerClose) {
-            let _ = timeout(CLOSING, self.rest()).await;
+            self.rest().await;
         }
-        let _ = self.socket.close(None).await;
-        let _ = timeout(CLOSING, self.rest()).await;
+        let _ = self.socket.close().await;
+        self.rest().await;
         Ok(complete && !self.heard.failed)
     }
 
     async fn rest(&mut self) {
-        while self.socket.next().await.is_some_and(|message| message.is_ok()) {}
+        let _ = timeout(CLOSING, async { while self.coming.recv().await.is_some() {} }).await;
     }
 
-    /// Takes what comes until this holds, or the session is over, or nothing comes for too long.
-    async fn listen(&mut self, done: impl Fn(&Heard) -> bool) -> Result<(), Error> {
+    /// Takes what comes until this holds, or the session is over, or so long nothing comes; what says that it goes on is a word, too.
+    async fn listen(&mut self, patience: Duration, done: impl Fn(&Heard) -> bool) -> Result<(), Error> {
+        let mut until = Instant::now() + patience;
         while !done(&self.heard) && !self.heard.is_over() {
-            let Ok(message) = timeout(PATIENCE, self.socket.next()).await else {
-                self.heard.failed = true;
-                return Ok(());
-            };
+            let Ok(message) = timeout_at(until, self.coming.recv()).await else { return Ok(()) };
             let frame = match message {
-                Some(Ok(Message::Text(text))) => Frame::text(text.as_str()),
-                Some(Ok(Message::Binary(bytes))) => Frame::Binary(bytes.to_vec()),
-                Some(Ok(Message::Close(close))) => {
-                    let code = close.map(|close| CloseCode(close.code.into()));
-                    let outputs = self.side.receive(&Frame::Close { code, reason: String::new() });
-                    self.take(outputs).await?;
-                    self.heard.failed |= self.heard.ended.is_none();
-                    return Ok(());
+                Some(Message::Text(text)) => Frame::text(text.as_str()),
+                Some(Message::Binary(bytes)) => Frame::Binary(bytes.to_vec()),
+                Some(Message::Close(close)) => {
+                    Frame::Close { code: close.map(|close| CloseCode(close.code.into())), reason: String::new() }
                 }
-                Some(Ok(_)) => continue,
-                Some(Err(error)) => return Err(error),
+                Some(_) => continue,
                 None => {
-                    self.heard.failed |= self.heard.ended.is_none();
+                    self.heard.failed = true;
                     return Ok(());
                 }
             };
+            let is_close = matches!(frame, Frame::Close { .. });
             let outputs = self.side.receive(&frame);
             self.take(outputs).await?;
+            self.heard.failed |= is_close && self.heard.ended.is_none();
+            if patience == PATIENCE {
+                until = Instant::now() + patience;
+            }
         }
         Ok(())
     }
@@ -172,11 +192,13 @@ impl Session {
                 Output::Send(Frame::Binary(bytes)) => self.socket.send(Message::binary(bytes)).await?,
                 Output::Send(Frame::Close { code, .. }) => {
                     let close = code.map(|code| CloseFrame { code: code.0.into(), reason: "".into() });
-                    self.socket.close(close).await?;
+                    self.socket.send(Message::Close(close)).await?;
                 }
                 Output::Heard(heard) => match heard.message {
                     Some(ServerMessage::Ready(_)) => self.heard.ready = true,
-                    Some(ServerMessage::SessionEnded(ended)) => self.heard.ended = Some(ended.complete),
+                    Some(ServerMessage::SessionEnded(ended)) => {
+                        self.heard.ended = Some(ended.complete && self.heard.said_end);
+                    }
                     Some(ServerMessage::Error(error)) if error.fatal => self.heard.failed = true,
                     _ => {}
                 },
