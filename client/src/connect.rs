@@ -1,6 +1,7 @@
 //! Owns the way to an open connection: address, TCP without Nagle, TLS, upgrade, all within one bound. Knows nothing of what is said
 //! on it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
@@ -12,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_tungstenite::tungstenite::Error as WebSocketError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -20,6 +22,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::driver::Driver;
 use crate::events::Events;
+use crate::redial::keep;
 use crate::retry::{Retry, again};
 use crate::sender::AudioSender;
 use crate::shared::Shared;
@@ -34,6 +37,7 @@ pub struct ConnectOptions {
     extra_roots_pem: Vec<String>,
     bound: Duration,
     retry: Option<Retry>,
+    redial: Option<Retry>,
 }
 
 impl Default for ConnectOptions {
@@ -46,6 +50,7 @@ impl Default for ConnectOptions {
             extra_roots_pem: Vec::new(),
             bound: CONNECT_BOUND,
             retry: None,
+            redial: None,
         }
     }
 }
@@ -102,11 +107,30 @@ impl ConnectOptions {
         self
     }
 
-    /// Whether [`connect`] tries again where no connection comes about; without it there is one attempt. A session that was lost is
-    /// never begun again by itself: [`Outcome::is_retryable`](crate::Outcome::is_retryable). Spec: REC-C1.
+    /// Whether [`connect`] tries again where no connection comes about; without it there is one attempt. What becomes of a session
+    /// that is lost later is another matter: [`redial`](Self::redial). Spec: REC-C1.
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
         self.retry = Some(retry);
+        self
+    }
+
+    /// Whether a session whose connection is lost goes on on a new one; without it the loss ends the session. Only of [`connect`],
+    /// which knows where to dial.
+    ///
+    /// After a loss with [`Outcome::is_retryable`](crate::Outcome::is_retryable) it is dialled again with this budget, each attempt
+    /// behind a pause; a connection that was ready and lived for `idle_timeout_ms` restores it. Audio that had not been sent, and what
+    /// is pushed meanwhile, waits and is sent first. Not after the sentinel was sent, nor after a cancel. When the budget is spent the
+    /// loss is the outcome.
+    ///
+    /// The application sees one session: another [`Event::Ready`](crate::Event::Ready) for each connection, an
+    /// [`Event::Error`](crate::Event::Error) that says fatal where that was the loss, times that go on by the audio sent before, and
+    /// segments of which no two have one number. Flushes that the lost one was asked for
+    /// fail; later ones wait for the next. Audio that a lost connection had taken is not sent again, so
+    /// the outcome is at best `Incomplete` with [`AudioLost`](crate::IncompleteReason::AudioLost). Spec: REC-C1 to REC-C5, TIM-C1.
+    #[must_use]
+    pub fn redial(mut self, redial: Retry) -> Self {
+        self.redial = Some(redial);
         self
     }
 }
@@ -170,6 +194,16 @@ impl ConnectError {
     }
 }
 
+impl ConnectError {
+    /// How long the server wants to be left alone.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after_s, .. } => retry_after_s.map(Duration::from_secs),
+            _ => None,
+        }
+    }
+}
+
 fn why(status: u16) -> &'static str {
     match status {
         401 => ": the credentials are missing or wrong",
@@ -196,15 +230,19 @@ const MAX_MESSAGE_BYTES: usize = 16 << 20;
 /// # Errors
 /// See [`ConnectError`]. Not an error here: what the server says later, which comes as events.
 pub async fn connect(url: &str, options: ConnectOptions) -> Result<(AudioSender, Events), ConnectError> {
-    let once = || async {
-        let session = session(&options)?;
-        let bound = options.bound;
-        timeout(bound, dial(url, options.clone(), session)).await.map_err(|_| ConnectError::Timeout { bound })?
+    let session = session(&options)?;
+    let dialler = Dialler { url: url.to_owned(), options };
+    let connection = match dialler.options.retry {
+        None => dialler.dial().await?,
+        Some(retry) => again(retry, || dialler.dial()).await?,
     };
-    match options.retry {
-        None => once().await,
-        Some(retry) => again(retry, once).await,
-    }
+    let (living, over) = watch::channel(());
+    let shared = match dialler.redial() {
+        None => Shared::new(session),
+        Some(_) => Shared::going_on(session, dialler.session_options()),
+    };
+    tokio::spawn(keep(Arc::clone(&shared), connection, dialler, living));
+    Ok((AudioSender::new(Arc::clone(&shared)), Events::new(shared, over)))
 }
 
 /// Upgrades a connection that stands already, be it through a proxy, over TLS of your own or a pipe, and begins a session on it.
@@ -239,23 +277,47 @@ where
     Ok(start(socket, session(options)?))
 }
 
-async fn dial(
-    url: &str,
+/// Where the connections of a session lead, and how they are asked for.
+pub(crate) struct Dialler {
+    url: String,
     options: ConnectOptions,
-    session: ClientSession,
-) -> Result<(AudioSender, Events), ConnectError> {
-    let address = Address::parse(url)?;
-    let request = address.request(options.headers)?;
-    let tcp = TcpStream::connect((address.host.as_str(), address.port)).await?;
-    tcp.set_nodelay(true)?;
-    if !address.tls {
-        return Ok(start(upgrade(request, tcp).await?, session));
+}
+
+/// An upgraded connection.
+pub(crate) enum Connection {
+    Plain(Box<WebSocketStream<TcpStream>>),
+    Tls(Box<WebSocketStream<TlsStream<TcpStream>>>),
+}
+
+impl Dialler {
+    pub(crate) fn redial(&self) -> Option<Retry> {
+        self.options.redial
     }
-    let connector = tls::connector(&options.extra_roots_pem).map_err(ConnectError::Certificates)?;
-    let name =
-        ServerName::try_from(address.host).map_err(|_| ConnectError::BadUrl("its host is no name TLS can check"))?;
-    let stream = connector.connect(name, tcp).await?;
-    Ok(start(upgrade(request, stream).await?, session))
+
+    fn session_options(&self) -> ClientOptions {
+        session_options(&self.options)
+    }
+
+    /// One attempt, within its bound.
+    pub(crate) async fn dial(&self) -> Result<Connection, ConnectError> {
+        let bound = self.options.bound;
+        timeout(bound, self.connect()).await.map_err(|_| ConnectError::Timeout { bound })?
+    }
+
+    async fn connect(&self) -> Result<Connection, ConnectError> {
+        let address = Address::parse(&self.url)?;
+        let request = address.request(self.options.headers.clone())?;
+        let tcp = TcpStream::connect((address.host.as_str(), address.port)).await?;
+        tcp.set_nodelay(true)?;
+        if !address.tls {
+            return Ok(Connection::Plain(Box::new(upgrade(request, tcp).await?)));
+        }
+        let connector = tls::connector(&self.options.extra_roots_pem).map_err(ConnectError::Certificates)?;
+        let name = ServerName::try_from(address.host)
+            .map_err(|_| ConnectError::BadUrl("its host is no name TLS can check"))?;
+        let stream = connector.connect(name, tcp).await?;
+        Ok(Connection::Tls(Box::new(upgrade(request, stream).await?)))
+    }
 }
 
 async fn upgrade<S>(request: Request<()>, stream: S) -> Result<WebSocketStream<S>, ConnectError>
@@ -286,9 +348,12 @@ fn refusal(error: WebSocketError) -> ConnectError {
     }
 }
 
+fn session_options(options: &ConnectOptions) -> ClientOptions {
+    ClientOptions { config: options.config.clone(), buffer_ms: options.buffer_ms }
+}
+
 fn session(options: &ConnectOptions) -> Result<ClientSession, ConnectError> {
-    let session = ClientOptions { config: options.config.clone(), buffer_ms: options.buffer_ms };
-    Ok(ClientSession::new(session)?)
+    Ok(ClientSession::new(session_options(options))?)
 }
 
 fn start<S>(socket: WebSocketStream<S>, session: ClientSession) -> (AudioSender, Events)
@@ -297,7 +362,11 @@ where
 {
     let (living, over) = watch::channel(());
     let shared = Shared::new(session);
-    tokio::spawn(Driver::new(shared.clone(), socket, living).run());
+    let driver = Driver::new(shared.clone(), socket);
+    tokio::spawn(async move {
+        driver.run().await;
+        drop(living);
+    });
     (AudioSender::new(shared.clone()), Events::new(shared, over))
 }
 

@@ -11,7 +11,6 @@ use lastword_session::TransportError;
 use lastword_spec::codec;
 use lastword_spec::limits::Limits;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
 use tokio::time::{Duration, Instant, Sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
@@ -20,7 +19,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::shared::{Inner, Shared, Wire};
 
-/// The task of one session.
+/// The driver of one connection.
 pub(crate) struct Driver<S> {
     shared: Arc<Shared>,
     socket: WebSocketStream<S>,
@@ -28,8 +27,6 @@ pub(crate) struct Driver<S> {
     writing: Writing,
     /// Nothing more can be read.
     read_over: bool,
-    /// Its end tells that the task is over; behind the socket, so that it goes after it.
-    _living: watch::Sender<()>,
 }
 
 /// Where the one write path stands.
@@ -56,9 +53,9 @@ enum Moved {
 const ROUNDS: usize = 64;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
-    pub(crate) fn new(shared: Arc<Shared>, socket: WebSocketStream<S>, living: watch::Sender<()>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, socket: WebSocketStream<S>) -> Self {
         let timer = Box::pin(sleep_until(Instant::now()));
-        Self { shared, socket, timer, writing: Writing::Idle, read_over: false, _living: living }
+        Self { shared, socket, timer, writing: Writing::Idle, read_over: false }
     }
 
     /// Runs the session to its end, then gives the library a moment to answer the server's Close.

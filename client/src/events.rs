@@ -141,7 +141,7 @@ impl Drop for Events {
             inner.listening = false;
             inner.events.clear();
             if !inner.sending {
-                inner.input(|session, now| session.cancel(now));
+                inner.cancel();
             }
         });
     }

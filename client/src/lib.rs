@@ -32,12 +32,11 @@
 //! [`Outcome::Complete`] is success. [`AudioSender::finish`] ends the input; dropping the sender without it cancels.
 //!
 //! # How it comes back
-//! A session is one connection, and one that was lost is not begun again by itself: its outcome says whether another try makes sense
-//! ([`Outcome::is_retryable`]), and only the application knows what of the lost audio it can say once more. An attempt to connect may
-//! be repeated, within bounds: [`ConnectOptions::retry`]. In the certificate of this crate what only a client shows that goes on with a
-//! lost session is therefore NOT_TESTED (REC-C4, REC-C5, TIM-C1).
+//! Unless asked to, it does not: the loss of the connection ends the session, and its outcome says whether another try makes sense
+//! ([`Outcome::is_retryable`]). An attempt to connect may be repeated, within bounds ([`ConnectOptions::retry`]), and a session that is
+//! lost may go on on a new connection ([`ConnectOptions::redial`]), without the audio that the lost one had taken.
 //!
-//! An application that goes on by itself keeps to the specification if it
+//! Only the application knows what of that audio it can say once more. One that goes on by itself keeps to the specification if it
 //! - begins another session only after [`Outcome::is_retryable`], and never after [`AudioSender::finish`] or a cancel (REC-C2, REC-C3);
 //! - backs off in between, with pauses that grow and vary, and bounds its attempts in number and in time, as [`Retry`] does within one
 //!   `connect` (REC-C1);
@@ -45,9 +44,11 @@
 //! - adds to the times of the new session how much audio it had pushed before (TIM-C1);
 //! - calls the whole incomplete, whatever the last session says, unless it pushed again what the lost one had taken (REC-C4).
 
+mod carried;
 mod connect;
 mod driver;
 mod events;
+mod redial;
 mod retry;
 mod sender;
 mod shared;

@@ -1,5 +1,4 @@
-//! Owns when to try again where no connection comes about. Knows nothing of sessions: one that was lost is not begun again by
-//! itself, for only the application knows what of its audio it can say once more.
+//! Owns when to try again where no connection comes about. Knows nothing of sessions; who goes on with one that was lost is `redial`.
 
 use std::future::Future;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -57,13 +56,15 @@ impl Retry {
     }
 
     /// Between the half and the whole of its step, and not before the server wants to be asked again.
-    fn pause(&self, attempt: u32, chance: f64, error: &ConnectError) -> Duration {
+    pub(crate) fn pause(&self, attempt: u32, chance: f64, not_before: Option<Duration>) -> Duration {
         let doubled = self.first_pause.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)));
         let pause = doubled.min(self.longest_pause).mul_f64(0.5 + chance / 2.0);
-        match error {
-            ConnectError::Refused { retry_after_s: Some(seconds), .. } => pause.max(Duration::from_secs(*seconds)),
-            _ => pause,
-        }
+        not_before.map_or(pause, |not_before| pause.max(not_before))
+    }
+
+    /// Whether there may be an attempt of this number, so long after the first.
+    pub(crate) fn allows(&self, attempt: u32, after: Duration) -> bool {
+        attempt <= self.attempts && after <= self.within
     }
 }
 
@@ -82,8 +83,8 @@ where
             Ok(connected) => return Ok(connected),
             Err(error) => error,
         };
-        let pause = retry.pause(number, chance(), &error);
-        if !error.is_retryable() || number >= retry.attempts || began.elapsed() + pause > retry.within {
+        let pause = retry.pause(number, chance(), error.retry_after());
+        if !error.is_retryable() || !retry.allows(number + 1, began.elapsed() + pause) {
             return Err(error);
         }
         sleep(pause).await;
@@ -92,7 +93,7 @@ where
 }
 
 /// A number from 0 to 1. Many clients that a server sent away at once must not come back at once; nothing else depends on it.
-fn chance() -> f64 {
+pub(crate) fn chance() -> f64 {
     let number = RandomState::new().build_hasher().finish();
     f64::from(u32::try_from(number >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }

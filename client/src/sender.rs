@@ -144,7 +144,7 @@ impl Drop for AudioSender {
         if !self.finished {
             self.shared.change_always(|inner| {
                 inner.sending = false;
-                inner.input(|session, now| session.cancel(now));
+                inner.cancel();
             });
         }
     }

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use lastword_session::{ApiMisuse, ClientEvent, ClientOutput, ClientSession};
+use lastword_session::{ApiMisuse, ClientEvent, ClientOptions, ClientOutput, ClientSession, Outcome};
 use lastword_spec::close::CloseCode;
-use lastword_spec::message::ClientMessage;
+use lastword_spec::message::{ClientMessage, Ready};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+use crate::carried::Carried;
 use crate::events::Event;
 use crate::sender::FlushError;
 
@@ -31,7 +32,10 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct Inner {
     session: ClientSession,
-    started: Instant,
+    /// When its connection was open; without one its clock stands still.
+    started: Option<Instant>,
+    /// What is taken over to the next connection, where there may be one.
+    going_on: Option<GoingOn>,
     /// What the driver is to do, in order.
     pub(crate) wire: VecDeque<Wire>,
     pub(crate) driver: Option<Waker>,
@@ -50,6 +54,28 @@ pub(crate) struct Inner {
     next_flush: u64,
 }
 
+/// What a session needs to go on with a lost connection on another.
+#[derive(Debug)]
+struct GoingOn {
+    options: ClientOptions,
+    carried: Carried,
+    /// The sentinel is on its way or gone. [REC-C3]
+    sentinel: bool,
+    /// The connection is lost, and the next session has not begun: what the application wants waits.
+    lost: Option<Loss>,
+}
+
+/// A connection that was lost.
+#[derive(Clone, Debug)]
+pub(crate) struct Loss {
+    /// How the session ends if there is no other.
+    pub(crate) outcome: Outcome,
+    /// It was ready and lived for `idle_timeout_ms`. Spec: REC-C5.
+    pub(crate) has_lived: bool,
+    /// How long the server wants to be left alone.
+    pub(crate) retry_after: Option<Duration>,
+}
+
 /// Something for the socket.
 #[derive(Debug)]
 pub(crate) enum Wire {
@@ -65,9 +91,19 @@ pub(crate) enum Wire {
 
 impl Shared {
     pub(crate) fn new(session: ClientSession) -> Arc<Self> {
+        Self::with(session, None)
+    }
+
+    /// A session that a loss need not end.
+    pub(crate) fn going_on(session: ClientSession, options: ClientOptions) -> Arc<Self> {
+        Self::with(session, Some(GoingOn { options, carried: Carried::default(), sentinel: false, lost: None }))
+    }
+
+    fn with(session: ClientSession, going_on: Option<GoingOn>) -> Arc<Self> {
         let mut inner = Inner {
             session,
-            started: Instant::now(),
+            started: Some(Instant::now()),
+            going_on,
             wire: VecDeque::new(),
             driver: None,
             events: VecDeque::new(),
@@ -112,6 +148,40 @@ impl Shared {
         });
     }
 
+    /// Begins the next session after a loss, before there is a connection for it: audio can be pushed. `None` where nothing was lost.
+    pub(crate) fn begin_anew(&self) -> Option<Loss> {
+        let mut inner = self.lock();
+        let loss = inner.begin_anew();
+        self.announce(&mut inner);
+        loss
+    }
+
+    /// There is a connection for it.
+    pub(crate) fn connected(&self) {
+        self.lock().started = Some(Instant::now());
+    }
+
+    /// There will be none.
+    pub(crate) fn give_up(&self, outcome: Outcome) {
+        self.change_always(|inner| {
+            inner.end(outcome);
+            inner.cancel();
+        });
+    }
+
+    /// When the last event has been queued.
+    pub(crate) async fn over(&self) {
+        loop {
+            let changed = self.room.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.lock().ended {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Tells those who wait what there is for them.
     pub(crate) fn announce(&self, inner: &mut Inner) {
         if std::mem::take(&mut inner.has_news) {
@@ -125,12 +195,12 @@ impl Shared {
 
 impl Inner {
     pub(crate) fn now(&self) -> Duration {
-        self.started.elapsed()
+        self.started.map_or(Duration::ZERO, |started| started.elapsed())
     }
 
     /// The moment of the session's clock as one of tokio's.
     pub(crate) fn instant(&self, at: Duration) -> Instant {
-        self.started + at
+        self.started.unwrap_or_else(Instant::now) + at
     }
 
     pub(crate) fn session(&self) -> &ClientSession {
@@ -146,16 +216,38 @@ impl Inner {
     }
 
     pub(crate) fn push(&mut self, audio: &[u8]) -> Result<(), ApiMisuse> {
-        self.session.push(audio)
+        if self.is_lost() {
+            return Err(ApiMisuse::BufferFull);
+        }
+        self.session.push(audio)?;
+        if let Some(going_on) = &mut self.going_on {
+            going_on.carried.pushed(audio);
+        }
+        Ok(())
+    }
+
+    /// The application does not want the rest.
+    pub(crate) fn cancel(&mut self) {
+        self.input(|session, now| session.cancel(now));
+        if self.is_lost() {
+            self.end(Outcome::Cancelled);
+        }
+    }
+
+    fn is_lost(&self) -> bool {
+        self.going_on.as_ref().is_some_and(|going_on| going_on.lost.is_some())
     }
 
     /// Queues a flush behind all that was pushed.
     pub(crate) fn flush(&mut self) -> Result<(String, oneshot::Receiver<Result<(), FlushError>>), ApiMisuse> {
         let id = format!("flush-{}", self.next_flush);
-        self.session.flush(id.clone())?;
-        self.next_flush += 1;
         let (answer, answered) = oneshot::channel();
-        self.flushes.insert(id.clone(), answer);
+        // Between two connections there is nobody who could answer it.
+        if !self.is_lost() {
+            self.session.flush(id.clone())?;
+            self.flushes.insert(id.clone(), answer);
+        }
+        self.next_flush += 1;
         Ok((id, answered))
     }
 
@@ -163,9 +255,17 @@ impl Inner {
     fn collect(&mut self) {
         while let Some(output) = self.session.poll_output() {
             match output {
-                ClientOutput::Send(message) => self.wire.push_back(Wire::Message(message)),
+                ClientOutput::Send(message) => {
+                    if let Some(going_on) = &mut self.going_on {
+                        going_on.sentinel |= message == ClientMessage::EndOfStream;
+                    }
+                    self.wire.push_back(Wire::Message(message));
+                }
                 ClientOutput::SendAudio(bytes) => {
                     self.has_room = true;
+                    if let Some(going_on) = &mut self.going_on {
+                        going_on.carried.sent(bytes.len());
+                    }
                     self.wire.push_back(Wire::Audio(bytes));
                 }
                 ClientOutput::Event(event) => self.tell(event),
@@ -199,11 +299,56 @@ impl Inner {
             ClientEvent::Error(error) => self.queue(Event::Error(error)),
             // This SDK sends no `update`, so this is no answer; the violation beside it says so.
             ClientEvent::Updated(_) => {}
-            ClientEvent::Ended(outcome) => {
-                self.ended = true;
-                self.queue(Event::Ended(outcome));
-            }
+            ClientEvent::Ended(outcome) => self.session_ended(outcome),
         }
+    }
+
+    /// The session on this connection is over, and with it the whole, unless it goes on. [REC-C2] [REC-C3]
+    fn session_ended(&mut self, outcome: Outcome) {
+        let now = self.now();
+        let may_go_on = !self.ended && outcome.is_retryable();
+        match &mut self.going_on {
+            Some(going_on) if may_go_on && !going_on.sentinel => {
+                let lives = |ready: &Ready| now >= Duration::from_millis(ready.limits.idle_timeout_ms);
+                let retry_after = match &outcome {
+                    Outcome::Error { retry_after_ms, .. } => retry_after_ms.map(Duration::from_millis),
+                    _ => None,
+                };
+                let has_lived = self.session.ready().is_some_and(lives);
+                going_on.lost = Some(Loss { outcome, has_lived, retry_after });
+            }
+            _ => self.end(outcome),
+        }
+    }
+
+    /// The last event.
+    fn end(&mut self, outcome: Outcome) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let outcome = self.going_on.as_ref().map_or(outcome.clone(), |going_on| going_on.carried.outcome(outcome));
+        self.queue(Event::Ended(outcome));
+    }
+
+    fn begin_anew(&mut self) -> Option<Loss> {
+        let loss = self.going_on.as_mut()?.lost.take()?;
+        let going_on = self.going_on.as_mut().filter(|_| !self.ended)?;
+        let Ok(session) = ClientSession::new(going_on.options.clone()) else {
+            self.end(loss.outcome);
+            return None;
+        };
+        let unsent = going_on.carried.lose(self.session.audio_sent_ms(), self.session.has_sent_audio());
+        (self.session, self.started, self.driver) = (session, None, None);
+        self.wire.clear();
+        self.collect();
+        self.has_room = true;
+        // It had room in a buffer of this size.
+        let taken = if unsent.is_empty() { Ok(()) } else { self.push(&unsent) };
+        debug_assert_eq!(taken, Ok(()), "what was taken once has room");
+        if !self.sending {
+            self.input(|session, now| session.end(now));
+        }
+        Some(loss)
     }
 
     fn answer_flush(&mut self, id: &str, answer: Result<(), FlushError>) {
@@ -218,6 +363,10 @@ impl Inner {
         if !self.listening {
             return;
         }
+        let event = match &mut self.going_on {
+            Some(going_on) => going_on.carried.event(event),
+            None => event,
+        };
         self.has_news = true;
         if let (Event::Partial(new), Some(Event::Partial(last))) = (&event, self.events.back_mut())
             && new.segment_id == last.segment_id

@@ -272,6 +272,7 @@ fn clients(context: &Context<'_>) -> Plan {
     let driver = |program: &Path, client: PathBuf| [program.into(), client.into(), "--driver".into()];
     // They do not dial again, so whether they tell a gap never arises, nor when they give up.
     let once = ["--cases", all.as_str(), "--jobs", "16", "--open", REDIALS[0], "--open", REDIALS[1]];
+    let all_of_them = &once[..4];
     let ten_times: Vec<&str> = once.into_iter().chain(["--runs", "10"]).collect();
     // The SDK takes little of the machine: five certifications of it disturb each other no more than one.
     let at_once: Vec<&str> = ten_times.iter().copied().chain(["--at-once", "5"]).collect();
@@ -289,7 +290,8 @@ fn clients(context: &Context<'_>) -> Plan {
         certify::build_command(context.workspace, "release").into(),
         build_sdk.into(),
         certify_client(context, &python, Some("sdk"), &at_once, [sdk.clone().into()]).into(),
-        certify_client(context, &python, None, &once, [sdk.into(), "--retry".into()]).into(),
+        certify_client(context, &python, None, &once, [sdk.clone().into(), "--retry".into()]).into(),
+        certify_client(context, &python, Some("sdk-redialling"), all_of_them, [sdk.into(), "--redial".into()]).into(),
         certify_client(context, &python, Some("python"), &once, python_client).into(),
         certify_client(context, &python, None, &once, python_raises).into(),
         certify_client(context, &python, Some("node"), &ten_times, node_client).into(),

@@ -19,7 +19,7 @@ use crate::support::{Behaviour, Seen, serve};
 
 /// Upgrades as a server of version 1 does, and serves one session.
 #[expect(clippy::result_large_err, reason = "the callback's type is the library's")]
-async fn accept<S>(stream: S, behaviour: Behaviour, token: Option<&'static str>) -> Seen
+pub(crate) async fn accept<S>(stream: S, behaviour: Behaviour, token: Option<&'static str>) -> Seen
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -40,7 +40,7 @@ where
     }
 }
 
-async fn listen() -> (TcpListener, String) {
+pub(crate) async fn listen() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/v1/listen", listener.local_addr().unwrap());
     (listener, url)

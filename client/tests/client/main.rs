@@ -2,4 +2,5 @@
 
 mod loopback;
 mod memory;
+mod redial;
 mod support;

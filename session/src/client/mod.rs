@@ -232,6 +232,12 @@ impl ClientSession {
         self.queue.bytes_to_ms(self.sent_bytes)
     }
 
+    /// Whether audio was given to the transport.
+    #[must_use]
+    pub fn has_sent_audio(&self) -> bool {
+        self.sent_bytes > 0
+    }
+
     /// Bytes of one sample of every channel: what is pushed is a multiple of this.
     #[must_use]
     pub fn sample_group_bytes(&self) -> usize {

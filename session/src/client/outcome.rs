@@ -116,4 +116,8 @@ pub enum IncompleteReason {
     /// The network failed, or the server fell silent: `connection_lost`, worth another try.
     #[error("connection lost: {0}")]
     ConnectionLost(TransportError),
+    /// An earlier connection of the same session was lost with audio on it, and the rest came: told by whoever goes on with a lost
+    /// session on a new connection, never by one [`ClientSession`](crate::ClientSession). Spec: REC-C4.
+    #[error("audio was lost with an earlier connection of the session; all after it is complete")]
+    AudioLost,
 }

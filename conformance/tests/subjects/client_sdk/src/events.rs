@@ -136,5 +136,6 @@ fn code_of(reason: &IncompleteReason) -> &'static str {
         IncompleteReason::DrainTimeout => "drain_timeout",
         IncompleteReason::AudioReplaced => "audio_replaced",
         IncompleteReason::ConnectionLost(_) => "connection_lost",
+        IncompleteReason::AudioLost => "audio_lost",
     }
 }

@@ -33,6 +33,7 @@ pub trait Reach: Send {
 pub struct Sdk<R> {
     reach: R,
     retry: Option<Retry>,
+    redial: Option<Retry>,
     sender: Option<AudioSender>,
     asking: Option<mpsc::UnboundedSender<Asked>>,
     leaving: Option<oneshot::Sender<()>>,
@@ -42,7 +43,7 @@ pub struct Sdk<R> {
 impl<R: Reach> Sdk<R> {
     /// Nothing has begun.
     pub fn new(reach: R) -> Self {
-        Self { reach, retry: None, sender: None, asking: None, leaving: None, closed: None }
+        Self { reach, retry: None, redial: None, sender: None, asking: None, leaving: None, closed: None }
     }
 }
 
@@ -51,6 +52,12 @@ impl<R> Sdk<R> {
     #[must_use]
     pub fn retrying(self, retry: Retry) -> Self {
         Self { retry: Some(retry), ..self }
+    }
+
+    /// The same, and a session that is lost goes on on a new connection.
+    #[must_use]
+    pub fn redialling(self, redial: Retry) -> Self {
+        Self { redial: Some(redial), ..self }
     }
 }
 
@@ -79,15 +86,16 @@ pub fn name() -> String {
 }
 
 /// Drives the SDK over sockets, on standard input and output. With the argument `--retry` it repeats attempts to connect as it does by
-/// default where an application asks for that; any other argument is refused.
+/// default where an application asks for that, with `--redial` it goes on with lost sessions so; any other argument is refused.
 #[must_use]
 pub fn command() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let sdk = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => Sdk::new(Sockets),
         ["--retry"] => Sdk::new(Sockets).retrying(Retry::default()),
+        ["--redial"] => Sdk::new(Sockets).redialling(Retry::default()),
         _ => {
-            eprintln!("lastword-client-driver: the only argument is --retry, not {}", arguments.join(" "));
+            eprintln!("lastword-client-driver: the only argument is --retry or --redial, not {}", arguments.join(" "));
             return ExitCode::from(2);
         }
     };
@@ -103,6 +111,7 @@ impl<R: Reach> Client for Sdk<R> {
         let options = ConnectOptions::default();
         let options = token.map_or(Ok(options.clone()), |token| options.token(token)).map_err(not_started)?;
         let options = self.retry.map_or(options.clone(), |retry| options.retry(retry));
+        let options = self.redial.map_or(options.clone(), |redial| options.redial(redial));
         let (sender, events) = self.reach.connect(url, options).await.map_err(not_started)?;
         let (asking, asked) = mpsc::unbounded_channel();
         let (leaving, left) = oneshot::channel();
