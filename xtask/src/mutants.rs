@@ -52,7 +52,8 @@ pub(crate) struct MutantsArgs {
 pub(crate) fn run(workspace: &Workspace, args: &MutantsArgs) -> Result<ExitCode> {
     let program = bring::cargo_mutants(workspace)?;
     let home = workspace.target_dir.join("mutants");
-    let tree = Tree::lay_out(workspace, &home)?;
+    // Apart from that of a run that may be under way: to lay it out again puts back what a mutant has changed.
+    let tree = Tree::lay_out(workspace, &if args.status { home.join("status") } else { home.clone() })?;
     let mut accepted = Accepted::read(&workspace.root.join(ACCEPTED))?;
     let mut mutants = tree.list(workspace, &program)?;
     let sources = Sources::read(&workspace.root)?;

@@ -20,6 +20,16 @@ fn who_has_no_room_long_after_its_last_session_has_not_freed_a_slot() {
     let overloaded = error("overloaded", true, r#","retry_after_ms":1000"#);
     let in_words = [(5, "open"), (6, CONFIG), (7, overloaded.as_str()), (8, "closed 1013")];
     assert_eq!(after("5001", &in_words), ["REC-S2"], "once, although it is said twice");
+    let otherwise = |code: &str, made_up: &[&str]| {
+        let error = error(code, true, r#","retry_after_ms":1000"#);
+        let mut trace = scene(&[(0, "alone 5001"), (5, "open"), (6, CONFIG), (7, error.as_str()), (8, "closed 1011")]);
+        trace.events[3].made_up = made_up.iter().map(|one| (*one).to_owned()).collect();
+        let found = judge(&trace, &Options::default()).findings;
+        found.iter().any(|finding| finding.requirement.as_str() == "REC-S2")
+    };
+    assert!(otherwise("overloaded", &[]), "whatever the Close says");
+    assert!(!otherwise("overloaded", &["code"]), "nobody said so");
+    assert!(!otherwise("internal", &[]));
     let by_its_code = after("5001", &[(5, "open"), (6, CONFIG), (7, "closed 1013")]);
     assert!(by_its_code.contains(&"REC-S2".to_owned()), "{by_its_code:?}");
     let taken = [(5, "open"), (6, CONFIG), (7, READY), (8, overloaded.as_str()), (9, "closed 1013")];
