@@ -215,6 +215,9 @@ fn a_push_waits_for_room_and_not_for_nothing() {
     assert_eq!(gave_up(&[(3, "call 2 push"), (4, "deaf")]), [""; 0], "nobody reads");
     // One that says nothing at all owes the keepalive first, and one that was lost its end.
     assert_eq!(broken(&driven(&[(10, "call 2 push"), (90_000, "gave_up")])), ["BP-C1"], "an interval of 10 s");
+    let hasty = READY.replace(r#""keepalive_interval_ms":10000"#, r#""keepalive_interval_ms":2000"#);
+    assert_ne!(hasty, READY);
+    assert_eq!(broken(&[(0, "driven"), OPEN, ASKED, (2, &hasty), (10, "call 2 push"), (9_000, "gave_up")]), ["KA-C1"]);
     assert_eq!(broken(&driven(&[(3, "call 2 push"), (10, "dropped"), (90_000, "gave_up")])), ["END-C5"]);
     let told = verdict(&driven(&[(10, "call 2 push"), (8_500, "gave_up")]));
     let words =

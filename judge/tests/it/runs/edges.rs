@@ -303,4 +303,6 @@ fn who_tells_complete_before_session_ended_came_was_told_without_it() {
     };
     assert_eq!(with(111), [""; 0]);
     assert!(with(90).contains(&"END-C5".to_owned()), "{:?}", with(90));
+    let told = words(&driven(&[(70, "input 0"), (71, END), (90, "told ended complete"), (110, &ended(0, 0, 0))]));
+    assert!(told.iter().any(|one| one.contains("although session_ended had not come")), "{told:?}");
 }
