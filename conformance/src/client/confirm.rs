@@ -1,14 +1,14 @@
-//! Owns what a second run, alone, says of a client's failures. Pure: the runner and the verification of a certificate settle by the
+//! Owns what further runs, alone, say of a client's failures. Pure: the runner and the verification of a certificate settle by the
 //! same function.
 
 use lastword_judge::Finding;
 use lastword_spec::finding::{FindingKind, Verdict};
 use lastword_spec::registry::RequirementId;
-use lastword_spec::requirements::{END_C1, REC_C5, STA_C1};
+use lastword_spec::requirements::{END_C1, KA_C2, REC_C5, STA_C1};
 use lastword_spec::trace::EventKind;
 
 use crate::run::{CaseResult, Confirmation, Evidence};
-use crate::verdict;
+use crate::verdict::{self, Circumstances};
 
 /// How many times the audio of the first run a program is given in the second, where it gave up with some of it left.
 pub(super) const TIMES_THE_AUDIO: u64 = 2;
@@ -31,6 +31,9 @@ pub(crate) fn settle_all(results: &mut [CaseResult]) {
         }
         if first.iter().any(|key| again.iter().any(|other| same_fault(key) == same_fault(other))) {
             result.confirmation = Confirmation::Alone;
+        } else if let Some((verdict, reason)) = cleared(result) {
+            result.confirmation = result.evidence.replace(second).map_or(Confirmation::None, Confirmation::Cleared);
+            (result.verdict, result.reason) = (verdict, reason);
         } else if may_have_run_out && first.iter().all(|(id, _)| *id == REC_C5) {
             result.confirmation = Confirmation::NotRepeated(second);
             result.reason = Some(RAN_OUT.to_owned());
@@ -41,6 +44,28 @@ pub(crate) fn settle_all(results: &mut [CaseResult]) {
             result.verdict = Verdict::Inconclusive;
         }
     }
+}
+
+/// What a case comes to in which something was late and nothing else was found, if nothing was found in either of two further runs.
+fn cleared(result: &CaseResult) -> Option<(Verdict, Option<String>)> {
+    let (second, third) = (result.second.as_ref()?, result.third.as_ref()?);
+    let is_about_time = is_a_matter_of_time(result.findings().map(key));
+    let of = |look: &Evidence| verdict::of_case(result.case, &look.judgement, &Circumstances::default());
+    let looks = [of(second), of(third)];
+    let clears = is_about_time && looks.iter().all(|(verdict, _)| is_clean(*verdict));
+    let says_less = |(verdict, _): &(Verdict, _)| (*verdict != Verdict::NotTested, *verdict != Verdict::NonStrict);
+    looks.into_iter().min_by_key(says_less).filter(|_| clears)
+}
+
+/// Whether nothing was found, although a condition that no client need bring about may never have arisen.
+pub(super) fn is_clean(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Pass | Verdict::NonStrict | Verdict::NotTested)
+}
+
+/// Whether all of this may come from a line, or a machine, that stood still for a moment.
+pub(super) fn is_a_matter_of_time(found: impl IntoIterator<Item = (RequirementId, FindingKind)>) -> bool {
+    let mut found = found.into_iter().peekable();
+    found.peek().is_some() && found.all(|(id, kind)| kind == FindingKind::Late || id == KA_C2)
 }
 
 /// Whether an input ended before `ready` or behind it may be a race, and decides only which clause a sentinel that does not come breaks.

@@ -2,14 +2,16 @@
 //! way.
 
 use lastword::certificate::{self, ClientOptions, Options, Origin, Verified};
-use lastword::client::{MADE_UP_TOKEN, catalogue};
+use lastword::client::{ClientPlan, MADE_UP_TOKEN, catalogue};
 use lastword::memory::{self, Certified};
 use lastword::report::SubjectReport;
 use lastword_client_mutants::find;
+use lastword_spec::finding::Verdict;
 use serde_json::Value;
 
 use crate::crowd;
 use crate::forge::{forged, parts, sealed};
+use crate::looks;
 
 /// A run of a client, right or with the fault of this name, with these cases or all, and its certificate.
 fn certified(mutant: Option<&str>, level: u8, only: &[&str], looks_again: bool) -> (Certified, String) {
@@ -17,6 +19,11 @@ fn certified(mutant: Option<&str>, level: u8, only: &[&str], looks_again: bool) 
     let (program, stdin) = crowd::program(&options, level);
     let mut plan = memory::client_plan(program, stdin);
     plan.looks_again = looks_again;
+    written(plan, level, only)
+}
+
+/// What comes of a plan with these cases or all, and its certificate.
+fn written(mut plan: ClientPlan, level: u8, only: &[&str]) -> (Certified, String) {
     if !only.is_empty() {
         plan.cases.retain(|case| only.contains(&case.id.as_str()));
     }
@@ -39,7 +46,7 @@ fn certified(mutant: Option<&str>, level: u8, only: &[&str], looks_again: bool) 
         made_at: "2030-06-15T00:00:00Z".into(),
     };
     let run = crowd::carried_out(plan);
-    let text = certificate::write(&run.run, &origin).unwrap_or_else(|error| panic!("{mutant:?}: {error}"));
+    let text = certificate::write(&run.run, &origin).unwrap_or_else(|error| panic!("{only:?}: {error}"));
     (run, text)
 }
 
@@ -83,6 +90,23 @@ fn a_certificate_of_a_broken_client_holds_with_its_failures_and_the_runs_that_co
         assert_eq!(again, [Some("alone".to_owned())], "{mutant}");
         assert!(verified.traces >= 3, "the calibration, the case, and its second look: {}", verified.traces);
     }
+}
+
+#[test]
+fn a_certificate_of_a_client_that_was_late_once_holds_with_its_two_clean_runs_and_not_without_one() {
+    const CASE: &str = "client/end/ideal";
+    let (run, text) = written(looks::plan_of_late(|run| run == 1).0, 0, &[CASE]);
+    assert_eq!((run.run.results[0].verdict, run.report.exit_code), (Verdict::Pass, 0));
+    let one = verified(&text);
+    assert_eq!((one.differences.as_slice(), one.failed, one.passed), (&[][..], 0, 1));
+    assert_eq!(one.traces, 4, "the calibration, the case, and two looks");
+    let (_, alone) = written(looks::plan_of_late(|_| true).0, 0, &[CASE]);
+    assert_eq!((verified(&alone).failed, verified(&alone).traces), (1, 3));
+    let without_third = forged(&text, "case client/end/ideal", |part| {
+        let third = part.lines().position(|line| line.contains(r#""third""#)).expect("a third run");
+        part.lines().take(third).map(|line| format!("{line}\n")).collect()
+    });
+    assert!(!differences(&without_third).is_empty(), "who takes out a look takes out the pass");
 }
 
 #[test]

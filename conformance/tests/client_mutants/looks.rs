@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lastword::client::{Program, Surroundings};
+use lastword::client::{ClientPlan, Program, Surroundings};
 use lastword::memory;
 use lastword_client_mutants::{Options, find};
 
@@ -12,41 +12,67 @@ use crate::crowd;
 
 const CASE: &str = "client/end/ideal";
 
-/// The verdict of a case and its reason, with looks at what failed, of a client that says its end late in so many runs from the
-/// first, which calibrates.
-fn late_in(runs: usize) -> (String, String) {
+/// A plan with one case and looks at what failed, for a client that says its end late in these runs, counted from the one that
+/// calibrates, which is 0; and the count of the runs.
+pub(crate) fn plan_of_late(late_in: impl Fn(usize) -> bool + Send + Sync + 'static) -> (ClientPlan, Arc<AtomicUsize>) {
     let late = find("late-end").expect("a mutant of this name").options();
     let (late, stdin) = crowd::program(&late, 0);
     let (right, _) = crowd::program(&Options::default(), 0);
     let (Program::InMemory(late), Program::InMemory(right)) = (late, right) else {
         panic!("clients of these tests are in memory");
     };
-    let started = AtomicUsize::new(0);
+    let started = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&started);
     let program = move |around| {
-        let is_late = started.fetch_add(1, Ordering::Relaxed) < runs;
+        let is_late = late_in(started.fetch_add(1, Ordering::Relaxed));
         if is_late { late(around) } else { right(around) }
     };
     let mut plan = memory::client_plan(Program::InMemory(Arc::new(program)), stdin);
     plan.looks_again = true;
     plan.cases.retain(|case| case.id == CASE);
+    (plan, count)
+}
+
+/// What comes of it: the verdict, how that stands, its reason, and how many runs there were.
+fn late_in(late_in: impl Fn(usize) -> bool + Send + Sync + 'static) -> (&'static str, String, String, usize) {
+    let (plan, count) = plan_of_late(late_in);
     let certified = crowd::carried_out(plan);
     let result = &certified.run.results[0];
-    (result.verdict.as_str().to_owned(), result.reason.clone().unwrap_or_default())
+    let how = result.confirmation.word().unwrap_or_default();
+    let late_once = certified.report.cases[0].late_once.len();
+    assert_eq!(late_once, usize::from(how == "cleared"), "what was late is told although it convicts nobody");
+    (result.verdict.as_str(), how, result.reason.clone().unwrap_or_default(), count.load(Ordering::Relaxed))
+}
+
+/// The first run calibrates, and the second is the case's own.
+#[test]
+fn what_was_late_is_cleared_by_two_clean_looks_at_least_and_as_many_as_were_late() {
+    for (late, how, runs) in [
+        (&[0][..], "", 2),
+        (&[1], "cleared", 4),
+        (&[0, 1], "cleared", 4),
+        (&[1, 2], "cleared", 5),
+        (&[1, 3], "cleared", 5),
+        (&[1, 2, 4], "cleared", 7),
+        (&[1, 2, 3], "cleared", 7),
+    ] {
+        let (verdict, seen, reason, count) = late_in(|run| late.contains(&run));
+        assert_eq!((verdict, seen.as_str(), reason.as_str(), count), ("PASS", how, "", runs), "late in {late:?}");
+    }
 }
 
 #[test]
-fn what_was_late_in_some_runs_and_not_in_all_convicts_nobody() {
-    assert_eq!(late_in(1), ("PASS".to_owned(), String::new()));
-    for runs in [2, 3, 7] {
-        let (verdict, reason) = late_in(runs);
-        assert_eq!(verdict, "INCONCLUSIVE", "late in {runs} runs: {reason}");
+fn what_was_late_more_often_than_not_and_not_in_all_looks_convicts_nobody_and_clears_nobody() {
+    for late in [&[1, 2, 3, 4][..], &[1, 2, 3, 4, 5, 6], &[1, 2, 4, 6], &[1, 3, 4, 5, 6, 7]] {
+        let (verdict, how, reason, count) = late_in(|run| late.contains(&run));
+        assert_eq!((verdict, how.as_str(), count), ("INCONCLUSIVE", "not repeated", 8), "late in {late:?}: {reason}");
     }
 }
 
 #[test]
 fn who_is_late_in_every_look_is_convicted() {
-    let (verdict, _) = late_in(usize::MAX);
-    assert_eq!(verdict, "FAIL");
+    let (verdict, how, _, runs) = late_in(|_| true);
+    assert_eq!((verdict, how.as_str(), runs), ("FAIL", "alone", 8));
 }
 
 /// What is said of a program that dials again so often, by how many minutes of audio it was given, whatever its connections lived.
