@@ -388,10 +388,11 @@ async fn undecided_again(env: &Arc<Env>, mut results: Vec<CaseResult>, observer:
     results
 }
 
-/// So often what is a matter of time alone is looked at again: on a line that stands still every few seconds a case meets that in
-/// two looks in a row, and a client that is late is late in all.
+/// A client that is late is late in so many looks in a row.
 const LOOKS_AT_LATE: usize = 6;
-/// So many looks at least must be clean to clear it, and as many as were not.
+/// So often it is looked at where it was not: on a line that stands still every few seconds a case meets that more often than not.
+const LOOKS_AT_MOST: usize = 12;
+/// So many looks at least must be clean to clear it, and half as many as were not.
 const CLEAN_LOOKS: usize = 2;
 
 /// Runs every failing case again, alone.
@@ -422,9 +423,9 @@ async fn look_often<F>(
 where
     F: Future<Output = CaseResult>,
 {
-    let first = look().await;
-    let (mut clean, mut others) = if is_clean(&first) { (vec![first], vec![]) } else { (vec![], vec![first]) };
-    for _ in 1..LOOKS_AT_LATE {
+    let is_the_same = |look: &CaseResult| !found.is_disjoint(&keys(look));
+    let (mut clean, mut others): (Vec<CaseResult>, Vec<CaseResult>) = (Vec::new(), Vec::new());
+    for count in 1..=LOOKS_AT_MOST {
         let next = look().await;
         if is_clean(&next) {
             clean.push(next)
@@ -432,13 +433,15 @@ where
             others.push(next)
         }
         // What was found at first counts with those that were not clean.
-        if clean.len() >= CLEAN_LOOKS.max(others.len() + 1) {
+        if clean.len() >= CLEAN_LOOKS.max((others.len() + 1).div_ceil(2)) {
             let third = clean.pop();
             return (clean.swap_remove(0), third);
         }
+        if count == LOOKS_AT_LATE && clean.is_empty() && others.iter().all(is_the_same) {
+            break;
+        }
     }
-    let is_other = |look: &CaseResult| found.is_disjoint(&keys(look));
-    let other = others.iter().position(is_other).map(|at| others.swap_remove(at));
+    let other = others.iter().position(|look| !is_the_same(look)).map(|at| others.swap_remove(at));
     (clean.pop().or(other).unwrap_or_else(|| others.swap_remove(0)), None)
 }
 

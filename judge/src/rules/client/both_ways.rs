@@ -77,12 +77,27 @@ pub(super) fn open_question(runs: &[Run], scale: Scale) -> Option<String> {
         .then(|| format!("its audio paused for {} while nothing was said, and why is not known", seconds(paused_us)))
 }
 
-/// Whether all of the audio came before the first result, and none of it after a pause.
+/// Whether all of the audio came before the first result, and none of it waited for one.
 fn is_sent_unanswered(facts: &Facts, scale: Scale) -> bool {
     let is_answered = facts.said.first().zip(facts.sentinel).is_some_and(|((said, _), end)| said.event < end.event);
-    let bytes = bytes_of(&facts.audio);
-    let sent_ms = facts.audio_format.as_ref().and_then(|format| aud::to_ms(bytes, format)).unwrap_or(0);
-    !is_answered && sent_ms >= UNANSWERED_MS && paused_us(facts) < scale.us(STILL_MS)
+    let is_unbroken = paused_us(facts) < scale.us(STILL_MS) || is_broken_once(facts, scale);
+    !is_answered && sent_ms(facts, &facts.audio) >= UNANSWERED_MS && is_unbroken
+}
+
+/// Whether the audio stopped once, as where a line stands still for a moment: what came before shows that no result has to come, and
+/// so does what came behind, which is more: no window for audio ahead of its results was full.
+fn is_broken_once(facts: &Facts, scale: Scale) -> bool {
+    let stops = |pair: &[(At, u64)]| pair[1].0.t_us.saturating_sub(pair[0].0.t_us) >= scale.us(STILL_MS);
+    let mut broken = (1..).zip(facts.audio.windows(2)).filter(|(_, pair)| stops(pair)).map(|(at, _)| at);
+    let (Some(at), None) = (broken.next(), broken.next()) else { return false };
+    let (before, behind) = facts.audio.split_at(at);
+    let before_ms = sent_ms(facts, before);
+    before_ms >= UNANSWERED_MS && sent_ms(facts, behind) > before_ms
+}
+
+/// How long this audio lasts, in milliseconds; 0 where its format is not known.
+fn sent_ms(facts: &Facts, audio: &[(At, u64)]) -> u64 {
+    facts.audio_format.as_ref().and_then(|format| aud::to_ms(bytes_of(audio), format)).unwrap_or(0)
 }
 
 /// The longest time between two pieces of audio in which the harness read.

@@ -291,6 +291,26 @@ fn audio_that_stops_until_a_result_comes_three_times_waits_for_results() {
 }
 
 #[test]
+fn audio_that_stops_once_in_the_midst_of_it_and_goes_on_by_itself_shows_that_it_waits_for_nothing() {
+    let pieces = |pieces: &[u64], pause_ms: u64| {
+        let (first, rest) = pieces.split_first().expect("a piece");
+        let course = rest.iter().fold(Course::program().audio(*first), |course, ms| course.wait(pause_ms).audio(*ms));
+        before_a_jam(vec![course])
+    };
+    assert_eq!(pieces(&[2_000, 2_100], 2_400), kept());
+    assert_eq!(pieces(&[2_500, 5_500], 2_400), kept());
+    // Its last audio is 100 ms before.
+    assert_eq!(pieces(&[2_000, 2_100], 1_100), kept());
+    assert_eq!(pieces(&[1_900, 6_000], 2_400), asked(), "too little came before");
+    assert_eq!(pieces(&[2_000, 2_000], 2_400), asked(), "it may send two seconds ahead");
+    assert_eq!(pieces(&[5_500, 2_500], 2_400), asked(), "or five");
+    assert_eq!(pieces(&[2_000, 2_100, 2_200], 2_400), asked(), "it stops again and again");
+    assert_eq!(pieces(&[2_000, 2_100, 2_200], 1_100), asked());
+    assert_eq!(pieces(&[2_000, 2_100, 2_200], 1_099), kept(), "so short a pause is none");
+    assert_eq!(pieces(&[2_000, 6_000, 100], 2_400), asked());
+}
+
+#[test]
 fn waits_of_several_sessions_are_waits_of_one_client() {
     let waits = |course: Course, times: u64| {
         (0..times).fold(course, |course, _| course.audio(3_000).wait(2_500).now(PARTIAL).wait(20)).audio(2_000)

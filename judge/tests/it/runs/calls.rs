@@ -332,11 +332,44 @@ fn a_close_of_what_is_over_fails_nobody() {
     let closes = |events: &[(u64, &str)]| broken(&driven(&joined(&[&[(10, "dropped")], &told, events])));
     assert_eq!(closes(&[(30, "call 2 close"), (31, "back 2 close")]), [""; 0]);
     assert_eq!(closes(&[(30, "call 2 close"), (31, "fails 2 close why")]), ["CLO-C3"]);
+    let message = |events: &[(u64, &str)]| verdict(&driven(events)).findings.first().map(|one| one.message.clone());
+    let dropped = [(10, "dropped"), (20, "told ended incomplete"), (30, "call 2 close"), (31, "fails 2 close why")];
+    assert_eq!(message(&dropped).as_deref(), Some("a close after the end of the session failed"));
+    let twice = [(10, "call 2 close"), (11, "close 1000"), (20, "call 3 close"), (21, "fails 3 close why")];
+    assert_eq!(message(&twice).as_deref(), Some("a second close failed"));
     // One that is refused while the session stands cancels nothing.
     let refused = [(10, "call 2 close"), (11, "fails 2 close why"), (12, "dropped"), (20, "told ended incomplete")];
     assert_eq!(broken(&driven(&refused)), [""; 0]);
     let shown = verdict(&driven(&joined(&[&[(10, "dropped")], &told, &[(30, "call 2 close"), (31, "back 2 close")]])));
     assert!(shown.exercised.iter().any(|id| id.as_str() == "CLO-C3"));
+}
+
+#[test]
+fn words_that_are_not_raised_tell_no_error() {
+    let fatal = error("internal", true, "").replace(r#""message":"m""#, r#""message":"the engine is gone""#);
+    let ends = |raised: Option<bool>| {
+        let mut trace = run(&driven(&[(10, &fatal), (20, "told ended error")]));
+        let text = Some("Failed: the engine is gone".to_owned());
+        let told = Told { outcome: Some(ClientOutcome::Error), raised, text, ..Told::new(ToldWhat::Ended) };
+        trace.events.last_mut().expect("an event").kind = EventKind::Told(told);
+        let found = judge(&trace, &Options::default()).findings;
+        found.iter().map(|one| one.requirement.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(ends(Some(true)), [""; 0]);
+    for raised in [None, Some(false)] {
+        assert_eq!(ends(raised), ["ERR-C1"], "{raised:?}");
+    }
+}
+
+#[test]
+fn a_close_of_a_session_whose_start_failed_cancels_nothing() {
+    let begun = |start: &str| {
+        let start = [(0, "driven"), (0, "call 1 start"), (0, "open"), (1, CONFIG), (2, READY), (3, start)];
+        let closed = [(10, "call 2 close"), (11, "back 2 close"), (20, "told ended complete")];
+        broken(&joined(&[&start, &closed]))
+    };
+    assert_eq!(begun("back 1 start"), ["END-C7"]);
+    assert_eq!(begun("fails 1 start why"), ["END-C5"]);
 }
 
 #[test]
