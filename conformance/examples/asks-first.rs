@@ -29,8 +29,8 @@ async fn main() -> ExitCode {
 }
 
 /// Whether the transcript is complete.
-async fn session(host: &str, token: &str, tells_its_end: bool) -> Result<bool, Box<dyn Error>> {
-    let url = socket_url(host, token).await?;
+async fn session(base: &str, token: &str, tells_its_end: bool) -> Result<bool, Box<dyn Error>> {
+    let url = socket_url(base, token).await?;
     let place = url.trim_start_matches("ws://").split('/').next().unwrap_or_default().to_owned();
     let (mut socket, _) = client_async(url, TcpStream::connect(place).await?).await?;
     socket.send(Message::text(r#"{"language":null,"sample_rate":16000,"task":"transcribe"}"#)).await?;
@@ -62,12 +62,13 @@ async fn session(host: &str, token: &str, tells_its_end: bool) -> Result<bool, B
     Ok(false)
 }
 
-async fn socket_url(host: &str, token: &str) -> Result<String, Box<dyn Error>> {
+async fn socket_url(base: &str, token: &str) -> Result<String, Box<dyn Error>> {
+    let (host, path) = base.split_at(base.find('/').unwrap_or(base.len()));
     let stream = TokioIo::new(TcpStream::connect(host).await?);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
     tokio::spawn(connection);
     let body = json!({ "rate": 16_000 }).to_string();
-    let request = hyper::Request::post("/v1/live").header("host", host).header("x-key", token);
+    let request = hyper::Request::post(format!("{path}/v1/live")).header("host", host).header("x-key", token);
     let answer = sender.send_request(request.body(Full::new(Bytes::from(body)))?).await?;
     let answer: Value = serde_json::from_slice(&answer.into_body().collect().await?.to_bytes())?;
     Ok(answer["live"]["url"].as_str().ok_or("no URL in the answer")?.to_owned())

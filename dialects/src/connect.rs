@@ -231,9 +231,9 @@ pub(crate) fn text_at(pointer: &Pointer, document: &Value, what: &str) -> Result
     Err(ConnectError::PreResponse(format!("{what} should stand at `{pointer}` as a string, and there is {stands}")))
 }
 
-/// An answer that holds these values at these pointers.
-pub(crate) fn answer(parts: &[(Option<&Pointer>, Option<Value>)]) -> String {
-    let mut document = Value::Object(Map::new());
+/// An answer that holds these values at these pointers, besides what else it holds.
+pub(crate) fn answer(besides: Option<Value>, parts: &[(Option<&Pointer>, Option<Value>)]) -> String {
+    let mut document = besides.unwrap_or_else(|| Value::Object(Map::new()));
     for (pointer, value) in parts {
         if let (Some(pointer), Some(value)) = (pointer, value) {
             pointer.put(&mut document, value.clone());

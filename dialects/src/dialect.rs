@@ -62,6 +62,8 @@ pub(crate) struct PreRequest {
     pub(crate) json: Option<Json>,
     pub(crate) socket_url: Option<Pointer>,
     pub(crate) token: Option<Pointer>,
+    /// What the answer holds besides.
+    pub(crate) answer: Option<Json>,
     pub(crate) status: u16,
 }
 

@@ -143,6 +143,9 @@ pub(crate) struct PreRequest {
     /// Where the answer holds a token, which is `${token}` from then on.
     #[serde(default)]
     pub(crate) token: Option<String>,
+    /// What the answer holds besides, as a JSON template: for clients that look for more than the URL and the token.
+    #[serde(default)]
+    pub(crate) answer: Option<Value>,
     /// The status of a good answer, 200 unless said otherwise.
     #[serde(default = "ok")]
     pub(crate) status: u16,

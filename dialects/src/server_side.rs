@@ -48,8 +48,8 @@ impl<'d> ServerSide<'d> {
         }
     }
 
-    /// The answer to an HTTP request that comes before the upgrade: with the URL of the socket, and the `uuid` of the seed as a
-    /// token, as the dialect says. `None` where the dialect has no such request, or it is another one.
+    /// The answer to an HTTP request that comes before the upgrade: with the URL of the socket, the `uuid` of the seed as a token, and
+    /// what else it holds, as the dialect says. `None` where the dialect has no such request, or it is another one.
     pub fn pre_request(&mut self, request: &HttpRequest, socket_url: &str) -> Option<HttpResponse> {
         let http = self.dialect.connect.http.as_ref()?;
         let message = json!({});
@@ -68,7 +68,9 @@ impl<'d> ServerSide<'d> {
             (http.socket_url.as_ref(), Some(socket_url.into())),
             (http.token.as_ref(), Some(self.session.uuid.clone().into())),
         ];
-        Some(HttpResponse { status: http.status, body: connect::answer(&parts) })
+        let config = serde_json::to_value(&self.session.config).unwrap_or_default();
+        let besides = http.answer.as_ref().and_then(|template| template.fill(&self.scope(&config)));
+        Some(HttpResponse { status: http.status, body: connect::answer(besides, &parts) })
     }
 
     /// Takes the upgrade. What the client told by it is kept; where no message brings the configuration, a `config` made of it is

@@ -57,6 +57,9 @@ pub(super) enum Caller<S> {
     Answered,
 }
 
+/// How a note of an HTTP request begins.
+pub(super) const ASKED: &str = "the client asked by HTTP for ";
+
 /// The head of a request is not longer.
 const MAX_HEAD_BYTES: usize = 32 << 10;
 const MAX_HEADERS: usize = 64;
@@ -121,14 +124,15 @@ impl Reception {
         };
         // As the client came here, so it comes back: it may see another address than ours.
         let host = host.filter(|host| !host.is_empty()).unwrap_or_else(|| self.address.to_string());
-        let what = format!("{} {}", request.method, parts.uri.path());
+        let what = format!("{ASKED}{} {}", request.method, parts.uri.path());
         match self.ask(&request, &host) {
             Some(answer) => {
-                self.note(format!("the client asked for its socket by {what}"));
+                self.note(format!("{what}, and was told where its socket is"));
                 response(answer.status, answer.body)
             }
             None => {
-                self.note(format!("the client asked by HTTP for {what}, which the dialect does not have"));
+                let (method, path) = self.dialect.pre_request_path().unwrap_or_default();
+                self.note(format!("{what}, where the dialect has {method} {path}: it was answered with 404"));
                 response(404, String::new())
             }
         }

@@ -21,6 +21,7 @@ use super::attempt::{Attempted, attempt};
 use super::completed;
 use super::confirm;
 use super::launch::{Launch, LaunchError, Program, Stdin};
+use super::reception;
 use super::script::Script;
 use super::tls;
 use crate::case::Case;
@@ -132,10 +133,13 @@ impl Env {
     }
 }
 
-/// The note of the first connection that came to nothing below WebSocket.
-fn never_by_tls(trace: &Trace) -> Option<&str> {
+/// The note of the first connection that came to nothing below WebSocket, with what to do.
+fn never_a_socket(trace: &Trace) -> Option<String> {
     trace.events.iter().find_map(|event| match &event.kind {
-        EventKind::Note(what) if what.starts_with(tls::FAILED) => Some(what.as_str()),
+        EventKind::Note(what) if what.starts_with(tls::FAILED) => {
+            Some(format!("{what} (it must trust the root that {{ca}} names)"))
+        }
+        EventKind::Note(what) if what.starts_with(reception::ASKED) => Some(what.clone()),
         _ => None,
     })
 }
@@ -242,9 +246,9 @@ async fn calibrate(env: &Arc<Env>) -> Result<Calibration, LaunchError> {
         calibration.reachable = evidence.trace.events.iter().any(is_open);
         if !matches!(result.verdict, Verdict::Pass | Verdict::NonStrict) {
             let why = result.findings().next().map(lastword_judge::render).or_else(|| result.reason.clone());
-            let connected = match never_by_tls(&evidence.trace) {
+            let connected = match never_a_socket(&evidence.trace) {
                 _ if calibration.reachable => String::new(),
-                Some(failed) => format!("it never connected: {failed} (it must trust the root that {{ca}} names); "),
+                Some(failed) => format!("it never connected: {failed}; "),
                 None => "it never connected; ".to_owned(),
             };
             let wrote = if tail.is_empty() { "it wrote nothing".to_owned() } else { format!("it wrote\n  {tail}") };

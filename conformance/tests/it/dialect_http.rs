@@ -274,10 +274,16 @@ fn a_client_asks_the_scripted_server_for_its_socket() {
         "--only",
         "client/start/slow-ready",
     ];
-    let certify = |options: &[&str]| {
+    let certify_at = |url: &str, options: &[&str]| {
         let head = ["certify", "client", "--dialect", DIALECT, "--stdin", "pcm", "--token", TOKEN];
-        lastword(&[&head[..], &only, &["--", client, "{http_url}"], options].concat())
+        lastword(&[&head[..], &only, &["--", client, url], options].concat())
     };
+    let certify = |options: &[&str]| certify_at("{http_url}", options);
+    let output = certify_at("{http_url}/v2", &[TOKEN]);
+    assert_eq!(code(&output), exit::UNDECIDED, "{}", text(&output.stdout));
+    let why =
+        "it never connected: the client asked by HTTP for POST /v2/v1/live, where the dialect has POST /v1/live: ";
+    assert!(text(&output.stdout).contains(why), "{}", text(&output.stdout));
     let output = certify(&[TOKEN]);
     assert_eq!(code(&output), exit::PASS, "{}{}", text(&output.stdout), text(&output.stderr));
     let output = certify(&[TOKEN, "--without-end"]);

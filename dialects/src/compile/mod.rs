@@ -210,12 +210,12 @@ impl Compiler<'_> {
         path: &Path,
     ) -> Option<PreRequest> {
         let place = self.text(&http.path, &path.key("path"))?;
-        let json =
-            http.json.as_ref().map(|json| Json::parse(json, Kind::Config.fields(), "a pre-request", &path.key("json")));
-        let json = match json {
-            Some(json) => Some(self.noted(json)?),
-            None => None,
+        let mut template = |json: &Option<Value>, what: &str, name: &str| match json {
+            Some(json) => self.noted(Json::parse(json, Kind::Config.fields(), what, &path.key(name))).map(Some),
+            None => Some(None),
         };
+        let json = template(&http.json, "a pre-request", "json")?;
+        let answer = template(&http.answer, "the answer to a pre-request", "answer")?;
         let mut pointer = |pointer: &Option<String>, name: &str| {
             pointer.as_ref().and_then(|one| self.noted(take::pointer_at(one, &path.key(name))))
         };
@@ -227,6 +227,20 @@ impl Compiler<'_> {
                 "the answer must be good for something: add `socket_url` or `token`, a JSON pointer into it",
             );
         }
+        let mut outline = Value::Null;
+        for (at, _) in answer.iter().flat_map(Json::leaves) {
+            if let Ok(one) = Pointer::parse(&at) {
+                one.put(&mut outline, Value::from(at));
+            }
+        }
+        for (pointer, name) in [(&socket_url, "socket_url"), (&token, "token")] {
+            if pointer.as_ref().is_some_and(|one| !one.put(&mut outline, Value::from(name))) {
+                self.fault(
+                    &path.key("answer"),
+                    format!("what `{name}` points to is put in by itself: leave it out here"),
+                );
+            }
+        }
         Some(PreRequest {
             method: http.method.clone(),
             path: place,
@@ -234,6 +248,7 @@ impl Compiler<'_> {
             json,
             socket_url,
             token,
+            answer,
             status: http.status,
         })
     }

@@ -54,6 +54,9 @@ fn every_fault_has_its_file_line_and_remedy() {
         ("path = \"/x\"", "query = { a = \"${colour}\" }"),
         ("path = \"/x\"", "headers = { a = \"${token\" }"),
         ("path = \"/x\"", "http = { path = \"/y\" }"),
+        ("path = \"/x\"", "http = { path = \"/y\", socket_url = \"/url\", answer = { url = \"${socket_url}\" } }"),
+        ("path = \"/x\"", "http = { path = \"/y\", token = \"/a/b\", answer = { a = \"${uuid}\" } }"),
+        ("path = \"/x\"", "http = { path = \"/y\", token = \"/a\", answer = { b = \"${colour}\" } }"),
         (
             "path = \"/x\"",
             "path = \"/x\"\n\n[batch]\npath = \"y\"\njson = { t = \"${texts}\" }\nsegment = { t = \"${text}\" }\nrefusal = {}",
